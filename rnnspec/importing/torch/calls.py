@@ -312,6 +312,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "chunk": shapes.chunk,
     "flip": shapes.flip,
     **dict.fromkeys(("bmm", "matmul"), joins.matrix_product),
+    "einsum": joins.einsum,
     "pack_padded_sequence": masks.pack,
     "pad_packed_sequence": masks.pad,
     "getitem": shapes.item,

@@ -160,8 +160,11 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
     while rest:
         match rest:
-            case [State(index=-2) as one, State(index=-1) as two, *rest] if (
-                one.states == two.states and one.states.directions == 2
+            case [State() as one, State() as two, *rest] if (
+                one.states == two.states
+                and one.states.directions == 2
+                and two.index == one.index + 1
+                and not (one.index + one.states.number) % 2
             ):
                 parts.append(scope.operand(shapes.merge_states(scope, (one, two), "concat")))
             case [Tensor() | State() as part, *rest]:
@@ -212,6 +215,53 @@ def matrix_product(m: Operators, x: Any, y: Any) -> Value:
         if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
             raise
         raise lacks_operation("bmm") from None
+
+
+def einsum(m: Operators, equation: Any, *operands: Any) -> Value:
+    """Return a product of two tensors that is one of matrices, for each sequence.
+
+    Raises:
+        RefusedError: it is another one.
+    """
+    refused = RefusedError(
+        f"einsum: expected a product of two sequences or vectors, such as 'bth,bt->bh', received "
+        f"{describe(equation)}", "E701",
+    )  # fmt: skip
+    if len(operands) == 1 and isinstance(operands[0], tuple):
+        operands = operands[0]
+    if not isinstance(equation, str) or len(operands) != 2 or "->" not in equation:
+        raise refused
+    inputs, result = equation.replace(" ", "").split("->")
+    several = inputs.split(",")
+    values = [m.scope.operand(operand) for operand in operands]
+    if len(several) != 2 or any(len(s) != len(v.axes) for s, v in zip(several, values, strict=True)):
+        raise refused
+    (one, two), (x, y) = several, values
+    # What is summed away of one operand alone has size 1, and is no axis of the product.
+    for place, (letters, other) in enumerate(((one, two), (two, one))):
+        for letter in [each for each in letters if each not in other + result]:
+            at = letters.index(letter)
+            squeezed = shapes.squeeze(m, (x, y)[place], at)
+            letters = letters[:at] + letters[at + 1 :]
+            x, y = (squeezed, y) if not place else (x, squeezed)
+        one, two = (letters, two) if not place else (one, letters)
+    both = [letter for letter in one if letter in two]
+    batch, summed = ([e for e in both if (e in result) == kept] for kept in (True, False))
+    rows, columns = ([e for e in own if e not in both] for own in (one, two))
+    if len(batch) != 1 or len(summed) != 1 or len(rows) > 1 or len(columns) > 1:
+        raise refused
+    order = [*batch, *rows, *summed], [*batch, *summed, *columns]
+    x = m.run("Transpose", x, perm=tuple(map(one.index, order[0])))
+    y = m.run("Transpose", y, perm=tuple(map(two.index, order[1])))
+    x = x if rows else m.run("Unsqueeze", x, axes=(1,))
+    y = y if columns else m.run("Unsqueeze", y, axes=(2,))
+    product = matrix_product(m, x, y)
+    for at, letters in ((2, columns), (1, rows)):
+        product = product if letters else shapes.squeeze(m, product, at)
+    left = "".join([*batch, *rows, *columns])
+    if sorted(left) != sorted(result):
+        raise refused
+    return m.run("Transpose", product, perm=tuple(map(left.index, result)))
 
 
 def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:

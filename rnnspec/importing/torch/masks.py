@@ -105,9 +105,8 @@ def _sizes(m: Operators, x: Any) -> Known | None:
     match x:
         case Tensor() | Known():
             return m.compute("Shape", x)
-        case ModuleArray(path=path, turned=turned):
-            shape = tuple(scope.tensors[path].shape)
-            shapes = [shape[::-1] if turned else shape] * len(rows)
+        case ModuleArray():
+            shapes = [scope.shape_of(x)] * len(rows)
         case States(number=number, at=at, swapped=swapped):
             units = scope.width(at)
             shapes = [(count, number) if swapped else (number, count) for count in rows]

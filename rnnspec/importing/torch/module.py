@@ -188,7 +188,8 @@ def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[St
 
     Otherwise each comes with its level.
     """
-    stacks = [key for key, _ in groupby(step.modules for step in steps if step.modules)]
+    # Between the layers of a stack, there may be learned states.
+    stacks = [key for key, _ in groupby(s.modules for s in steps if s.modules or s.arrays)]
     levels = dict[tuple[str, ...], list[str]]()
     for step in scope.steps.values():
         levels.setdefault(step.modules, []).append(step.layer.name)

@@ -13,6 +13,7 @@ from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
+    Firsts,
     ModuleArray,
     Op,
     State,
@@ -163,6 +164,11 @@ class ModuleScope(Scope):
                 waiting += step.sources
         return False
 
+    def shape_of(self, array: ModuleArray) -> tuple[int, ...]:
+        """Return the shape of an array of the module."""
+        shape = array.shape or tuple(self.tensors[array.path].shape)
+        return shape[::-1] if array.turned else shape
+
     def is_given(self, at: int) -> bool:
         """True if the input at a place is a first state of a layer."""
         return at in self.given
@@ -216,8 +222,19 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: it is something else, or its features are in another order.
         """
-        if isinstance(value, State):
-            value = self.whole(value)
+        match value:
+            case State():
+                value = self.whole(value)
+            case States(number=1):
+                value = replace(self.whole(value), axes=("B", "", "F") if value.swapped else ("", "B", "F"))
+            case Firsts((State() | Tensor() as part,)):
+                value = replace(self.operand(part), axes=("", "B", "F"))
+            case States(number=number):
+                message = f"takes all {number} final states; expected those of one layer, such as"
+                both = "torch.cat((h[-2], h[-1]), dim=1)" if value.directions == 2 else "h[-1]"
+                raise RefusedError(f"{message} {both}")
+            case _:
+                pass
         if isinstance(value, ModuleArray):
             raise RefusedError(ARRAY_OUTSIDE, "E701")
         if not isinstance(value, Tensor):

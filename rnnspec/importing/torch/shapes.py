@@ -118,6 +118,8 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
     """Remove the axis of a single final state, of a single step, or of a single unit."""
     if isinstance(x, States) and dim in (None, int(x.swapped)):
         return m.scope.whole(x)
+    if isinstance(x, Firsts) and len(x.parts) == 1 and dim in (None, 0):
+        return m.scope.operand(x.parts[0])
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
     axes: tuple[int, ...] | None = None
     if dim is not None:
@@ -144,6 +146,10 @@ def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
         return Firsts((x,))
     if isinstance(x, Zeros):
         return x
+    if isinstance(x, ModuleArray) and not x.turned:
+        shape = [*m.scope.shape_of(x)]
+        shape.insert(axis_number(dim, len(shape) + 1), 1)
+        return replace(x, shape=tuple(shape))
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
     return m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
 
@@ -174,7 +180,7 @@ def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Val
     Raises:
         RefusedError: it is repeated otherwise than for the sequences.
     """
-    shape, rows = tuple(m.scope.tensors[x.path].shape), m.scope.probes.rows
+    shape, rows = m.scope.shape_of(x), m.scope.probes.rows
     shape = (1,) * (len(sizes) - len(shape)) + shape
     known = [
         size.samples if isinstance(size, Known) else (np.array(size),) * len(rows) for size in sizes
@@ -225,18 +231,44 @@ def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
     match x:
         case States():
-            if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
-                several = (State(x, -2), State(x, -1))[-x.directions :]
-                return merge_states(m.scope, several, "concat")
-            if x.number == 1 and sizes == (-1, m.scope.width(x.at)):
-                return m.scope.whole(x)
-            raise RefusedError(_OTHER_SHAPE, "E701")
+            return _reshape_states(m, x, sizes)
         case Tensor():
             return _reshape_tensor(m, x, sizes)
         case Known() | Argument():
             return m.run("Reshape", x, join_sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
+
+
+def _reshape_states(m: Operators, x: States, sizes: tuple[Any, ...]) -> Value:
+    """Return final states by layer and direction, or all of them side by side."""
+    scope, ways = m.scope, x.directions
+    width = scope.width(x.at) or 0
+    numbers = [_as_number(size) for size in sizes]
+    rows = [size.samples for size in numbers if isinstance(size, Known)]
+    of_batch = [tuple(int(size) for size in samples) == scope.probes.rows for samples in rows]
+    plain = [size if type(size) is int else "B" for size in numbers]
+    if not all(of_batch):
+        raise RefusedError(_OTHER_SHAPE, "E701")
+    shape = (x.number // ways, ways, "B", width // ways)
+    if len(plain) == 4 and not x.swapped and all(a in (b, -1) for a, b in zip(plain, shape, strict=True)):
+        several = [State(x, index - x.number) for index in range(x.number)]
+        return Firsts(tuple(Firsts(tuple(several[i : i + ways])) for i in range(0, x.number, ways)))
+    whole = len(plain) == 2 and plain[0] in ("B", -1, 0) and plain[1] in (-1, x.number * width // ways)
+    if whole and x.number == 1:
+        return scope.whole(x)
+    if whole and x.swapped and x.number == ways:
+        return merge_states(scope, (State(x, -2), State(x, -1)), "concat")
+    if whole and x.swapped and x.levels:
+        part = "c" if x.is_cell else "h"
+        parts = [Tensor(scope.final_state(at, part), ("B", "F")) for at in x.levels]
+        return m.run("Concat", *parts, axis=1)
+    if whole:
+        raise RefusedError(
+            "puts states of different sequences side by side; expected the batch first, "
+            "h.transpose(0, 1).reshape(batch, -1)"
+        )
+    raise RefusedError(_OTHER_SHAPE, "E701")
 
 
 def _as_number(size: Any) -> Any:
@@ -303,7 +335,9 @@ def gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
 
 
 def expand_as(m: Operators, x: Any, other: Any) -> Value:
-    """Repeat a value in the shape of another one."""
+    """Repeat a value in the shape of another one; weights are one for all features anyway."""
+    if isinstance(x, Tensor) and x.role == "weights":
+        return x
     return m.run("Expand", m.numbers(x), m.run("Shape", other))
 
 
@@ -314,7 +348,10 @@ def item(m: Operators, x: Any, index: Any) -> Value:
         RefusedError: rnnspec does not support this part.
     """
     match x:
+        case Firsts(items) if isinstance(index, slice):
+            return Firsts(items[index])
         case Several(items) | Firsts(items):
+            index = _leading(index, 1)
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
             value: Value = items[index]
@@ -339,6 +376,12 @@ def item(m: Operators, x: Any, index: Any) -> Value:
 
 def _state(all_states: States, index: Any) -> Value:
     index = _leading(index, 1)
+    if all_states.swapped and isinstance(index, tuple) and index[0] == _ALL:
+        index = _leading(index, 2)[1]
+        all_states = replace(all_states, swapped=False)
+    several = tuple(State(all_states, i - all_states.number) for i in range(all_states.number))
+    if isinstance(index, slice) and not all_states.swapped and several[index]:
+        return Firsts(several[index])
     if type(index) is not int or all_states.swapped:
         raise RefusedError("expected one final state, such as h[-1], received another part")
     state = State(all_states, index if index < 0 else index - all_states.number)

@@ -70,10 +70,14 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class ModuleArray:
-    """An array of the module that is outside of a layer, or that a function takes of one."""
+    """An array of the module that is outside of a layer, or that a function takes of one.
+
+    With a ``shape``, it has axes of size 1 that the array lacks.
+    """
 
     path: str
     turned: bool = False
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
