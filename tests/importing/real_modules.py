@@ -309,7 +309,7 @@ class StatesByDirection(nn.Module):
 
 
 @real(lambda: (tokens(),))
-class SumOfDirections(nn.Module):
+class NameClassifier(nn.Module):
     # hunkim/PyTorchZeroToAll, 12_5 and 13: a name classifier
     def __init__(self) -> None:
         super().__init__()

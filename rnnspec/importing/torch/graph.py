@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
+_OWN = str(Path(__file__).parent)
 _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
     (rnn, rnn.pad_packed_sequence),
@@ -603,7 +604,7 @@ def _place(frame: FrameType | None) -> Place:
 def _outside_frame(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame outside of PyTorch, below the call that traces."""
     while frame is not None and frame.f_code is not operations.__code__:
-        if not frame.f_code.co_filename.startswith((_PACKAGE, __file__)):
+        if not frame.f_code.co_filename.startswith((_PACKAGE, _OWN)):
             return frame
         frame = frame.f_back
     return None
@@ -630,7 +631,7 @@ def _place_of(traceback: TracebackType | None) -> Place:
     place = Place()
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith((_PACKAGE, __file__)):
+        if not code.co_filename.startswith((_PACKAGE, _OWN)):
             place = _line(code, traceback.tb_lasti, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place

@@ -251,7 +251,7 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
 
 def _lay_out_features(scope: ModuleScope, value: Tensor, expected: str = "last") -> None:
     """Check that an axis of a value has the features, by default the last one."""
-    if "" in value.axes or "F" not in value.axes:
+    if "F" not in value.axes or ("" in value.axes and "T" in value.axes):
         raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     # Rows have one axis for the batch and the steps.
     rows = any(len(axis) > 1 for axis in value.axes)
@@ -392,7 +392,11 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
 
 def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Several:
     packed, backward, module = isinstance(x, Packed), isinstance(x, Turned), op.module
-    value = scope.sequence(x.steps if isinstance(x, Packed | Turned) else x)
+    rows = x.steps.rows if isinstance(x, Packed) else None
+    if rows is not None and hx is not None:
+        raise RefusedError("expected states of zeros beside sequences that are sorted")
+    steps = replace(x.steps, rows=None) if isinstance(x, Packed) else x
+    value = scope.sequence(steps.steps if isinstance(steps, Turned) else steps)
     if backward and module.bidirectional:
         raise RefusedError("expected the steps in their order, received the last one first")
     _check_mode(module, kind)
@@ -405,7 +409,8 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str)
         scope.masked[at] = packed
         if backward:
             _turn_back(scope, at)
-    result = scope.result(value, levels[-1], filler=0.0 if packed else None)
+    result = scope.result(value, levels[-1], filler=0.0 if packed else None, rows=rows)
+    hidden = replace(hidden, rows=rows)
     every = Packed(result) if packed else Turned(result) if backward else result
     both = Several((hidden, replace(hidden, is_cell=True))) if kind == "LSTM" else hidden
     return Several((every, both))

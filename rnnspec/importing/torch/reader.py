@@ -111,12 +111,13 @@ def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[R
             if type(user.module).__name__ == "Embedding":
                 by_rank: dict[int | None, tuple[Role | None, ...]] = {1: ("label",), 2: ("tokens",)}
                 return by_rank.get(rank, ("tokens", "label"))
-            if user.target in _SAME and user.name not in seen:
+            if user.target in (*_SAME, *_MOVES) and user.name not in seen:
                 waiting.append(user.name)
     by_rank = {1: (None,), 2: ("vector", None), 3: ("sequence",)}
     return by_rank.get(rank, (None, "sequence", "vector"))
 
 
+_MOVES = ("getitem", "index_select", "flip", "view", "reshape", "squeeze")
 _SAME = ("long", "int", "to", "clone", "contiguous", "detach", "t", "transpose", "permute")
 
 

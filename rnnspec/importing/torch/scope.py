@@ -197,7 +197,7 @@ class ModuleScope(Scope):
             if states.levels:
                 level = states.levels[(value.index + states.number) // states.directions]
                 at = self.final_state(level, "c" if states.is_cell else "h")
-                return Tensor(at, ("B", "F"))
+                return Tensor(at, ("B", "F"), rows=states.rows)
             raise RefusedError(
                 "uses the final state of a lower layer; expected that of the top, h[-1]"
             )
@@ -206,7 +206,7 @@ class ModuleScope(Scope):
                 f"expected one final state, such as h[-1], received all {states.number}"
             )
         at = self.final_state(states.at, "c") if states.is_cell else self.final(states.at)
-        return Tensor(at, ("B", "F"))
+        return Tensor(at, ("B", "F"), rows=states.rows)
 
     def first_step(self, at: int) -> int:
         """Return the place of the first step of a sequence."""

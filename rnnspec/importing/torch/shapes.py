@@ -356,10 +356,21 @@ def item(m: Operators, x: Any, index: Any) -> Value:
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
             value: Value = items[index]
             return value
+        case States() if (
+            isinstance(index, tuple) and len(index) > 1 and index[0] == _ALL and _is_order(index[1])
+        ):
+            return index_select(m, x, 1, index[1])
         case States():
             return _state(x, index)
         case Beside():
             return Beside()
+        case Known() | Argument() if _is_order(index):
+            numbers = m.numbers(x)
+            return replace(_take(m, numbers, _parts(index, numbers.samples[0].ndim)), name=numbers.name)
+        case State() if _is_order(index):
+            return item(m, m.scope.whole(x), index)
+        case Tensor() if _is_order(index):
+            return _in_order_of_rows(m, x, 0, index)
         case Argument(name=name) if None not in _parts(index, 1):
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Known(name=name) if name.startswith(LENGTHS) and type(index) is int:
@@ -372,6 +383,47 @@ def item(m: Operators, x: Any, index: Any) -> Value:
             return part
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
+
+
+def _is_order(index: Any) -> bool:
+    """True if an index may be an order of the sequences of a batch."""
+    return isinstance(index, Known) and index.samples[0].ndim == 1 and index.samples[0].dtype != bool
+
+
+def _in_order_of_rows(m: Operators, x: Tensor, axis: int, index: Any) -> Value:
+    return m.run_on(_movable(m.scope, x), "Gather", index, axis=axis)
+
+
+def index_select(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+    """Return the elements of an axis at some indices."""
+    if isinstance(x, State):
+        x = m.scope.whole(x)
+    if isinstance(x, States) and dim == 1:
+        order = x.rows or tuple(np.arange(count) for count in m.scope.probes.rows)
+        rows = tuple(a[b] for a, b in zip(order, m.numbers(index).arrays, strict=True))
+        plain = all(np.array_equal(row, np.arange(len(row))) for row in rows)
+        return replace(x, rows=None if plain else rows)
+    if isinstance(x, Tensor):
+        return _in_order_of_rows(m, x, axis_number(dim, len(x.axes)), index)
+    numbers = m.numbers(x)
+    return replace(m.compute("Gather", numbers, index, axis=dim), name=numbers.name)
+
+
+def sort(m: Operators, x: Any, dim: Any = -1, descending: Any = False, **_: Any) -> Value:
+    """Return lengths in their order, and the places that they had."""
+    order = argsort(m, x, dim, descending)
+    return Several((item(m, x, order), order))
+
+
+def argsort(m: Operators, x: Any, dim: Any = -1, descending: Any = False, **_: Any) -> Known:
+    """Return the order of lengths, or that of places."""
+    numbers = m.numbers(x)
+    if isinstance(dim, bool):
+        dim, descending = -1, dim
+    if not isinstance(numbers, Known) or numbers.samples[0].ndim != 1 or dim not in (0, -1):
+        raise RefusedError(f"expected lengths that are sorted, received {describe(x)}")
+    sign = -1 if descending else 1
+    return Known(tuple(np.argsort(sign * array, kind="stable") for array in numbers.arrays))
 
 
 def _state(all_states: States, index: Any) -> Value:
@@ -540,9 +592,8 @@ def merge_states(scope: ModuleScope, several: tuple[State, ...], merge: Merge) -
     if pair and other and first.levels and all(state.states == first for state in several):
         if merge != "concat":
             raise RefusedError("expected the states of both directions side by side")
-        return Tensor(
-            scope.final_state(first.levels[level], "c" if first.is_cell else "h"), ("B", "F")
-        )
+        at = scope.final_state(first.levels[level], "c" if first.is_cell else "h")
+        return Tensor(at, ("B", "F"), rows=first.rows)
     alike = all(state.states == first for state in several) and not first.is_cell
     if not alike or indices not in ((-2, -1), (-1, -2)) or first.directions != 2:
         apart = len({state.states.module for state in several}) > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.importing.graph.layer_graph import Place
+    from rnnspec.importing.graph.values import Probed
 
 
 NO_STATES = "give example=, which tells whether it is a tensor or a tuple, or the default None"
@@ -92,7 +93,8 @@ class States:
     """The final states of a recurrent module, (layers x directions, batch, units).
 
     ``module`` is its path, ``at`` its top layer in the graph, and ``levels`` are all of its layers.
-    ``swapped`` is true if the batch comes first.
+    ``swapped`` is true if the batch comes first. ``rows`` has the sequence at each position of the
+    batch, None if each is in its place.
     """
 
     module: str
@@ -102,6 +104,7 @@ class States:
     directions: int
     is_cell: bool = False
     swapped: bool = False
+    rows: Probed | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
