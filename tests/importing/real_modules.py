@@ -247,7 +247,7 @@ class SentimentPacked(nn.Module):
     def forward(self, text: Any, text_lengths: Any) -> Any:
         embedded = self.dropout(self.embedding(text))
         packed = pack_padded_sequence(embedded, text_lengths.cpu(), batch_first=True)
-        _, (hidden, cell) = self.lstm(packed)
+        _, (hidden, _) = self.lstm(packed)
         hidden = self.dropout(torch.cat((hidden[-2, :, :], hidden[-1, :, :]), dim=1))
         return self.fc(hidden)
 
@@ -598,9 +598,7 @@ class ForecastOnDevice(nn.Module):
             device = x.device
             if device.type == "cuda":
                 x = x.cuda()
-            h = torch.zeros(
-                self.n_layers, x.size(0), self.hidden_dim, device=device, dtype=x.dtype
-            )
+            h = torch.zeros(self.n_layers, x.size(0), self.hidden_dim, device=device, dtype=x.dtype)
         out, h = self.gru(x, h)
         out = self.fc(self.relu(out[:, -1]))
         return out, h
@@ -620,7 +618,7 @@ class LearnedStart(nn.Module):
         batch = x.shape[0]
         h0 = self.h0.expand(-1, batch, -1).contiguous()
         c0 = self.c0.repeat(1, batch, 1)
-        out, (hn, _) = self.lstm(x, (h0, c0))
+        _, (hn, _) = self.lstm(x, (h0, c0))
         return self.fc(hn[-1])
 
 
@@ -676,7 +674,7 @@ class LastOfEmpty(nn.Module):
         return self.fc(h[-1:].squeeze(0))
 
 
-@real(lambda: (features(),))
+@real(lambda: (features(),), refused="'sub' of two layers")
 class Differences(nn.Module):
     # forecasts relative to the last value: NLinear and its kin, with a recurrent layer
     def __init__(self) -> None:
@@ -786,7 +784,7 @@ class WakeWord(nn.Module):
     def forward(self, x: Any) -> Any:
         x = self.layer_norm(x)
         hidden = (torch.zeros(2, x.shape[0], 5), torch.zeros(2, x.shape[0], 5))
-        out, (hn, cn) = self.lstm(x, hidden)
+        _, (hn, _) = self.lstm(x, hidden)
         return torch.sigmoid(self.fc(hn[-1]).squeeze(1))
 
 
@@ -841,7 +839,7 @@ class ActorCriticGru(nn.Module):
         return F.softmax(self.policy(x), dim=-1), self.value(x), hxs
 
 
-@real(lambda: (features(), *states((1, 3, 4))))
+@real(lambda: (features(), *states((1, 3, 4))), refused="as many features")
 class DuelingDrqn(nn.Module):
     # mynkpl1998/Recurrent-Deep-Q-Learning, with an advantage relative to its mean
     def __init__(self) -> None:
@@ -970,7 +968,7 @@ class SineCells(nn.Module):
         return torch.stack(outputs, dim=1)
 
 
-@real(lambda: (features(),), refused="random")
+@real(lambda: (features(),), refused="draws random numbers")
 class RandomStart(nn.Module):
     # fyshelab/course-content, W9_RNN: first states are drawn
     def __init__(self) -> None:

@@ -151,6 +151,23 @@ def _relu6(m: Operators, x: Any, inplace: bool = False) -> Value:
     return layers.activate(m, x, nodes.ClippedRelu(limit=6.0))
 
 
+def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Value:
+    """Return tokens as vectors with a single 1: an embedding that is not trained."""
+    if type(num_classes) is not int or num_classes < 1:
+        message = f"num_classes: expected a number, received {describe(num_classes)}"
+        raise RefusedError(message, "E703")
+    return layers.embed_one_hot(m.scope, x, num_classes)
+
+
+def _draw(name: str) -> Callable[..., Value]:
+    def refuse(m: Operators, *_: Any, **__: Any) -> Value:
+        del m
+        message = f"'{name}' draws random numbers, in evaluation too; expected torch.zeros"
+        raise RefusedError(f"{message}, or an argument of forward", "E703")
+
+    return refuse
+
+
 def _root_of_size(m: Operators, x: Any) -> Value:
     if not isinstance(x, Known):
         raise lacks_operation("math.sqrt")
@@ -296,6 +313,8 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "dropout": _dropout,
     "dropout1d": _dropout_by_feature,
     "normalize": _normalize,
+    "one_hot": _one_hot,
+    **{name: _draw(name) for name in ("rand", "randn", "rand_like", "randn_like", "normal_")},
     "linear": joins.linear,
     "scaled_dot_product_attention": pairs.attend,
     "math.sqrt": _root_of_size,

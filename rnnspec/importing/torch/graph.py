@@ -115,9 +115,7 @@ class _Evaluating(int):
         return False
 
 
-def operations(
-    module: nn.Module, example: Mapping[str, Any] | None
-) -> tuple[list[Op], list[str]]:
+def operations(module: nn.Module, example: Mapping[str, Any] | None) -> tuple[list[Op], list[str]]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     The second list has the functions that do something else in training, by a condition.

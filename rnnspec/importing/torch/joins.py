@@ -109,7 +109,11 @@ def write_out(name: str, op: str) -> Callable[..., Value]:
 
     def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Value:
         operands = (x, *others) if y is None else (x, y)
-        return m.elementwise(op, operands, lacks_operation(name))
+        refused = lacks_operation(name)
+        if op == "Sub" and all(isinstance(operand, Tensor) for operand in operands):
+            message = f"rnnspec does not support the operation '{name}' of two layers"
+            refused = RefusedError(f"{message}; a spec adds and multiplies their outputs", "E701")
+        return m.elementwise(op, operands, refused)
 
     return run
 
@@ -234,7 +238,9 @@ def einsum(m: Operators, equation: Any, *operands: Any) -> Value:
     inputs, result = equation.replace(" ", "").split("->")
     several = inputs.split(",")
     values = [m.scope.operand(operand) for operand in operands]
-    if len(several) != 2 or any(len(s) != len(v.axes) for s, v in zip(several, values, strict=True)):
+    if len(several) != 2 or any(
+        len(s) != len(v.axes) for s, v in zip(several, values, strict=True)
+    ):
         raise refused
     (one, two), (x, y) = several, values
     # What is summed away of one operand alone has size 1, and is no axis of the product.

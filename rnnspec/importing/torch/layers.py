@@ -67,7 +67,7 @@ DIRECTIONS = direction_key("forward."), direction_key("backward.")
 
 
 _PLAIN = (
-    "Dropout", "Dropout1d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
+    "Dropout", "Dropout1d", "Dropout2d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
     "AdaptiveMaxPool1d", "AdaptiveAvgPool1d", "ZeroPad1d", "ConstantPad1d", "Flatten",
     *ACTIVATIONS,
 )  # fmt: skip
@@ -133,8 +133,8 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
 def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
     """Return the result of a module without arrays."""
     match kind:
-        case "Dropout" | "Dropout1d":
-            return with_dropout(m, x, module.p, by_feature=kind == "Dropout1d")
+        case "Dropout" | "Dropout1d" | "Dropout2d":
+            return with_dropout(m, x, module.p, by_feature=kind != "Dropout")
         case "LeakyReLU":
             return activate(m, x, nodes.LeakyRelu(slope=float(module.negative_slope)))
         case "ReLU6" | "Hardtanh":
@@ -213,8 +213,9 @@ def with_dropout(m: Operators, x: Any, rate: float, *, by_feature: bool = False)
     value = scope.operand(x, either_order=True)
     if not rate:
         return value
-    if by_feature and value.axes != ("B", "F", "T"):
-        scope.account.leave(f"nn.Dropout1d of {rate:g}, which drops whole steps here")
+    if by_feature and value.axes[:2] != ("B", "F"):
+        name = "nn.Dropout1d" if len(value.axes) < 4 else "nn.Dropout2d"
+        scope.account.leave(f"{name} of {rate:g}, which drops whole steps here")
         return value
     value = scope.layer_output(value, either_order=True)
     layer = nodes.Dropout(name="dropout", input=(), rate=float(rate), variational=by_feature)
@@ -246,6 +247,22 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     if shared:
         layer, modules = replace(layer, table=shared[0]), ()
     at = scope.embeddings[tokens.at] = scope.add(layer, tokens.at, modules=modules)
+    return replace(tokens, at=at, axes=(*tokens.axes, "F"))
+
+
+def embed_one_hot(scope: ModuleScope, x: Any, size: int) -> Tensor:
+    """Return tokens as vectors with a single 1.
+
+    Raises:
+        RefusedError: they are no tokens of an input.
+    """
+    tokens = tokens_of(scope, x) if isinstance(x, Known) else None
+    if tokens is None or tokens.at in scope.embeddings:
+        raise RefusedError(f"expected the tokens of an input, received {describe(x)}")
+    layer = embedding("one_hot", size, size, trainable=False)
+    at = scope.add(layer, tokens.at, arrays={"one_hot": np.eye(size)}, modules=())
+    scope.embeddings[tokens.at] = at
+    scope.account.infer("one_hot is an embedding that is not trained, with a single 1 in a vector")
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
 

@@ -75,6 +75,15 @@ def read_module(
         account.leave(f"the condition on training in {tester}")
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
     given = states.find_given(operations, example or {})
+    ranks = {name: len(shape) for name, shape in shapes.items() if name not in given}
+    if ranks and max(ranks.values()) == 1:
+        argument = next(iter(ranks))
+        message = "expected an example with an axis of sequences, such as (batch, steps), received"
+        advice = (
+            "rnnspec reads modules of batches; let forward take one, without view(len(x), 1, -1)"
+        )
+        account.refuse(f"the argument '{argument}'", f"{message} one axis; {advice}", "E704")
+        account.check()
     reader = read_operations(
         account, module, operations, shapes, given, outputs, whole=fault is None
     )
@@ -234,7 +243,12 @@ def _modules_of(
             weight, turned = step.arrays["kernel"]
             kernel, biases = scope.tensors[weight], [scope.tensors[b] for b in step.arrays["bias"]]
             bias = _entry(sum(biases[1:], biases[0])) if biases else None
+            if "rows" in step.arrays:
+                rows = slice(*step.arrays["rows"])
+                kernel, bias = kernel[rows], _entry(biases[0][rows]) if biases else None
             return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
+        case nodes.Embedding() if step.arrays:
+            return [Matrix(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
         case nodes.Attention():
             score = (step.arrays or {})["score"]
             return [Matrix(score, _entry(scope.tensors[score]), None)]
@@ -381,6 +395,10 @@ def _entry(tensor: Any) -> Entry:
         return array
 
     return Entry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
+
+
+def _numbers(values: Array) -> Entry:
+    return Entry(values.shape, floating=True, read=partial(np.copy, values))
 
 
 def _constant(value: float, size: int) -> Entry:

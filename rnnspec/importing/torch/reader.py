@@ -74,7 +74,7 @@ def find_roles(
         for op in operations
         if op.kind == "input" and op.name in users and op.target not in given
     ]
-    embeds = any(type(op.module).__name__ == "Embedding" for op in operations)
+    embeds = any(map(_embeds, operations))
     if len(names) < 2:
         target = next((op.target for op in names), "")
         yield {target: "tokens" if embeds else "sequence"}
@@ -101,6 +101,11 @@ def _users(operations: Sequence[Op]) -> dict[str, list[Op]]:
     return users
 
 
+def _embeds(op: Op) -> bool:
+    """True if an operation takes tokens."""
+    return type(op.module).__name__ == "Embedding" or op.target == "one_hot"
+
+
 def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[Role | None, ...]:
     """Return what an argument may be, None for lengths."""
     waiting, seen = [op.name], set[str]()
@@ -108,7 +113,7 @@ def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[R
         name = waiting.pop()
         seen.add(name)
         for user in users.get(name, ()):
-            if type(user.module).__name__ == "Embedding":
+            if _embeds(user):
                 by_rank: dict[int | None, tuple[Role | None, ...]] = {1: ("label",), 2: ("tokens",)}
                 return by_rank.get(rank, ("tokens", "label"))
             if user.target in (*_SAME, *_MOVES) and user.name not in seen:
@@ -452,8 +457,9 @@ class ModuleReader:
             chosen = [leaf for leaf in leaves if leaf[0][:1] and leaf[0][0] in self._wanted]
             if not chosen:
                 keys = listed([repr(key) for key in dict.fromkeys(p[0] for p, _ in leaves if p)])
+                received = listed([repr(key) for key in self._wanted]) or "none"
                 message = f"outputs: expected {keys or 'a module with several results'}"
-                raise RefusedError(f"{message}, received {listed(map(repr, self._wanted))}", "E703")
+                raise RefusedError(f"{message}, received {received}", "E703")
         else:
             # Results beside the one that a network is for: states, weights, lengths.
             chosen = [leaf for leaf in leaves if not self._is_aside(leaf[1])] or [
@@ -516,7 +522,9 @@ class ModuleReader:
             taken, parts = parts[:ways], parts[ways:]
             match taken:
                 case [State(), *_]:
-                    value = self.scope.operand(shapes.merge_states(self.scope, tuple(taken), "concat"))
+                    value = self.scope.operand(
+                        shapes.merge_states(self.scope, tuple(taken), "concat")
+                    )
                 case _:
                     value = self.scope.layer_output(taken[0])
             rows = tuple(range(row, row + ways))

@@ -226,7 +226,9 @@ class ModuleScope(Scope):
             case State():
                 value = self.whole(value)
             case States(number=1):
-                value = replace(self.whole(value), axes=("B", "", "F") if value.swapped else ("", "B", "F"))
+                value = replace(
+                    self.whole(value), axes=("B", "", "F") if value.swapped else ("", "B", "F")
+                )
             case Firsts((State() | Tensor() as part,)):
                 value = replace(self.operand(part), axes=("", "B", "F"))
             case States(number=number):
@@ -386,6 +388,27 @@ class ModuleScope(Scope):
         return self.add(layer_of(piece), at, arrays=arrays, modules=())
 
     # Layers
+
+    def cut_dense(self, value: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...] | None:
+        """Return parts of the features of a dense layer, as dense layers; None if it is another."""
+        step = self.steps.get(value.at)
+        layer = step.layer if step else None
+        if step is None or not isinstance(layer, nodes.Dense) or value.formula or not step.modules:
+            return None
+        if layer.tied or step.turned or layer.units != sum(sizes) or value.axes[-1] != "F":
+            return None
+        parts, start, (path,) = list[Tensor](), 0, step.modules
+        for place, size in enumerate(sizes):
+            part = dense(f"{path}_{place}", size, activation="linear", bias=layer.bias)
+            arrays: Any = {
+                "kernel": (f"{path}.weight", False),
+                "bias": (f"{path}.bias",) if layer.bias else (),
+                "rows": (start, start + size),
+            }
+            at = self.add(part, step.sources[0], arrays=arrays, modules=())
+            parts.append(Tensor(at, value.axes))
+            start += size
+        return tuple(parts)
 
     def add_attention(self, scores: Scores, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""

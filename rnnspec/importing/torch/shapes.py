@@ -251,10 +251,16 @@ def _reshape_states(m: Operators, x: States, sizes: tuple[Any, ...]) -> Value:
     if not all(of_batch):
         raise RefusedError(_OTHER_SHAPE, "E701")
     shape = (x.number // ways, ways, "B", width // ways)
-    if len(plain) == 4 and not x.swapped and all(a in (b, -1) for a, b in zip(plain, shape, strict=True)):
+    if (
+        len(plain) == 4
+        and not x.swapped
+        and all(a in (b, -1) for a, b in zip(plain, shape, strict=True))
+    ):
         several = [State(x, index - x.number) for index in range(x.number)]
         return Firsts(tuple(Firsts(tuple(several[i : i + ways])) for i in range(0, x.number, ways)))
-    whole = len(plain) == 2 and plain[0] in ("B", -1, 0) and plain[1] in (-1, x.number * width // ways)
+    whole = (
+        len(plain) == 2 and plain[0] in ("B", -1, 0) and plain[1] in (-1, x.number * width // ways)
+    )
     if whole and x.number == 1:
         return scope.whole(x)
     if whole and x.swapped and x.number == ways:
@@ -323,6 +329,8 @@ def split(m: Operators, x: Any, sizes: Any, dim: Any = 0) -> Value:
         sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
     if not isinstance(sizes, tuple) or any(type(size) is not int for size in sizes):
         raise RefusedError("expected sizes that are numbers, received others", "E703")
+    if value.axes[axis] == "F" and (several := m.scope.cut_dense(value, sizes)) is not None:
+        return Several(several)
     return Several(tuple(m.several("Split", value, list(sizes), outputs=len(sizes), axis=axis)))
 
 
@@ -366,7 +374,9 @@ def item(m: Operators, x: Any, index: Any) -> Value:
             return Beside()
         case Known() | Argument() if _is_order(index):
             numbers = m.numbers(x)
-            return replace(_take(m, numbers, _parts(index, numbers.samples[0].ndim)), name=numbers.name)
+            return replace(
+                _take(m, numbers, _parts(index, numbers.samples[0].ndim)), name=numbers.name
+            )
         case State() if _is_order(index):
             return item(m, m.scope.whole(x), index)
         case Tensor() if _is_order(index):
@@ -387,7 +397,9 @@ def item(m: Operators, x: Any, index: Any) -> Value:
 
 def _is_order(index: Any) -> bool:
     """True if an index may be an order of the sequences of a batch."""
-    return isinstance(index, Known) and index.samples[0].ndim == 1 and index.samples[0].dtype != bool
+    return (
+        isinstance(index, Known) and index.samples[0].ndim == 1 and index.samples[0].dtype != bool
+    )
 
 
 def _in_order_of_rows(m: Operators, x: Tensor, axis: int, index: Any) -> Value:
@@ -619,6 +631,11 @@ def chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> Value:
     try:
         value = _movable(m.scope, x)
         axis = axis_number(dim, len(value.axes))
+        width = m.scope.features(value)
+        if value.axes[axis] == "F" and type(chunks) is int and not width % chunks:
+            several = m.scope.cut_dense(value, (width // chunks,) * chunks)
+            if several is not None:
+                return Several(several)
         parts = m.several("Split", value, outputs=chunks, axis=axis)
     except RefusedError:
         message = "expected the features of both directions, chunk(2, -1)"

@@ -55,9 +55,11 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
         use = _use_as_state(operations, op.name)
         if use is None:
             continue
-        module, parts = use
+        module, parts, is_cut = use
         directions = 1 + module.bidirectional
-        given = Given(parts, module.num_layers * directions, directions, module.hidden_size)
+        # An argument that is cut has the states of several modules.
+        rows = 0 if is_cut else module.num_layers * directions
+        given = Given(parts, rows, directions, module.hidden_size)
         if (value := example.get(op.target)) is not None:
             several = value if isinstance(value, list | tuple) else (value,)
             shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
@@ -69,9 +71,12 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
     return found
 
 
-def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int] | None:
-    """Return the module that begins with a value, and how many states it is: 0 for a tensor."""
-    reached, items = {name: False}, set[int]()
+def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool] | None:
+    """Return the module that begins with a value, and how many states it is: 0 for a tensor.
+
+    The last one is true if it begins with a part of these.
+    """
+    reached, items, is_cut = {name: False}, set[int](), False
     for op in operations:
         taken = [one.name for one in op.args[:1] if isinstance(one, Ref)]
         if op.kind == "module" and type(op.module).__name__ in CELLS and op.layer:
@@ -81,10 +86,12 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int] | None
                 if isinstance(one, Ref) and one.name in reached:
                     is_tuple = reached[one.name]
                     whole = not apart and op.layer == "LSTM" and not is_tuple
-                    return op.module, 2 if whole else max(items, default=0) + 1 if is_tuple else 0
+                    number = 2 if whole else max(items, default=0) + 1 if is_tuple else 0
+                    return op.module, number, is_cut
         elif taken and taken[0] in reached and op.target == "getitem":
             index = op.args[1]
             reached[op.name] = reached[taken[0]] or type(index) is int
+            is_cut |= type(index) is not int
             items |= {index} if type(index) is int else set()
         elif taken and taken[0] in reached and op.target in _UNCHANGED:
             reached[op.name] = reached[taken[0]]
@@ -93,6 +100,9 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int] | None
 
 def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Value]:
     """Add the inputs of the network that an argument with first states is, and return its value."""
+    if not given.rows:
+        message = f"has the states of several modules in the argument '{argument}'"
+        raise RefusedError(f"{message}; give example=, which tells its shape")
     names, parts = list[tuple[str, ...]](), list[Any]()
     size = given.units * given.directions
     for part in range(given.parts or 1):
@@ -170,11 +180,15 @@ def hand_on(
     own = (replace(by_name[name], name=names.get(name, name)) for name in order)
     result = replace(
         arranged,
-        steps=tuple(replace(step, layer=rename_layer(step.layer, names)) for step in arranged.steps),
+        steps=tuple(
+            replace(step, layer=rename_layer(step.layer, names)) for step in arranged.steps
+        ),
         outputs=tuple((name, arranged.outputs[at][1]) for at, name in (others | last).items()),
     )
     ordered = tuple(
-        replace(each, state=True) if isinstance(each, nodes.VectorInput) and each.name not in by_name and before in given else each
+        replace(each, state=True)
+        if isinstance(each, nodes.VectorInput) and each.name not in by_name and before in given
+        else each
         for before, each in zip(order, own, strict=True)
     )
     return result, ordered, order, [*others, *last]
