@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 from torch.autograd import Variable
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - its usual name
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 Inputs = tuple[Any, ...] | dict[str, Any]

@@ -34,7 +34,7 @@ def numbers_of(module: Any) -> int:
         for name, array in part.named_parameters()
         if name.startswith("bias_hh")
     ]
-    return sum(array.numel() for array in module.parameters()) - sum(second)
+    return int(sum(array.numel() for array in module.parameters()) - sum(second))
 
 
 def make(name: str) -> tuple[Any, Any]:

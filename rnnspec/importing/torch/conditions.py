@@ -121,7 +121,7 @@ class Conditions:
             self._module = self._make()
         return self._module
 
-    def _fixed(self, value: Any) -> Any:
+    def _fixed(self, value: Any) -> Any:  # noqa: PLR0912 - a branch for each question
         """Return a value that is the same for every input."""
         if isinstance(value, tuple | list):
             return type(value)(map(self._fixed, value))

@@ -357,7 +357,13 @@ class _Tracer(fx.Tracer):
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         """Return the items of a tuple, or the sizes of a tensor."""
         count = self.conditions.count(obj.node)
-        return super().iter(obj) if count is None else iter([obj[place] for place in range(count)])
+        if count is None:
+            return super().iter(obj)
+        return iter([self.item(obj, place) for place in range(count)])
+
+    def item(self, obj: fx.Proxy, place: int) -> Any:
+        """Return one of several values."""
+        return self.create_proxy("call_function", operator.getitem, (obj, place), {})
 
     def length(self, obj: fx.Proxy) -> Any:
         """Return the number of items of a tuple, or the first size of a tensor."""

@@ -236,38 +236,37 @@ def einsum(m: Operators, equation: Any, *operands: Any) -> Value:
     if not isinstance(equation, str) or len(operands) != 2 or "->" not in equation:
         raise refused
     inputs, result = equation.replace(" ", "").split("->")
-    several = inputs.split(",")
-    values = [m.scope.operand(operand) for operand in operands]
-    if len(several) != 2 or any(
-        len(s) != len(v.axes) for s, v in zip(several, values, strict=True)
-    ):
+    letters = inputs.split(",")
+    values: list[Any] = [m.scope.operand(operand) for operand in operands]
+    fits = [len(own) == len(value.axes) for own, value in zip(letters, values, strict=False)]
+    if len(letters) != 2 or not all(fits):
         raise refused
-    (one, two), (x, y) = several, values
     # What is summed away of one operand alone has size 1, and is no axis of the product.
-    for place, (letters, other) in enumerate(((one, two), (two, one))):
-        for letter in [each for each in letters if each not in other + result]:
-            at = letters.index(letter)
-            squeezed = shapes.squeeze(m, (x, y)[place], at)
-            letters = letters[:at] + letters[at + 1 :]
-            x, y = (squeezed, y) if not place else (x, squeezed)
-        one, two = (letters, two) if not place else (one, letters)
-    both = [letter for letter in one if letter in two]
-    batch, summed = ([e for e in both if (e in result) == kept] for kept in (True, False))
-    rows, columns = ([e for e in own if e not in both] for own in (one, two))
-    if len(batch) != 1 or len(summed) != 1 or len(rows) > 1 or len(columns) > 1:
+    for place, other in enumerate(reversed(letters)):
+        for letter in [each for each in letters[place] if each not in other + result]:
+            values[place] = shapes.squeeze(m, values[place], letters[place].index(letter))
+            letters[place] = letters[place].replace(letter, "")
+    one, two = letters
+    batch = [letter for letter in one if letter in two and letter in result]
+    summed = [letter for letter in one if letter in two and letter not in result]
+    rows = [letter for letter in one if letter not in two]
+    columns = [letter for letter in two if letter not in one]
+    product = "".join((*batch, *rows, *columns))
+    sizes = (len(batch), len(summed), len(rows) <= 1, len(columns) <= 1)
+    if sizes != (1, 1, True, True) or sorted(product) != sorted(result):
         raise refused
-    order = [*batch, *rows, *summed], [*batch, *summed, *columns]
-    x = m.run("Transpose", x, perm=tuple(map(one.index, order[0])))
-    y = m.run("Transpose", y, perm=tuple(map(two.index, order[1])))
-    x = x if rows else m.run("Unsqueeze", x, axes=(1,))
-    y = y if columns else m.run("Unsqueeze", y, axes=(2,))
-    product = matrix_product(m, x, y)
-    for at, letters in ((2, columns), (1, rows)):
-        product = product if letters else shapes.squeeze(m, product, at)
-    left = "".join([*batch, *rows, *columns])
-    if sorted(left) != sorted(result):
-        raise refused
-    return m.run("Transpose", product, perm=tuple(map(left.index, result)))
+    order = [one.index(letter) for letter in (*batch, *rows, *summed)]
+    left = m.run("Transpose", values[0], perm=tuple(order))
+    order = [two.index(letter) for letter in (*batch, *summed, *columns)]
+    right = m.run("Transpose", values[1], perm=tuple(order))
+    whole = matrix_product(
+        m,
+        left if rows else m.run("Unsqueeze", left, axes=(1,)),
+        right if columns else m.run("Unsqueeze", right, axes=(2,)),
+    )
+    whole = whole if columns else shapes.squeeze(m, whole, 2)
+    whole = whole if rows else shapes.squeeze(m, whole, 1)
+    return m.run("Transpose", whole, perm=tuple(map(product.index, result)))
 
 
 def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:

@@ -102,9 +102,11 @@ def read_module(
     account.check()
     assert arranged is not None, "without a problem"
     places = [*reader.places, *sorted(scope.given, reverse=True)]
-    inputs_of, called = [_network_input(account, scope, arranged, at) for at in places], []
-    vectors = {scope.inputs[-at] for at in scope.given}
-    arranged, network_inputs, called, order = states.hand_on(arranged, inputs_of, vectors)
+    arranged, network_inputs, called, order = states.hand_on(
+        arranged,
+        [_network_input(account, scope, arranged, at) for at in places],
+        {scope.inputs[-at] for at in scope.given},
+    )
     for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
         account.infer(f"the input {argument} is named {own}")
     kinds = {
@@ -342,10 +344,10 @@ def _check_calls(account: Account, module: Any) -> None:
         account.check()
     cells = {path: part for path, part in module.named_modules() if is_own_cell(part)}
     begun = {path: first_states_of(part) for path, part in cells.items()}
-    for path, states in begun.items():
-        if states:
+    for path, taken in begun.items():
+        if taken:
             message = (
-                f"takes first states ({', '.join(states)}), which rnnspec does not read for a cell "
+                f"takes first states ({', '.join(taken)}), which rnnspec does not read for a cell "
                 "by equations; give the spec of the model to read its arrays alone"
             )
             account.refuse(path, message, "E704")

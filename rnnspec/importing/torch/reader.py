@@ -126,7 +126,7 @@ _MOVES = ("getitem", "index_select", "flip", "view", "reshape", "squeeze")
 _SAME = ("long", "int", "to", "clone", "contiguous", "detach", "t", "transpose", "permute")
 
 
-def read_operations(
+def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
     account: Account,
     module: Any,
     operations: Sequence[Op],

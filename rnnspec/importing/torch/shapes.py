@@ -349,7 +349,9 @@ def expand_as(m: Operators, x: Any, other: Any) -> Value:
     return m.run("Expand", m.numbers(x), m.run("Shape", other))
 
 
-def item(m: Operators, x: Any, index: Any) -> Value:
+def item(  # noqa: PLR0912 - a branch for each kind of value
+    m: Operators, x: Any, index: Any
+) -> Value:
     """Return ``x[index]``.
 
     Raises:

@@ -28,7 +28,8 @@ from rnnspec.importing.unplaced import CELLS, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.torch.scope import ModuleScope
@@ -131,9 +132,9 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
 
 
 def hand_on(
-    arranged: Arranged, inputs: Sequence[nodes.Input], given: Collection[str]
+    arranged: Arranged, inputs: Sequence[nodes.Input], given: AbstractSet[str]
 ) -> tuple[Arranged, tuple[nodes.Input, ...], list[str], list[int]]:
-    """Have layers begin with given states if their first states are arguments, and the last results.
+    """Have layers begin with given states if their first states are arguments, their last results.
 
     Returns the layers, the inputs, what these were called, and the places of the results, in the
     order of the network.
@@ -144,40 +145,39 @@ def hand_on(
         given: the names of those that are first states.
     """
     layers = {step.layer.name: step.layer for step in arranged.steps}
-    first = {
-        name: replace(layer, input=(None, 1)).first_states
-        for name, layer in layers.items()
-        if isinstance(layer, nodes.Recurrent) and layer.initial
-    }
     taken = Counter(source for step in arranged.steps for source in step.sources if source <= 0)
     names, last = dict[str, str](), dict[int, str]()
     for step in arranged.steps:
-        vectors = first.get(step.layer.name, {})
-        if not vectors or len(vectors) < len(step.layer.initial):
+        layer = step.layer
+        if not isinstance(layer, nodes.Recurrent) or None in layer.initial:
             continue
+        vectors = replace(layer, input=(None, 1)).first_states
         ends = {
             state: place
             for state in vectors
             for place, (_, result) in reversed(list(enumerate(arranged.outputs)))
-            if place not in last and _is_last(layers[result], step.layer, state)
+            if place not in last and _is_last(layers[result], layer, state)
         }
         alone = all(taken[source] == 1 for source in step.sources[1:])
         if given >= {*vectors.values()} and alone and ends.keys() == vectors.keys():
-            names |= {vector: f"{step.layer.name}_{state}" for state, vector in vectors.items()}
-            last |= {ends[state]: f"{step.layer.name}_{state}_next" for state in vectors}
+            names |= {vector: f"{layer.name}_{state}" for state, vector in vectors.items()}
+            last |= {ends[state]: f"{layer.name}_{state}_next" for state in vectors}
     others = {place: name for place, (name, _) in enumerate(arranged.outputs) if place not in last}
     if not names or not others:
         # A single result has no name.
-        order = [*range(len(arranged.outputs) or 1)]
-        return arranged, tuple(inputs), [each.name for each in inputs], order
+        places = [*range(len(arranged.outputs) or 1)]
+        return arranged, tuple(inputs), [each.name for each in inputs], places
     if len(others) == 1:
         others = dict.fromkeys(others, "output")
-    by_name = {each.name: each for each in inputs}
-    declared = [each for each in inputs if each.name not in names]
+    states = [vector for vector in names if vector in given]
+    declared = [each.name for each in inputs if each.name not in names]
     if len(declared) == 1:
-        names |= {declared[0].name: nodes.INPUT}
-    order = [*(each.name for each in declared), *(name for name in names if name in given)]
-    own = (replace(by_name[name], name=names.get(name, name)) for name in order)
+        names[declared[0]] = nodes.INPUT
+    by_name = {each.name: each for each in inputs}
+    renamed = {name: replace(each, name=names.get(name, name)) for name, each in by_name.items()}
+    vector_inputs = [
+        each for name in states if isinstance(each := renamed[name], nodes.VectorInput)
+    ]
     result = replace(
         arranged,
         steps=tuple(
@@ -185,13 +185,11 @@ def hand_on(
         ),
         outputs=tuple((name, arranged.outputs[at][1]) for at, name in (others | last).items()),
     )
-    ordered = tuple(
-        replace(each, state=True)
-        if isinstance(each, nodes.VectorInput) and each.name not in by_name and before in given
-        else each
-        for before, each in zip(order, own, strict=True)
+    ordered = (
+        *(renamed[name] for name in declared),
+        *(replace(vector, state=True) for vector in vector_inputs),
     )
-    return result, ordered, order, [*others, *last]
+    return result, ordered, [*declared, *states], [*others, *last]
 
 
 def _is_last(result: nodes.Layer, layer: nodes.Layer, state: str) -> bool:

@@ -234,10 +234,10 @@ class Layout:
     ``inputs`` are those of the network, in its order, by the names that the rest uses.
     ``arguments`` has each input of ``forward`` with the name of that of the network, empty for
     lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
-    of ``Tensor``. Arguments that are ``given`` have first states. The module may have ``counted`` the tokens that are not 0 instead. Lengths must
-    be ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
-    batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
-    dtype.
+    of ``Tensor``. Arguments that are ``given`` have first states. The module may have ``counted``
+    the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
+    ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
+    any. ``casts`` is true if ``forward`` names a dtype.
     """
 
     inputs: tuple[str, ...]
