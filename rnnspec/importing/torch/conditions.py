@@ -100,15 +100,17 @@ class Conditions:
         if node.op == "call_module" and self._module_of(node, nn.RNNBase):
             return 2
         source = node.args[0] if node.args else None
-        if name == "getitem" and isinstance(source, fx.Node):
+        if name == "getitem" and isinstance(source, fx.Node) and source.op == "call_module":
             states = self._module_of(source, nn.LSTM) and node.args[1] == 1
             return 2 if states else None
-        if name in ("shape", "size") and (name == "shape" or len(node.args) == 1):
-            assert isinstance(source, fx.Node), "a tensor has a shape"
-            try:
+        try:
+            if name in ("shape", "size") and (name == "shape" or len(node.args) == 1):
                 return self._rank(source)
-            except OpenError:
-                return None
+            if name == "getitem" and isinstance(node.args[1], slice):
+                of = self.count(source) if isinstance(source, fx.Node) else None
+                return None if of is None else len(range(of)[node.args[1]])
+        except OpenError:
+            return None
         return 2 if name == "pad_packed_sequence" else None
 
     def _module_of(self, node: fx.Node, kind: type) -> bool:

@@ -35,6 +35,7 @@ _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
     (rnn, rnn.pad_packed_sequence),
     (torch, torch.zeros),
+    (torch, torch.as_tensor),
     (torch.Tensor, torch.Tensor.new),
     (torch.autograd, torch.autograd.Variable),
 )
@@ -162,7 +163,7 @@ def _reason_of(error: Exception, place: Place) -> str:
             "cannot be traced: expected layers that are called as attributes of a module, received "
             "one that a function holds on to, such as a lambda in __init__ that uses self"
         )
-    if "as an integer" in said or "iterated" in said:
+    if any(part in said for part in ("as an integer", "iterated", "argument must be")):
         if "for " in line or "range(" in line:
             return f"{expected} a loop; {ONE_CALL}"
         return (
@@ -188,6 +189,16 @@ def parameters(module: nn.Module) -> dict[str, Any]:
     """Return the parameters and buffers by their full names, shared ones under each name."""
     tensors = dict(module.named_parameters(remove_duplicate=False))
     return tensors | dict(module.named_buffers(remove_duplicate=False))
+
+
+def bare_parameters(module: nn.Module) -> frozenset[str]:
+    """Return the full names of parameters that are of no layer of PyTorch."""
+    return frozenset(
+        f"{path}.{name}" if path else name
+        for path, part in module.named_modules(remove_duplicate=False)
+        if not type(part).__module__.startswith("torch.nn.modules") or type(part) in _CONTAINERS
+        for name, _ in part.named_parameters(recurse=False)
+    )
 
 
 def hooks_of_all_modules() -> bool:
@@ -293,6 +304,12 @@ class Symbol(fx.Proxy):
     Those of torch.fx would be recorded as the operators that make a new tensor.
     """
 
+    def __len__(self) -> int:
+        """Return the number of sizes or of other items, which Python asks for ``f(*items)``."""
+        tracer: Any = self.tracer
+        count = tracer.conditions.count(self.node)
+        return super().__len__() if count is None else int(count)
+
 
 def _in_place(function: Any) -> Any:
     def call(self: fx.Proxy, other: Any) -> fx.Proxy:
@@ -349,10 +366,14 @@ class _Tracer(fx.Tracer):
         try:
             return self.conditions.answer(obj.node)
         except OpenError:
-            # Whatever a model of rnnspec refuses, the comparison does not give it.
-            if _is_refusal(_place(inspect.currentframe())):
+            place = _place(inspect.currentframe())
+            # Whatever a module refuses, the comparison does not give it.
+            if _is_refusal(place):
                 return False
-            raise
+            asserted = re.match(r"assert (not )?", place.span.text.strip()) if place.span else None
+            if asserted is None:
+                raise
+            return asserted[1] is None
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         """Return the items of a tuple, or the sizes of a tensor."""
@@ -376,6 +397,8 @@ class _Tracer(fx.Tracer):
 
     def create_arg(self, a: Any) -> Any:
         """Return an argument of a node."""
+        if isinstance(a, type(torch.FloatTensor)):
+            return a.dtype
         return False if isinstance(a, _Evaluating) else super().create_arg(a)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:

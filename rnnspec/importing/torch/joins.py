@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.importing.torch.operators import Operators
-    from rnnspec.words import Statistic
+    from rnnspec.words import Merge, Statistic
 
 
 def multiply(m: Operators, x: Any, y: Any) -> Value:
@@ -79,6 +79,9 @@ def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
 
 def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
     """Return the sum of a sequence and the input of its layer, or that of both directions."""
+    if isinstance(x, Known) and isinstance(y, tuple):
+        # Sizes, one after the other.
+        return m.run("Concat", x, shapes.join_sizes(m, y), axis=0)
     if alpha != 1:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
@@ -213,6 +216,13 @@ def matrix_product(m: Operators, x: Any, y: Any) -> Value:
     """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
     if isinstance(y, ModuleArray):
         return linear(m, x, replace(y, turned=not y.turned))
+    match x, y:
+        case Tensor(axes=("B", "", "F")), Tensor(axes=("B", "F", "T")) if x.role == "plain":
+            # The product of the steps and of the vector, turned.
+            turned = [m.run("Transpose", value, perm=(0, 2, 1)) for value in (y, x)]
+            return m.run("Transpose", matrix_product(m, *turned), perm=(0, 2, 1))
+        case _:
+            pass
     try:
         return m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
     except RefusedError:
@@ -281,6 +291,9 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
     paths = [f"{step.modules[0]}.weight" for step in embeddings]
     if not outside or not any(scope.is_same(weight.path, path) for path in paths):
+        arrays = [weight] if bias is None else [weight, bias]
+        if all(isinstance(one, ModuleArray) and one.path in scope.bare for one in arrays):
+            return _dense_of_array(m, value, weight, bias)
         message = "expected the weight of the embedding, or nn.Linear; received another array"
         raise RefusedError(message, "E701")
     table = embeddings[0].layer
@@ -292,6 +305,28 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     arrays = None if bias is None else {"bias": bias.path}
     at = scope.add(replace(layer, tied=table.name), value.at, arrays=arrays, modules=())
     return scope.result(value, at)
+
+
+def _dense_of_array(
+    m: Operators, value: Tensor, weight: ModuleArray, bias: ModuleArray | None
+) -> Value:
+    """Return the output of a dense layer whose kernel is a parameter: (out, in), or a vector.
+
+    Raises:
+        RefusedError: it has other axes.
+    """
+    scope, shape = m.scope, m.scope.shape_of(weight)
+    if len(shape) not in (1, 2) or weight.shape or value.axes[-1] != "F":
+        raise RefusedError("expected a matrix or a vector of the module, and features")
+    if len(scope.tensors[weight.path].shape) == 1:
+        shape = (1, *shape)
+    scope.fit_features(value.at, shape[1])
+    layer = dense(weight.path, shape[0], activation="linear", bias=bias is not None)
+    arrays: Any = {"kernel": (weight.path, weight.turned), "bias": (bias.path,) if bias else ()}
+    result = scope.result(value, scope.add(layer, value.at, arrays=arrays, modules=()))
+    if len(scope.tensors[weight.path].shape) == 1:
+        return m.run("Squeeze", result, axes=(len(result.axes) - 1,))
+    return result
 
 
 # Statistics
@@ -308,7 +343,7 @@ def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Va
             value = masks.reduce_numbers(m, m.numbers(x), op, dim, keepdim=keepdim)
         else:
             value = _reduce(m, x, statistic, dim, keepdim=keepdim)
-        return Several((value, Beside())) if with_places else value
+        return Several((value, Beside("places of a maximum"))) if with_places else value
 
     return run
 
@@ -316,6 +351,11 @@ def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Va
 def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bool) -> Value:
     """Return a statistic over the steps, over the features, or over both directions."""
     scope = m.scope
+    merges: dict[Statistic, Merge] = {"sum": "sum", "mean": "ave"}
+    if isinstance(x, States) and x.number == x.directions == 2 and statistic in merges:
+        if dim != int(x.swapped) or keepdim:
+            raise RefusedError(f"dim: expected the directions, received {dim}", "E703")
+        return shapes.merge_states(scope, (State(x, -2), State(x, -1)), merges[statistic])
     value = scope.operand(x)
     message = f"expected the {statistic} over the steps of a sequence, received other axes"
     refused = RefusedError(message)
@@ -342,6 +382,12 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
         case _:
             shapes.axis_number(dim, rank)
             raise refused
+
+
+def places(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
+    """Return where the largest numbers are, which no layer takes."""
+    m.scope.operand(x)
+    return Beside("places of a maximum")
 
 
 def is_of_features(x: Any, dim: Any) -> bool:

@@ -229,7 +229,10 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     if tokens is None:
         raise RefusedError("expected an embedding of the input, received one behind other layers")
     if tokens.at in scope.embeddings:
-        raise RefusedError("expected one embedding of an input, received another one")
+        before = scope.embeddings[tokens.at]
+        if scope.steps[before].modules != (op.target,):
+            raise RefusedError("expected one embedding of an input, received another one")
+        return replace(tokens, at=before, axes=(*tokens.axes, "F"))
     vocabulary, dim = module.num_embeddings, module.embedding_dim
     if module.padding_idx is not None:
         scope.padding = op, module.padding_idx
@@ -391,6 +394,9 @@ def activate(m: Operators, x: Any, activation: nodes.Activation, dim: int | None
 
 def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> Tensor:
     rank = len(value.axes)
+    if dim is None:
+        # What PyTorch takes, with a warning.
+        dim = 0 if rank in (1, 3) else 1
     letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
     if letters == "T" and activation == "softmax":
         if m.scope.features(value) != 1:

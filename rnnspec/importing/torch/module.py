@@ -244,6 +244,8 @@ def _modules_of(
         case nodes.Dense() if step.arrays:
             weight, turned = step.arrays["kernel"]
             kernel, biases = scope.tensors[weight], [scope.tensors[b] for b in step.arrays["bias"]]
+            kernel = kernel.reshape(1, -1) if kernel.dim() == 1 else kernel
+            turned = turned and scope.tensors[weight].dim() > 1
             bias = _entry(sum(biases[1:], biases[0])) if biases else None
             if "rows" in step.arrays:
                 rows = slice(*step.arrays["rows"])
@@ -251,6 +253,10 @@ def _modules_of(
             return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
         case nodes.Embedding() if step.arrays:
             return [Matrix(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
+        case nodes.AttentionPooling() if step.arrays:
+            vector = scope.tensors[step.arrays["query"]].reshape(1, -1)
+            whole = modules(_entries(scope, step), account) if step.modules else []
+            return [*whole, Matrix(step.arrays["query"], _entry(vector), None)]
         case nodes.Attention():
             score = (step.arrays or {})["score"]
             return [Matrix(score, _entry(scope.tensors[score]), None)]
@@ -313,7 +319,7 @@ def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
         for key in scope.tensors
         if _owner(key) == path
     }
-    path = step.modules[0]
+    path = step.modules[0] if step.modules else ""
     match step.layer:
         case nodes.LayerNorm() | nodes.BatchNorm():
             module = scope.modules[path]

@@ -150,12 +150,11 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
         wanted: the places or keys of the results that are taken, None for the usual ones.
         whole: whether these are all operations; otherwise a meaning may be another one.
     """
-    tensors = graph.parameters(module)
     ranks = {name: len(shape) for name, shape in shapes.items()}
 
     def read(roles: Mapping[str, Role]) -> tuple[Account, ModuleReader]:
         tried = Account(account.source)
-        return tried, _read_as(tried, tensors, operations, roles, shapes, given, wanted)
+        return tried, _read_as(tried, module, operations, roles, shapes, given, wanted)
 
     meanings = _find_meanings(find_roles(operations, ranks, given), read)
     # If there is none, the one with the fewest problems says why.
@@ -200,7 +199,7 @@ def _find_meanings(
 
 def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is tried
     account: Account,
-    tensors: dict[str, Any],
+    module: Any,
     operations: Sequence[Op],
     roles: Mapping[str, Role],
     shapes: Mapping[str, Sequence[int]],
@@ -218,18 +217,21 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     )
 
     causes = set[str]()
+    tensors, bare = graph.parameters(module), graph.bare_parameters(module)
 
     def read(tried: Account, probes: Probes) -> ModuleReader:
         names = tuple(map(input_name, roles)) if several or given else (nodes.INPUT,)
         places = {name: -at for at, name in enumerate(roles)}
-        scope = ModuleScope(tried, probes, tensors, names)
+        scope = ModuleScope(tried, probes, tensors, bare, names)
         reader = ModuleReader(
             scope, operations, places, causes, given, wanted, with_numbers=compares
         )
         reader.read()
         return reader
 
-    orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+    # Numbers without an axis of features have one feature.
+    plain = () if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+    orders = plain + (("BT", "TB") if tokens or len(shapes.get(first, ())) == 2 else ())
     settings = (
         Setting(
             order=order,

@@ -259,6 +259,9 @@ def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layo
     for name, values in batch.items():
         if isinstance(by_name[name], nodes.TokenInput | nodes.LabelInput):
             batch[name] = values.astype(np.int64)
+        elif isinstance(by_name[name], nodes.NumericInput) and values.ndim == 2:
+            # It has one feature, and no axis for it.
+            batch[name] = values[..., np.newaxis]
     if layout.counted:
         tokens = [n for n in batch if isinstance(by_name[n], nodes.TokenInput)]
         lengths = np.count_nonzero(batch[tokens[0]], axis=1) if tokens else None
@@ -321,6 +324,7 @@ def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the network as the module takes it."""
     kept = [axis for axis in axes if axis]
     usual = sorted(kept, key="BTF".index)
+    batch = batch[..., 0] if batch.ndim > len(usual) else batch
     moved = batch.transpose([usual.index(axis) for axis in kept])
     return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]
 

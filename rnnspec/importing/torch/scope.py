@@ -24,7 +24,7 @@ from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Scores, Step
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class ModuleScope(Scope):
     """The layers so far, and where they come from.
 
-    ``tensors`` are all arrays of the module by their paths, and ``modules`` those of its modules
+    ``tensors`` are all arrays of the module by their paths, ``bare`` those of no layer, and ``modules`` those of its modules
     with arrays that are layers. ``packed`` says of each recurrent module whether it was given a
     packed sequence. ``padding`` is an embedding with its ``padding_idx``. ``masks`` is true if
     padded steps are left out by masks. Others are those of ``Layout``, ``lengths`` by its name.
@@ -58,10 +58,12 @@ class ModuleScope(Scope):
         account: Account,
         probes: Probes,
         tensors: dict[str, Any],
+        bare: Collection[str] = (),
         inputs: Sequence[str] = (nodes.INPUT,),
     ) -> None:
         super().__init__(account, probes, inputs)
         self.tensors = tensors
+        self.bare = bare
         self.modules: dict[str, Any] = {}
         self.packed: dict[str, bool] = {}
         self.casts_to_integers = False
@@ -282,7 +284,7 @@ class ModuleScope(Scope):
             RefusedError: it is something else.
         """
         del axes
-        tensor = self.as_steps(self.layer_output(value, **words))
+        tensor = self.as_steps(self.with_features(self.layer_output(value, **words)))
         if tensor.axis("T") < 0 or len(tensor.axes) != 3:
             raise RefusedError(f"expected a sequence, received {describe(tensor)}")
         return tensor
@@ -417,15 +419,19 @@ class ModuleScope(Scope):
         if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias and queries:
             reason = "a softmax is the same without it"
             self.account.leave(f"{queries[0]}.bias", reason=reason)
+        kernel = (scores.query.arrays or {}).get("kernel")
+        arrays: Any = {"query": kernel[0]} if kernel else None
+        if arrays and (others or (hidden and not hidden.modules)):
+            raise RefusedError(self.other_scores)
         if hidden is None:
-            return self.add(scores.attention(None), start, *others, modules=queries)
+            return self.add(scores.attention(None), start, *others, modules=queries, arrays=arrays)
         if scores.has_bias and isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
             self.account.infer(
                 "bias 0, which the module lacks and the spec trains", hidden.modules[0]
             )
         units = self.width(scores.query.sources[0])
         modules = (hidden.modules[0], *queries)
-        return self.add(scores.attention(units), start, *others, modules=modules)
+        return self.add(scores.attention(units), start, *others, modules=modules, arrays=arrays)
 
     def project(
         self,

@@ -229,6 +229,9 @@ _OTHER_SHAPE = "expected no change of shapes, received one; rnnspec supports non
 def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
     """Join the final states of both directions, or all steps; or group axes otherwise."""
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
+    if len(sizes) == 1 and isinstance(sizes[0], Known) and sizes[0].samples[0].ndim == 1:
+        (whole,) = sizes
+        sizes = tuple(m.run("Gather", whole, i, axis=0) for i in range(len(whole.samples[0])))
     match x:
         case States():
             return _reshape_states(m, x, sizes)
@@ -297,7 +300,16 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
             return scope.flatten(value, sizes[1])
     try:
         result = m.run_on(value, "Reshape", join_sizes(m, sizes))
-    except (RefusedError, RestartError):
+    except RestartError:
+        if any(isinstance(size, Known) for size in sizes[1:]):
+            # Of sizes that may be any, none fixes another one.
+            raise RefusedError(_OTHER_SHAPE, "E701") from None
+        raise
+    except RefusedError:
+        size = sizes[-1]
+        if value.at <= 0 and value.axes[-1:] == ("F",) and len(sizes) == 3 and type(size) is int:
+            # It says how many features the input has.
+            scope.fit_features(value.at, size)
         raise RefusedError(_OTHER_SHAPE, "E701") from None
     if any("TF" in axis for axis in result.axes):
         return scope.layer_output(result)
@@ -517,6 +529,15 @@ def _part(  # noqa: PLR0912 - a branch for each part
             return scope.layer_output(m.run("GatherND", _movable(scope, x), places))
         case _:
             pass
+    features = x.axis("F")
+    if steps >= 0 and len(axis_parts) == len(x.axes) and axis_parts[features] != _ALL and (
+        scope.features(x) > 1
+    ):
+        if x.at <= 0 or not _has_halves(scope, x):
+            raise RefusedError(
+                f"takes some of the features, [{_state_in_words(index)}]; rnnspec reads no part of "
+                "features; take them as an argument of forward, or make a layer of each part"
+            )
     if steps < 0 and not x.axes.count(""):
         if all(part == _ALL for part in axis_parts):
             return _take_part(m, x, parts, "")
@@ -547,6 +568,12 @@ def _part(  # noqa: PLR0912 - a branch for each part
         solid = scope.layer_output(replace(result, axes=x.axes, steps=None))
         return Tensor(scope.first_step(solid.at), result.axes)
     return result if result.half is not None else scope.layer_output(result)
+
+
+def _has_halves(scope: ModuleScope, x: Tensor) -> bool:
+    """True if a value has the features of both directions of a layer."""
+    layer = scope.steps[x.at].layer
+    return isinstance(layer, nodes.Recurrent) and layer.merge is not None
 
 
 def _take_part(m: Operators, x: Tensor, parts: list[Any], message: str) -> Tensor:

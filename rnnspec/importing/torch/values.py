@@ -170,6 +170,8 @@ class Zeros:
 class Beside:
     """A device, a dtype, places of a maximum: something beside the values of tensors."""
 
+    what: str = "a size"
+
 
 Value = (
     Tensor
@@ -264,7 +266,6 @@ _NAMES = {
     "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
     "Zeros": "zeros",
-    "Beside": "a size",
     "States": "all final states",
     "Firsts": "several vectors, one after the other",
     "Portion": "a part of the features",
@@ -277,7 +278,7 @@ _NAMES = {
 
 def is_size(value: Any) -> bool:
     """True if a value is a size, or another number that follows from sizes."""
-    return isinstance(value, Beside) or (
+    return (isinstance(value, Beside) and value.what == "a size") or (
         isinstance(value, Known)
         and value.kind == "derived"
         and not value.name
@@ -299,6 +300,8 @@ def describe(value: Any) -> str:
             return "which tokens are not 0" if is_mask else "lengths"
         case Known():
             return "a sequence"
+        case Beside(what=what):
+            return what
         case State():
             return f"{value}"
         case States(is_cell=True):
