@@ -144,7 +144,7 @@ class Conditions:
             case "get_device":
                 return -1 if self._property(args[0], "device").type == "cpu" else 0
             case "getitem" if isinstance(args[0], fx.Node) and _name(args[0]) in ("shape", "size"):
-                return self._fixed(args[0])[args[1]]  # type: ignore[index]
+                return self._fixed(args[0])[args[1]]
             case _ if name in _PROPERTIES:
                 return self._property(args[0], name)
             case _ if name in _DEVICES and isinstance(args[0], fx.Node):

@@ -291,8 +291,8 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
     paths = [f"{step.modules[0]}.weight" for step in embeddings]
     if not outside or not any(scope.is_same(weight.path, path) for path in paths):
-        arrays = [weight] if bias is None else [weight, bias]
-        if all(isinstance(one, ModuleArray) and one.path in scope.bare for one in arrays):
+        own = [weight] if bias is None else [weight, bias]
+        if all(isinstance(one, ModuleArray) and one.path in scope.bare for one in own):
             return _dense_of_array(m, value, weight, bias)
         message = "expected the weight of the embedding, or nn.Linear; received another array"
         raise RefusedError(message, "E701")

@@ -21,6 +21,7 @@ from rnnspec.importing.graph.values import (
 )
 from rnnspec.importing.imported import Account
 from rnnspec.importing.torch import calls, graph, layers, shapes, states
+from rnnspec.importing.torch.cells import own_class
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
@@ -216,6 +217,8 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
         not tokens and "any" in calls
     )
 
+    masks = bool(padded or calls & _MASKS or any(own_class(op.module) for op in operations))
+    number = sum(op.kind == "input" for op in operations)
     causes = set[str]()
     tensors, bare = graph.parameters(module), graph.bare_parameters(module)
 
@@ -238,7 +241,8 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
             sizes=(None,) * len(order),
             tokens=tokens,
             at_end=not compares,
-            padded=not several or first in padded,
+            # Without a mask or lengths, no step is padding.
+            padded=first in padded or (not several and (masks or number > 1 + len(given))),
             others=tuple(
                 # Those that are joined have as many steps as the first one.
                 replace(
@@ -267,6 +271,8 @@ def _compared(operations: Sequence[Op]) -> set[str]:
     return compared
 
 
+_MASKS = {"arange", "count_nonzero", "gather", "masked_fill", "masked_fill_", "where", "any"}
+"""Operations that masks are made with."""
 _COMPARISONS = ("ne", "not_equal", "eq", "gt", "greater", "le", "less_equal", "bool", "sign")
 
 

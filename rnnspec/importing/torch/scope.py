@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 class ModuleScope(Scope):
     """The layers so far, and where they come from.
 
-    ``tensors`` are all arrays of the module by their paths, ``bare`` those of no layer, and ``modules`` those of its modules
-    with arrays that are layers. ``packed`` says of each recurrent module whether it was given a
+    ``tensors`` are all arrays of the module by their paths, ``bare`` the paths of those that are in
+    no layer, and ``modules`` those of its modules with arrays that are layers.
+    ``packed`` says of each recurrent module whether it was given a
     packed sequence. ``padding`` is an embedding with its ``padding_idx``. ``masks`` is true if
     padded steps are left out by masks. Others are those of ``Layout``, ``lengths`` by its name.
     ``learned`` has the places of vectors that are learned, by their array and its rows, and

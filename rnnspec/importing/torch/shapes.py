@@ -387,10 +387,9 @@ def item(  # noqa: PLR0912 - a branch for each kind of value
         case Beside():
             return Beside()
         case Known() | Argument() if _is_order(index):
-            numbers = m.numbers(x)
-            return replace(
-                _take(m, numbers, _parts(index, numbers.samples[0].ndim)), name=numbers.name
-            )
+            numbers: Known = m.numbers(x)
+            ordered: Known = _take(m, numbers, _parts(index, numbers.samples[0].ndim))
+            return replace(ordered, name=numbers.name)
         case State() if _is_order(index):
             return item(m, m.scope.whole(x), index)
         case Tensor() if _is_order(index):
@@ -416,7 +415,7 @@ def _is_order(index: Any) -> bool:
     )
 
 
-def _in_order_of_rows(m: Operators, x: Tensor, axis: int, index: Any) -> Value:
+def _in_order_of_rows(m: Operators, x: Tensor, axis: int, index: Any) -> Tensor:
     return m.run_on(_movable(m.scope, x), "Gather", index, axis=axis)
 
 
@@ -530,14 +529,12 @@ def _part(  # noqa: PLR0912 - a branch for each part
         case _:
             pass
     features = x.axis("F")
-    if steps >= 0 and len(axis_parts) == len(x.axes) and axis_parts[features] != _ALL and (
-        scope.features(x) > 1
-    ):
-        if x.at <= 0 or not _has_halves(scope, x):
-            raise RefusedError(
-                f"takes some of the features, [{_state_in_words(index)}]; rnnspec reads no part of "
-                "features; take them as an argument of forward, or make a layer of each part"
-            )
+    cut = steps >= 0 and len(axis_parts) == len(x.axes) and axis_parts[features] != _ALL
+    if cut and scope.features(x) > 1 and not _has_halves(scope, x):
+        raise RefusedError(
+            f"takes some of the features, [{_state_in_words(index)}]; rnnspec reads no part of "
+            "features; take them as an argument of forward, or make a layer of each part"
+        )
     if steps < 0 and not x.axes.count(""):
         if all(part == _ALL for part in axis_parts):
             return _take_part(m, x, parts, "")
@@ -572,7 +569,7 @@ def _part(  # noqa: PLR0912 - a branch for each part
 
 def _has_halves(scope: ModuleScope, x: Tensor) -> bool:
     """True if a value has the features of both directions of a layer."""
-    layer = scope.steps[x.at].layer
+    layer = scope.steps[x.at].layer if x.at > 0 else None
     return isinstance(layer, nodes.Recurrent) and layer.merge is not None
 
 

@@ -95,7 +95,8 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool] 
             is_cut |= type(index) is not int
             items |= {index} if type(index) is int else set()
         elif (
-            taken and taken[0] in reached
+            taken
+            and taken[0] in reached
             and (op.target in _UNCHANGED or (op.target == "getattr" and op.args[1] == "data"))
         ):
             reached[op.name] = reached[taken[0]]

@@ -286,7 +286,7 @@ def is_size(value: Any) -> bool:
     )
 
 
-def describe(value: Any) -> str:
+def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
     """Describe a value, for messages."""
     match value:
         case Argument(name=name):
