@@ -950,6 +950,191 @@ class OneHotRNN(nn.Module):
         return self.fc(out)
 
 
+# More forms of attention and of inputs.
+
+
+@real(lambda: ((tokens(), torch.tensor([6, 6, 6])),))
+class TextRnnAttention(nn.Module):
+    # 649453932/Chinese-Text-Classification-Pytorch, models/TextRNN_Att.py: a tuple as the input
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4)
+        self.lstm = nn.LSTM(4, 5, 2, bidirectional=True, batch_first=True, dropout=0.5)
+        self.w = nn.Parameter(torch.randn(10))
+        self.fc1 = nn.Linear(10, 4)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        emb = self.embedding(x[0])
+        h, _ = self.lstm(emb)
+        m = torch.tanh(h)
+        alpha = F.softmax(torch.matmul(m, self.w), dim=1).unsqueeze(-1)
+        out = torch.sum(h * alpha, 1)
+        return self.fc(self.fc1(F.relu(out)))
+
+
+@real(lambda: (tokens(),))
+class WordAttention(nn.Module):
+    # uvipen/Hierarchical-attention-networks-pytorch, the level of words
+    def __init__(self) -> None:
+        super().__init__()
+        self.lookup = nn.Embedding(9, 4)
+        self.gru = nn.GRU(4, 5, bidirectional=True, batch_first=True)
+        self.word = nn.Linear(10, 10)
+        self.context = nn.Parameter(torch.randn(10, 1))
+
+    def forward(self, x: Any) -> Any:
+        f_output, _ = self.gru(self.lookup(x))
+        output = torch.tanh(self.word(f_output))
+        weights = F.softmax(torch.matmul(output, self.context), dim=1)
+        return (f_output * weights).sum(1)
+
+
+@real(lambda: (tokens(),))
+class ImplicitSoftmax(nn.Module):
+    # older classifiers, whose softmax names no axis
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(9, 4)
+        self.rnn = nn.GRU(4, 5, bidirectional=True, batch_first=True)
+        self.fc = nn.Linear(5, 3)
+        self.softmax = nn.LogSoftmax(dim=-1)
+
+    def forward(self, x: Any) -> Any:
+        _, h = self.rnn(self.emb(x))
+        return self.softmax(self.fc(h.sum(dim=0)))
+
+
+@real(lambda: (torch.randn(3, 6),))
+class Univariate(nn.Module):
+    # forecasts of one signal, (batch, steps)
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(1, 5, batch_first=True)
+        self.fc = nn.Linear(5, 1)
+
+    def forward(self, x: Any) -> Any:
+        out, _ = self.lstm(x.unsqueeze(-1))
+        return self.fc(out[:, -1]).squeeze(-1)
+
+
+@real(lambda: (features(), *states((3, 4, 5), (3, 4, 5))))
+class StatesBatchFirst(nn.Module):
+    # models for nn.DataParallel, which splits the first axis
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, 2, bidirectional=True, batch_first=True)
+        self.fc = nn.Linear(10, 2)
+
+    def forward(self, x: Any, h: Any, c: Any) -> Any:
+        h, c = h.permute(1, 0, 2).contiguous(), c.permute(1, 0, 2).contiguous()
+        out, (h, c) = self.lstm(x, (h, c))
+        return self.fc(out), h.permute(1, 0, 2), c.permute(1, 0, 2)
+
+
+@real(lambda: (features(),))
+class PolicyWithState(nn.Module):
+    # thu-ml/tianshou, utils/net/common.py: a mapping of states, and a conversion of the input
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(3, 4)
+        self.nn = nn.LSTM(4, 5, batch_first=True)
+        self.fc2 = nn.Linear(5, 2)
+
+    def forward(self, obs: Any, state: Any = None) -> Any:
+        obs = torch.as_tensor(obs, dtype=torch.float32)
+        if len(obs.shape) == 2:
+            obs = obs.unsqueeze(-2)
+        self.nn.flatten_parameters()
+        obs = self.fc1(obs)
+        if state is None:
+            obs, (hidden, cell) = self.nn(obs)
+        else:
+            obs, (hidden, cell) = self.nn(obs, (state["hidden"], state["cell"]))
+        return self.fc2(obs[:, -1]), {"hidden": hidden.detach(), "cell": cell.detach()}
+
+
+@real(lambda: (features(), (states((1, 3, 5), (1, 3, 5)))))
+class RepackagedHidden(nn.Module):
+    # models that cut the gradient of their states inside forward
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, batch_first=True)
+        self.fc = nn.Linear(5, 2)
+
+    def forward(self, x: Any, hidden: Any) -> Any:
+        hidden = tuple([each.data for each in hidden])
+        out, hidden = self.lstm(x, hidden)
+        shape = out.size()[:-1] + (2,)  # noqa: RUF005 - as people write it
+        return self.fc(out.reshape(-1, out.size(-1))).view(shape), hidden
+
+
+@real(lambda: (features(),))
+class ClassesToo(nn.Module):
+    # taggers that return their classes, too
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.fc = nn.Linear(5, 4)
+
+    def forward(self, x: Any) -> Any:
+        assert not torch.isnan(x).any()
+        logits = self.fc(self.gru(x)[0])
+        return {"logits": logits, "classes": logits.argmax(dim=-1)}
+
+
+@real(lambda: (features(),), refused="a loop")
+class LoopOverSteps(nn.Module):
+    # MorvanZhou/PyTorch-Tutorial, 403_RNN_regressor.py: a layer for each step
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(3, 5, batch_first=True)
+        self.out = nn.Linear(5, 1)
+
+    def forward(self, x: Any) -> Any:
+        r_out, _ = self.rnn(x)
+        return torch.stack([self.out(r_out[:, t, :]) for t in range(r_out.size(1))], dim=1)
+
+
+@real(lambda: (features(),), refused="what a tensor holds")
+class DataCondition(nn.Module):
+    # code that asks what is in its input
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        out, _ = self.gru(x)
+        if out.mean() > 0:
+            out = -out
+        return out
+
+
+@real(lambda: (features(),), refused="some of the features")
+class FeaturesApart(nn.Module):
+    # models with a branch for each group of features
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.GRU(2, 5, batch_first=True), nn.GRU(1, 5, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([self.one(x[:, :, :2])[0], self.two(x[:, :, 2:])[0]], dim=-1)
+
+
+@real(lambda: (features(),), refused="draws random numbers")
+class Vae(nn.Module):
+    # variational encoders of sequences
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.mu, self.logvar = nn.Linear(5, 2), nn.Linear(5, 2)
+
+    def forward(self, x: Any) -> Any:
+        h = self.gru(x)[1][-1]
+        mu, logvar = self.mu(h), self.logvar(h)
+        return mu + torch.randn_like(logvar) * torch.exp(0.5 * logvar)
+
+
 @real(lambda: (features(),), refused="LSTMCell")
 class SineCells(nn.Module):
     # pytorch/examples, time_sequence_prediction/train.py

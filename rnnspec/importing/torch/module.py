@@ -18,7 +18,7 @@ from rnnspec.importing.torch import graph, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
-from rnnspec.importing.torch.reader import read_operations
+from rnnspec.importing.torch.reader import read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
     Entry,
     Matrix,
@@ -75,6 +75,10 @@ def read_module(
         account.leave(f"the condition on training in {tester}")
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
     given = states.find_given(operations, example or {})
+    operations, items = split_tuples(operations, example or {}, given)
+    for item, (argument, place) in items.items():
+        shapes[item] = tuple(getattr((example or {})[argument][place], "shape", ()))
+        shapes.pop(argument, None)
     ranks = {name: len(shape) for name, shape in shapes.items() if name not in given}
     if ranks and max(ranks.values()) == 1:
         argument = next(iter(ranks))
@@ -145,7 +149,10 @@ def read_module(
     }
     layout = reader.layout
     layout = replace(
-        layout, inputs=tuple(called), results=tuple(layout.results[place] for place in order)
+        layout,
+        inputs=tuple(called),
+        items=items,
+        results=tuple(layout.results[place] for place in order),
     )
     return account.finish(network, arrays, "module of PyTorch", names), layout
 

@@ -93,6 +93,41 @@ def find_roles(
         yield from find_roles(operations, {}, given)
 
 
+def split_tuples(
+    operations: Sequence[Op], example: Mapping[str, Any], given: Collection[str]
+) -> tuple[list[Op], dict[str, tuple[str, int]]]:
+    """Return operations in which each item of an argument that is a tuple is an argument.
+
+    The second is the argument and the place of each of these, by its name.
+    """
+    users, items = _users(operations), dict[str, tuple[str, int]]()
+    split = {
+        op.name: op.target
+        for op in operations
+        if op.kind == "input"
+        and isinstance(example.get(op.target), list | tuple)
+        and op.target not in given
+        and all(u.target == "getitem" and type(u.args[1]) is int for u in users.get(op.name, ()))
+    }
+    result: list[Op] = []
+    first = dict[str, str]()
+    for op in operations:
+        source = op.args[0] if op.args else None
+        if op.name in split:
+            continue
+        if op.target == "getitem" and isinstance(source, Ref) and source.name in split:
+            argument, place = split[source.name], op.args[1] % len(example[split[source.name]])
+            name = f"{argument}_{place}"
+            if name in items:
+                result.append(replace(op, target="alias", args=(Ref(first[name]),)))
+            else:
+                items[name], first[name] = (argument, place), op.name
+                result.append(replace(op, kind="input", target=name, args=()))
+        else:
+            result.append(op)
+    return result, items
+
+
 def _users(operations: Sequence[Op]) -> dict[str, list[Op]]:
     """Return the operations that take each result."""
     users = dict[str, "list[Op]"]()
@@ -373,6 +408,10 @@ class ModuleReader:
             self._refused.append(refused)
             origin = refused.origin or op
             place = origin.place
+            if op is origin and op.kind == "output":
+                # That of what is returned.
+                places = {one.name: one.place for one in self._operations}
+                place = next((places[name] for name in _names(op.args)), place)
             self.scope.account.refuse(
                 origin.where, refused.message, refused.code, place.file, place.span
             )
@@ -625,6 +664,7 @@ class ModuleReader:
             inputs=(),
             arguments=tuple(arguments),
             given=self.given,
+            items={},
             axes={name: tuple(setting.order) for name, setting in settings.items()},
             results=tuple(layout for layout, _ in self.results),
             counted=scope.counted or (scope.masks and not scope.lengths),

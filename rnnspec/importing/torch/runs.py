@@ -241,10 +241,12 @@ def _difference(output: Array, rounded: Array, expected: Array, lengths: Any, dt
     return "" if far <= tolerance else f"a difference of {far:.3g}"
 
 
-def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
+def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
     batch, lengths = dict[str, "Array"](), None
-    for argument, given in layout.given.items():
-        batch |= _states_of_network(given, _arrays(example, argument))
+    items = {name: given[argument][place] for name, (argument, place) in layout.items.items()}
+    example = {**given, **items}
+    for argument, states in layout.given.items():
+        batch |= _states_of_network(states, _arrays(example, argument))
     for argument, name in layout.arguments:
         if not name:
             lengths = example.get(argument, lengths)
@@ -265,7 +267,7 @@ def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layo
     if layout.counted:
         tokens = [n for n in batch if isinstance(by_name[n], nodes.TokenInput)]
         lengths = np.count_nonzero(batch[tokens[0]], axis=1) if tokens else None
-    return _Inputs("the example", example, batch, lengths)
+    return _Inputs("the example", given, batch, lengths)
 
 
 def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
@@ -290,7 +292,10 @@ def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Arra
         UsageError: they have other shapes.
     """
     batch = dict[str, "Array"]()
-    expected = f"({given.rows}, batch, {given.units})"
+    if given.swapped and all(tensor.ndim == 3 for tensor in tensors):
+        tensors = [tensor.swapaxes(0, 1) for tensor in tensors]
+    first = f"batch, {given.rows}" if given.swapped else f"{given.rows}, batch"
+    expected = f"({first}, {given.units})"
     fits = all(a.ndim == 3 and a.shape[::2] == (given.rows, given.units) for a in tensors)
     if len(tensors) != len(given.names) or not fits:
         shapes = listed([str(array.shape) for array in tensors])
@@ -309,7 +314,9 @@ def _states_of_module(module: Any, given: Given, batch: Mapping[str, Array]) -> 
             batch[name].reshape(len(batch[name]), given.directions, -1).swapaxes(0, 1)
             for name in names
         ]
-        tensors.append(graph.input_of(module, np.concatenate(rows)))
+        whole = np.concatenate(rows)
+        whole = whole.swapaxes(0, 1) if given.swapped else whole
+        tensors.append(graph.input_of(module, whole))
     return tuple(tensors) if given.parts else tensors[0]
 
 
@@ -383,6 +390,13 @@ def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Lay
     }
     for argument, given in layout.given.items():
         inputs[argument] = _states_of_module(module, given, batch)
+    for argument in {argument for argument, _ in layout.items.values()}:
+        places = {place: name for name, (of, place) in layout.items.items() if of == argument}
+        # What forward does not take may be anything.
+        inputs[argument] = tuple(
+            inputs.pop(places[place]) if place in places else None
+            for place in range(max(places) + 1)
+        )
     return _Inputs(title, inputs, batch, lengths)
 
 

@@ -70,7 +70,7 @@ def axis_number(dim: Any, rank: int) -> int:
 
 def _rank(m: Operators, x: Any) -> int:
     match x:
-        case States():
+        case States() | Firsts():
             return 3
         case Known(samples=[array, *_]):
             return array.ndim
@@ -107,6 +107,10 @@ def turn(m: Operators, x: Any) -> Value:
 
 def _in_order(m: Operators, x: Any, order: tuple[int, ...]) -> Value:
     if isinstance(x, States):
+        if order not in ((0, 1, 2), (1, 0, 2)):
+            raise RefusedError("expected an exchange of layers and batch, received other axes")
+        return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
+    if isinstance(x, Firsts) and len(x.parts) > 1:
         if order not in ((0, 1, 2), (1, 0, 2)):
             raise RefusedError("expected an exchange of layers and batch, received other axes")
         return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
@@ -370,6 +374,8 @@ def item(  # noqa: PLR0912 - a branch for each kind of value
         RefusedError: rnnspec does not support this part.
     """
     match x:
+        case Firsts(swapped=True):
+            raise RefusedError("expected the layers before the batch, received the batch first")
         case Firsts(items) if isinstance(index, slice):
             return Firsts(items[index])
         case Several(items) | Firsts(items):

@@ -39,9 +39,6 @@ First = tuple[int, int | None] | None
 """The place of a vector, with the half of it that is taken; None for zeros."""
 
 
-_UNCHANGED = ("contiguous", "detach", "to", "float", "double", "cuda", "cpu", "clone", "type_as")
-
-
 def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, Given]:
     """Return the arguments of ``forward`` that are first states of recurrent modules.
 
@@ -56,50 +53,58 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
         use = _use_as_state(operations, op.name)
         if use is None:
             continue
-        module, parts, is_cut = use
+        module, parts, is_cut, swapped = use
         directions = 1 + module.bidirectional
         # An argument that is cut has the states of several modules.
         rows = 0 if is_cut else module.num_layers * directions
-        given = Given(parts, rows, directions, module.hidden_size)
+        given = Given(parts, rows, directions, module.hidden_size, swapped)
         if (value := example.get(op.target)) is not None:
             several = value if isinstance(value, list | tuple) else (value,)
             shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
-            if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] % directions:
+            if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[swapped] % directions:
                 continue
             number = len(several) if isinstance(value, list | tuple) else 0
-            given = replace(given, parts=number, rows=shape[0])
+            given = replace(given, parts=number, rows=shape[swapped])
         found[op.target] = given
     return found
 
 
-def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool] | None:
+def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, bool] | None:
     """Return the module that begins with a value, and how many states it is: 0 for a tensor.
 
-    The last one is true if it begins with a part of these.
+    Then, whether it begins with a part of these, and whether the batch comes first.
     """
-    reached, items, is_cut = {name: False}, set[int](), False
+    reached, items, is_cut = {name: (False, False)}, set[int](), False
     for op in operations:
-        taken = [one.name for one in op.args[:1] if isinstance(one, Ref)]
+        source = next((one.name for one in op.args[:1] if isinstance(one, Ref)), "")
         if op.kind == "module" and type(op.module).__name__ in CELLS and op.layer:
             hx = op.args[1] if len(op.args) > 1 else op.kwargs.get("hx")
             apart = hx if isinstance(hx, tuple) else ()
             for one in (hx, *apart):
                 if isinstance(one, Ref) and one.name in reached:
-                    is_tuple = reached[one.name]
+                    is_tuple, swapped = reached[one.name]
                     whole = not apart and op.layer == "LSTM" and not is_tuple
                     number = 2 if whole else max(items, default=0) + 1 if is_tuple else 0
-                    return op.module, number, is_cut
-        elif taken and taken[0] in reached and op.target == "getitem":
-            index = op.args[1]
-            reached[op.name] = reached[taken[0]] or type(index) is int
-            is_cut |= type(index) is not int
-            items |= {index} if type(index) is int else set()
-        elif (
-            taken
-            and taken[0] in reached
-            and (op.target in _UNCHANGED or (op.target == "getattr" and op.args[1] == "data"))
-        ):
-            reached[op.name] = reached[taken[0]]
+                    return op.module, number, is_cut, swapped
+        if source not in reached:
+            continue
+        is_tuple, swapped = reached[source]
+        match op.target, op.args[1:]:
+            case "getitem", (int(index),):
+                reached[op.name] = (True, swapped)
+                items.add(index)
+            case "getitem", _:
+                reached[op.name], is_cut = (is_tuple, swapped), True
+            case "transpose", (0, 1) | (1, 0):
+                reached[op.name] = (is_tuple, not swapped)
+            case "permute", (1, 0, 2) | ((1, 0, 2),):
+                reached[op.name] = (is_tuple, not swapped)
+            case ("getattr", ("data",)) | (("contiguous" | "detach" | "clone" | "cpu" | "cuda"), _):
+                reached[op.name] = (is_tuple, swapped)
+            case (("to" | "float" | "double" | "type_as"), _):
+                reached[op.name] = (is_tuple, swapped)
+            case _:
+                pass
     return None
 
 
@@ -128,9 +133,10 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
         names.append(tuple(own))
         match rows:
             case [Tensor() as vector]:
-                parts.append(replace(vector, axes=("", "B", "F")))
+                axes = ("B", "", "F") if given.swapped else ("", "B", "F")
+                parts.append(replace(vector, axes=axes))
             case _:
-                parts.append(Firsts(tuple(rows)))
+                parts.append(Firsts(tuple(rows), given.swapped))
     value: Value = Several(tuple(parts)) if given.parts else parts[0]
     return replace(given, names=tuple(names)), value
 
@@ -273,7 +279,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
             return [None] * number
-        case Firsts(parts) if len(parts) == number:
+        case Firsts(parts, swapped=False) if len(parts) == number:
             return [_vector(scope, part) for part in parts]
         case States(swapped=False) if value.number == number and value.levels:
             return [_vector(scope, State(value, index - number)) for index in range(number)]

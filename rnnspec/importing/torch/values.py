@@ -122,10 +122,12 @@ class State:
 class Firsts:
     """Vectors one after the other along a first axis, as the first states of layers.
 
-    A part is zeros, or a tensor (batch, features), perhaps the final state of one direction.
+    A part is zeros, or a tensor (batch, features), perhaps the final state of one direction. If
+    they are ``swapped``, the batch comes first.
     """
 
     parts: tuple[Any, ...]
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +215,16 @@ class ResultLayout:
 class Given:
     """An argument of ``forward`` with the states that recurrent layers begin with.
 
-    It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these. ``names``
-    are the inputs of the network that it becomes, one for each layer of each of these.
+    It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these; if it is
+    ``swapped``, the batch comes first. ``names`` are the inputs of the network that it becomes, one
+    for each layer of each of these.
     """
 
     parts: int
     rows: int
     directions: int
     units: int
+    swapped: bool = False
     names: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -236,7 +240,8 @@ class Layout:
     ``inputs`` are those of the network, in its order, by the names that the rest uses.
     ``arguments`` has each input of ``forward`` with the name of that of the network, empty for
     lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
-    of ``Tensor``. Arguments that are ``given`` have first states. The module may have ``counted``
+    of ``Tensor``. Arguments that are ``given`` have first states, and ``items`` are those of an
+    argument that is a tuple, each with its place there. The module may have ``counted``
     the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
     ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
     any. ``casts`` is true if ``forward`` names a dtype.
@@ -245,6 +250,7 @@ class Layout:
     inputs: tuple[str, ...]
     arguments: tuple[tuple[str, str], ...]
     given: Mapping[str, Given]
+    items: Mapping[str, tuple[str, int]]
     axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
     counted: bool
