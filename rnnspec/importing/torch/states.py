@@ -262,7 +262,8 @@ def _refuse(value: Any) -> None:
         case Argument(name=name) | Known(name=name) if name:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(
-                f"its initial states are the argument '{name}' of forward; {NO_STATES}"
+                f"its initial states are made of the argument '{name}' of forward; expected the "
+                f"argument as it is; {NO_STATES}"
             )
         case _:
             raise RefusedError(
