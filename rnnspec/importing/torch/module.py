@@ -109,7 +109,6 @@ def read_module(
     arranged, network_inputs, called, order = states.hand_on(
         arranged,
         [_network_input(account, scope, arranged, at) for at in places],
-        {scope.inputs[-at] for at in scope.given},
     )
     for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
         account.infer(f"the input {argument} is named {own}")

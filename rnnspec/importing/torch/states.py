@@ -29,7 +29,6 @@ from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.torch.scope import ModuleScope
@@ -142,7 +141,7 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
 
 
 def hand_on(
-    arranged: Arranged, inputs: Sequence[nodes.Input], given: AbstractSet[str]
+    arranged: Arranged, inputs: Sequence[nodes.Input]
 ) -> tuple[Arranged, tuple[nodes.Input, ...], list[str], list[int]]:
     """Have layers begin with given states if their first states are arguments, their last results.
 
@@ -152,8 +151,8 @@ def hand_on(
     Args:
         arranged: the layers.
         inputs: the inputs of the network.
-        given: the names of those that are first states.
     """
+    given = {each.name for each in inputs if isinstance(each, nodes.VectorInput)}
     layers = {step.layer.name: step.layer for step in arranged.steps}
     taken = Counter(source for step in arranged.steps for source in step.sources if source <= 0)
     names, last = dict[str, str](), dict[int, str]()
@@ -179,7 +178,7 @@ def hand_on(
         return arranged, tuple(inputs), [each.name for each in inputs], places
     if len(others) == 1:
         others = dict.fromkeys(others, "output")
-    states = [vector for vector in names if vector in given]
+    states = list(names)
     declared = [each.name for each in inputs if each.name not in names]
     if len(declared) == 1:
         names[declared[0]] = nodes.INPUT
