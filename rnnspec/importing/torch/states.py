@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.assemble import rename_layer
+from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
@@ -113,13 +113,14 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
         message = f"has the states of several modules in the argument '{argument}'"
         raise RefusedError(f"{message}; give example=, which tells its shape")
     names, parts = list[tuple[str, ...]](), list[Any]()
+    name = argument if is_input_name(argument) else f"{argument}_state"
     size = given.units * given.directions
     for part in range(given.parts or 1):
         own = list[str]()
         rows = list[Any]()
         for level in range(given.levels):
             several = (part,) * (given.parts > 1) + (level,) * (given.levels > 1)
-            own.append("_".join((argument, "state", *map(str, several))))
+            own.append("_".join((name, *map(str, several))))
             at = scope.add_input(own[-1], size)
             scope.given.add(at)
             vector = Tensor(at, ("B", "F"))
