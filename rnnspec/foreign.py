@@ -151,7 +151,13 @@ def from_keras(model: Any, name: str = "") -> Model:
     return Model(result.program.spec, result.arrays, imported.left_out, imported.inferred, compared)
 
 
-def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
+def from_torch(
+    module: Any,
+    example: Any = None,
+    name: str = "",
+    *,
+    outputs: Sequence[int | str] | None = None,
+) -> Model:
     """Return a live PyTorch module as a spec and its canonical arrays.
 
     Its ``forward`` is traced by ``torch.fx``, with symbols in place of data, in evaluation mode.
@@ -169,6 +175,10 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
             tell the features of an input. An argument with a default is an input only if the
             example has it.
         name: the name of the network; by default that of the module's class.
+        outputs: the results that are taken, by their places in a tuple or by their keys. By
+            default, these are all but final states, weights of an attention and lengths beside
+            another result; the final states of a layer whose first states are an argument are
+            taken too.
 
     Raises:
         ModelError: the module is not supported; every reason is listed.
@@ -200,7 +210,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
         inputs = dict(zip(arguments(inner), several, strict=False))
     if example is None:
         inputs = _own_example(torch, inner, arguments(inner))
-    imported, layout = read_module(inner, chosen, inputs)
+    imported, layout = read_module(inner, chosen, inputs, outputs)
     result = write_spec("module", imported)
     compared = compare_module(inner, inputs, result, layout)
     imported = result.imported

@@ -288,6 +288,8 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
             for vector, lowered in zip(one.initial, two.initial, strict=False):
                 if vector is not None and lowered is not None:
                     names.setdefault(vector, lowered)
+            for state in one.first_states:
+                names[f"{one.name}_{state}_next"] = f"{two.name}_{state}_next"
     for name, port in draft.ports.items():
         names[name] = replace(port, layer=names.get(port.layer, "")).name
     return names
@@ -310,7 +312,8 @@ def _check_sources(
             account.refuse(name, f"{message} {listed(received)}", "E704")
     lowered = dict(network.outputs)
     for output, layer in draft.outputs:
-        if lowered.get(output) != names[layer]:
+        own = output if output in lowered else names.get(output)
+        if lowered.get(own or "") != names[layer]:
             message = f"the output {output} is that of {layer}, which no head can give"
             account.refuse(layer, message, "E704")
     if not (lowered or draft.outputs) and names.get(draft.last) != network.last:

@@ -84,7 +84,7 @@ GRAPHS = {
     "target: {embedding: source}": ([], "initial_state: {of: "),
     "initial_state: learned": ([(2, 7, 3)], "initial_state: learned"),
     "type: multiply": ([(2, 7, 3)], "type: multiply"),
-    "state_input: {features: 4, per: sequence}": (
+    "head: {pooling: none, name: out, units: 2}": (
         [(2, 7, 3), (1, 2, 4)],
         "initial_state: {h: input_2}",
     ),

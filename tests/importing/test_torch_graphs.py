@@ -42,6 +42,13 @@ def test_own_source_of_a_graph_gives_its_network(text: str) -> None:
         assert rnnspec.summary(read.spec).parameters == rnnspec.summary(spec).parameters
 
 
+def test_given_states_of_own_source_are_given() -> None:
+    read = rnnspec.from_torch(rnnspec.build(rnnspec.loads(graphs.GIVEN), "torch"))
+    text = read.spec.document.text
+    assert "{type: lstm, units: 3, layers: 2, initial_state: given}\n" in text
+    assert "input: {features: 2, mask_value: 2.0}\n" in text
+
+
 @cases("module", torch_modules.read("graphs.txt"))
 def test_a_graph_that_a_person_wrote(module: Any) -> None:
     # Each is compared with its module, too.

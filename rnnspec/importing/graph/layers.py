@@ -61,7 +61,29 @@ def tokens_of(scope: Scope, indices: Known) -> Tensor | None:
     in_place = _tokens_in_place(probes, tokens, indices.at)
     if in_place is not None or not probes.setting.is_sequence:
         return in_place
-    return _moved_tokens(probes, tokens, indices.at)
+    return _tokens_of_rows(probes, tokens, indices.at) or _moved_tokens(probes, tokens, indices.at)
+
+
+def _tokens_of_rows(probes: Probes, indices: Probed, at: int) -> Tensor | None:
+    """Return indices as the tokens of the sequences in another order, or None."""
+    for letters in ("BT", "TB"):
+        rows: list[Array] = []
+        for index, batch in zip(indices, probes.batches, strict=True):
+            of_rows = index if letters == "BT" else index.T
+            places = dict[bytes, list[int]]()
+            for row, tokens in enumerate(batch):
+                places.setdefault(tokens.tobytes(), []).append(row)
+            found = [
+                waiting.pop(0)
+                for tokens in of_rows.astype(batch.dtype)
+                if (waiting := places.get(tokens.tobytes()))
+            ]
+            if index.ndim != 2 or len(found) != len(batch):
+                break
+            rows.append(np.array(found))
+        else:
+            return Tensor(at, tuple(letters), rows=tuple(rows))
+    return None
 
 
 def _tokens_in_place(probes: Probes, indices: Probed, at: int) -> Tensor | None:

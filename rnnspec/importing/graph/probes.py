@@ -132,6 +132,14 @@ class Probes:
         """The number of real steps of each sequence."""
         return tuple(real.sum(1) for real in self.real)
 
+    def with_vector(self, features: int) -> Probes:
+        """Return these and those of one more input, a vector of each sequence."""
+        one = Setting(order="BF", sizes=(None, features), tokens=False, padded=False)
+        setting = replace(self.setting, others=(*self.setting.others, one))
+        rng = np.random.default_rng(len(setting.others))
+        drawn = _draw_input(rng, _with_common(self.setting, one), self.setting.size("B"))
+        return replace(self, setting=setting, others=(*self.others, drawn))
+
     @property
     def cost(self) -> int:
         """The time that they take, as a number of bytes that are computed in it."""

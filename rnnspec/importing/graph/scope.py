@@ -97,6 +97,14 @@ class Scope(LayerGraph):
         self._fused: dict[int, int] = {}
         self._replaced: set[int] = set()
 
+    def add_input(self, name: str, features: int) -> int:
+        """Add a vector of each sequence that the graph takes as well, and return its place."""
+        at = -len(self.inputs)
+        self.inputs = (*self.inputs, name)
+        self.probes = self.probes.with_vector(features)
+        self._widths[at], self._sequences[at] = features, None
+        return at
+
     # Layers
 
     def add(

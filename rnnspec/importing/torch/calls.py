@@ -151,6 +151,23 @@ def _relu6(m: Operators, x: Any, inplace: bool = False) -> Value:
     return layers.activate(m, x, nodes.ClippedRelu(limit=6.0))
 
 
+def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Value:
+    """Return tokens as vectors with a single 1: an embedding that is not trained."""
+    if type(num_classes) is not int or num_classes < 1:
+        message = f"num_classes: expected a number, received {describe(num_classes)}"
+        raise RefusedError(message, "E703")
+    return layers.embed_one_hot(m.scope, x, num_classes)
+
+
+def _draw(name: str) -> Callable[..., Value]:
+    def refuse(m: Operators, *_: Any, **__: Any) -> Value:
+        del m
+        message = f"'{name}' draws random numbers, in evaluation too; expected torch.zeros"
+        raise RefusedError(f"{message}, or an argument of forward", "E703")
+
+    return refuse
+
+
 def _root_of_size(m: Operators, x: Any) -> Value:
     if not isinstance(x, Known):
         raise lacks_operation("math.sqrt")
@@ -238,6 +255,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "numel": masks.number_of_elements,
     "size": masks.size,
     **dict.fromkeys(("zeros", "new_zeros", "zeros_like", "zero_"), masks.zeros),
+    "new": masks.unwritten,
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), shapes.transpose),
     **dict.fromkeys(("add", "iadd", "add_"), joins.add),
     **dict.fromkeys(("cat", "concat", "concatenate"), joins.concatenate),
@@ -260,6 +278,9 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("le", "less_equal"), masks.compare("LessOrEqual", 0)),
     "arange": masks.arange,
     "select": shapes.select,
+    "index_select": shapes.index_select,
+    "sort": shapes.sort,
+    "argsort": shapes.argsort,
     "narrow": shapes.narrow,
     "split": shapes.split,
     "gather": shapes.gather,
@@ -273,7 +294,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "where": masks.where,
     "count_nonzero": masks.count_nonzero,
     "detach": masks.detach,
-    "to": masks.to,
+    **dict.fromkeys(("to", "type", "as_tensor"), masks.to),
     "getattr": masks.attribute,
     "permute": shapes.permute,
     "t": shapes.turn,
@@ -282,6 +303,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "flatten": shapes.flatten,
     "mean": joins.pool("mean"),
     "sum": joins.pool("sum"),
+    "argmax": joins.places,
     "norm": joins.norm,
     "var": joins.deviation("var", 1.0),
     "std": joins.deviation("std", 0.5),
@@ -292,6 +314,8 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "dropout": _dropout,
     "dropout1d": _dropout_by_feature,
     "normalize": _normalize,
+    "one_hot": _one_hot,
+    **{name: _draw(name) for name in ("rand", "randn", "rand_like", "randn_like", "normal_")},
     "linear": joins.linear,
     "scaled_dot_product_attention": pairs.attend,
     "math.sqrt": _root_of_size,
@@ -311,6 +335,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "chunk": shapes.chunk,
     "flip": shapes.flip,
     **dict.fromkeys(("bmm", "matmul"), joins.matrix_product),
+    "einsum": joins.einsum,
     "pack_padded_sequence": masks.pack,
     "pad_packed_sequence": masks.pad,
     "getitem": shapes.item,

@@ -21,26 +21,27 @@ from torch.nn.utils import rnn
 from rnnspec.errors import Span, UsageError, brief
 from rnnspec.importing.graph.layer_graph import Place
 from rnnspec.importing.torch.cells import is_own_cell, own_class
+from rnnspec.importing.torch.conditions import Conditions, OpenError
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
 from rnnspec.importing.torch.zoo import zoo_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
+_OWN = str(Path(__file__).parent)
 _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
     (rnn, rnn.pad_packed_sequence),
     (torch, torch.zeros),
+    (torch, torch.as_tensor),
+    (torch.Tensor, torch.Tensor.new),
     (torch.autograd, torch.autograd.Variable),
 )
-"""Functions that need numbers or tensors: lengths, a first size, and a tensor to wrap, as people
-had to before PyTorch 0.4.
+"""Functions that need numbers or tensors: lengths, sizes, and a tensor to wrap, as people had to
+before PyTorch 0.4.
 """
-_BRANCHES = ("control flow", "as an integer", "iterated", "'len'")
-"""Parts of what torch.fx and Python say of a condition or a loop on a symbol."""
-_SYMBOLS = "operations that take symbols in place of tensors"
 _CONTAINERS = (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -115,14 +116,14 @@ class _Evaluating(int):
         return False
 
 
-def operations(module: nn.Module, inputs: Sequence[str] | None) -> tuple[list[Op], list[str]]:
+def operations(module: nn.Module, example: Mapping[str, Any] | None) -> tuple[list[Op], list[str]]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     The second list has the functions that do something else in training, by a condition.
 
     Args:
         module: the module. A copy of it is traced, because ``forward`` may change it.
-        inputs: the names of the arguments that are inputs; by default those without a default.
+        example: the arguments that are inputs; by default those without a default.
 
     Raises:
         TraceError: the operations depend on data.
@@ -133,10 +134,10 @@ def operations(module: nn.Module, inputs: Sequence[str] | None) -> tuple[list[Op
         vars(part)["training"] = _Evaluating(testers)
         for hooks in HOOKS:
             getattr(part, hooks, {}).clear()
-    tracer = _Tracer(copy)
+    tracer = _Tracer(copy, Conditions(lambda: copy_module(module).eval(), example or {}, copy))
     try:
-        with _recording(tracer):
-            graph = tracer.trace(copy, defaults(copy, inputs))
+        with _recording(tracer, copy):
+            graph = tracer.trace(copy, defaults(copy, example))
     except Exception as error:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
@@ -153,20 +154,28 @@ ONE_CALL = (
 
 def _reason_of(error: Exception, place: Place) -> str:
     """Return why a ``forward`` cannot be traced, and what to do."""
-    if "'len'" in str(error):
-        return "cannot be traced: expected x.size(0) or x.shape[0], received len(x) of a tensor"
-    if "not installed as a submodule" in str(error):
+    line, said = place.span.text.strip() if place.span else "", str(error)
+    expected = "cannot be traced: expected no condition or loop on tensors or their sizes, received"
+    if isinstance(error, OpenError):
+        return f"{expected} a condition on {said}; decide it in __init__, or take it out of forward"
+    if "not installed as a submodule" in said:
         return (
             "cannot be traced: expected layers that are called as attributes of a module, received "
             "one that a function holds on to, such as a lambda in __init__ that uses self"
         )
-    line = place.span.text if place.span else ""
-    if ("as an integer" in str(error) or "iterated" in str(error)) and "for " in line:
-        expected = "expected no condition or loop on tensors or their sizes, received a loop"
-        return f"cannot be traced: {expected}; {ONE_CALL}"
-    branches = any(part in str(error) for part in _BRANCHES)
-    expected = "no condition or loop on tensors or their sizes" if branches else _SYMBOLS
-    return f"cannot be traced: expected {expected}, received: {brief(error)}"
+    if any(part in said for part in ("as an integer", "iterated", "argument must be")):
+        if "for " in line or "range(" in line:
+            return f"{expected} a loop; {ONE_CALL}"
+        return (
+            f"{expected} a number or a list that is made of them, as int(), tolist() or * make "
+            "one; use the sizes as they are"
+        )
+    if line.startswith(("raise ", "assert ")):
+        return f"cannot be traced: forward itself refuses its input here: {brief(error)}"
+    return (
+        "cannot be traced: expected operations of PyTorch on tensors, received something else that "
+        "is done with one in this line; take it out of forward, or write it with torch functions"
+    )
 
 
 def _ops(graph: fx.Graph, root: nn.Module) -> list[Op]:
@@ -180,6 +189,16 @@ def parameters(module: nn.Module) -> dict[str, Any]:
     """Return the parameters and buffers by their full names, shared ones under each name."""
     tensors = dict(module.named_parameters(remove_duplicate=False))
     return tensors | dict(module.named_buffers(remove_duplicate=False))
+
+
+def bare_parameters(module: nn.Module) -> frozenset[str]:
+    """Return the full names of parameters that are of no layer of PyTorch."""
+    return frozenset(
+        f"{path}.{name}" if path else name
+        for path, part in module.named_modules(remove_duplicate=False)
+        if not type(part).__module__.startswith("torch.nn.modules") or type(part) in _CONTAINERS
+        for name, _ in part.named_parameters(recurse=False)
+    )
 
 
 def hooks_of_all_modules() -> bool:
@@ -204,10 +223,12 @@ def array(values: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
 
 
-def outcome(module: nn.Module, inputs: Mapping[str, Any], dtype: str) -> list[Any]:
-    """Return the results of a copy of a module in ``dtype``, which new tensors get as well.
+def outcome(
+    module: nn.Module, inputs: Mapping[str, Any], dtype: str
+) -> dict[tuple[int | str, ...], Any]:
+    """Return the tensors in the results of a copy of a module in ``dtype``, by their places.
 
-    Floating inputs, which are by the names of arguments, are converted to ``dtype``.
+    New tensors get that dtype as well, and floating inputs, by the names of arguments, do.
     """
     before, target = torch.get_default_dtype(), getattr(torch, dtype)
     torch.set_default_dtype(target)
@@ -217,22 +238,37 @@ def outcome(module: nn.Module, inputs: Mapping[str, Any], dtype: str) -> list[An
             for name, parameter in inspect.signature(module.forward).parameters.items():
                 if name not in inputs:
                     continue
-                x = inputs[name]
-                floating = isinstance(x, torch.Tensor) and x.is_floating_point()
-                x = x.to(target) if floating else x
+                x = _in_dtype(inputs[name], target)
                 if parameter.kind is parameter.KEYWORD_ONLY:
                     named[name] = x
                 else:
                     positional.append(x)
-            output = module(*positional, **named)
-            results = list(output.values()) if isinstance(output, dict) else output
-            return (
-                [array(result) for result in results]
-                if isinstance(results, list | tuple)
-                else [array(results)]
-            )
+            return dict(_results(module(*positional, **named)))
     finally:
         torch.set_default_dtype(before)
+
+
+def _in_dtype(x: Any, dtype: torch.dtype) -> Any:
+    if isinstance(x, list | tuple):
+        return type(x)(_in_dtype(item, dtype) for item in x)
+    return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+
+
+def _results(
+    value: Any, path: tuple[int | str, ...] = ()
+) -> Iterator[tuple[tuple[int | str, ...], Any]]:
+    """Yield each tensor of a result, with the places and keys that lead to it."""
+    match value:
+        case torch.Tensor():
+            yield path, array(value)
+        case dict():
+            for key, item in value.items():
+                yield from _results(item, (*path, key))
+        case list() | tuple():
+            for place, item in enumerate(value):
+                yield from _results(item, (*path, place))
+        case _:
+            pass
 
 
 def runnable(module: nn.Module, dtype: str) -> nn.Module:
@@ -268,6 +304,12 @@ class Symbol(fx.Proxy):
     Those of torch.fx would be recorded as the operators that make a new tensor.
     """
 
+    def __len__(self) -> int:
+        """Return the number of sizes or of other items, which Python asks for ``f(*items)``."""
+        tracer: Any = self.tracer
+        count = tracer.conditions.count(self.node)
+        return super().__len__() if count is None else int(count)
+
 
 def _in_place(function: Any) -> Any:
     def call(self: fx.Proxy, other: Any) -> fx.Proxy:
@@ -287,7 +329,8 @@ for _function_in_place in _IN_PLACE:
 class _Tracer(fx.Tracer):
     """A tracer that notes the line and the modes of each operation."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, conditions: Conditions) -> None:
+        self.conditions = conditions
         super().__init__(autowrap_functions=tuple(function for _, function in _RECORDED))
         self._devices = {
             "cpu",
@@ -320,13 +363,42 @@ class _Tracer(fx.Tracer):
             return True
         if obj.node.target is operator.eq and isinstance(obj.node.args[1], torch.dtype):
             return obj.node.args[1] == torch.float32
-        # Whatever a model of rnnspec refuses, the comparison does not give it.
-        if _is_refusal(_place(inspect.currentframe())):
-            return False
-        return bool(super().to_bool(obj))
+        try:
+            return self.conditions.answer(obj.node)
+        except OpenError:
+            place = _place(inspect.currentframe())
+            # Whatever a module refuses, the comparison does not give it.
+            if _is_refusal(place):
+                return False
+            asserted = re.match(r"assert (not )?", place.span.text.strip()) if place.span else None
+            if asserted is None:
+                raise
+            return asserted[1] is None
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """Return the items of a tuple, or the sizes of a tensor."""
+        count = self.conditions.count(obj.node)
+        if count is None:
+            return super().iter(obj)
+        return iter([self.item(obj, place) for place in range(count)])
+
+    def item(self, obj: fx.Proxy, place: int) -> Any:
+        """Return one of several values."""
+        return self.create_proxy("call_function", operator.getitem, (obj, place), {})
+
+    def length(self, obj: fx.Proxy) -> Any:
+        """Return the number of items of a tuple, or the first size of a tensor."""
+        count = self.conditions.count(obj.node)
+        return self.create_proxy("call_method", "size", (obj, 0), {}) if count is None else count
+
+    def is_instance(self, obj: fx.Proxy, kinds: Any) -> bool:
+        """True if a value is of a class."""
+        return issubclass(self.conditions.kind(obj.node), kinds)
 
     def create_arg(self, a: Any) -> Any:
         """Return an argument of a node."""
+        if isinstance(a, type(torch.FloatTensor)):
+            return a.dtype
         return False if isinstance(a, _Evaluating) else super().create_arg(a)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
@@ -343,10 +415,11 @@ class _Tracer(fx.Tracer):
 
 
 @contextmanager
-def _recording(tracer: fx.Tracer) -> Iterator[None]:
-    """Have functions recorded that do not take symbols.
+def _recording(tracer: _Tracer, module: nn.Module) -> Iterator[None]:
+    """Have functions recorded that do not take symbols, and others answered for them.
 
     The tracer does this for names in the globals of each ``forward``, but not for ``rnn.NAME``.
+    Python's own functions get a name among these globals while it is traced.
     """
 
     def record(function: Any) -> Any:
@@ -357,13 +430,41 @@ def _recording(tracer: fx.Tracer) -> Iterator[None]:
 
         return call
 
+    def is_instance(value: Any, kinds: Any) -> bool:
+        if isinstance(value, fx.Proxy):
+            return tracer.is_instance(value, kinds)
+        return isinstance(value, kinds)
+
+    def length(value: Any) -> Any:
+        return tracer.length(value) if isinstance(value, fx.Proxy) else len(value)
+
+    spaces = {
+        id(space): space
+        for part in module.modules()
+        if not type(part).__module__.startswith("torch.")
+        for space in [getattr(type(part).forward, "__globals__", {})]
+    }
+    own = {"isinstance": is_instance, "len": length}
+    changed = [(space, name) for space in spaces.values() for name in own if name not in space]
+    own_of_class = {(space, function.__name__): function.__name__ in vars(space)
+                    for space, function in _RECORDED}  # fmt: skip
     for space, function in _RECORDED:
         setattr(space, function.__name__, record(function))
+    is_tensor = torch.is_tensor
+    torch.is_tensor = lambda value: is_instance(value, torch.Tensor)  # type: ignore[assignment]
+    for names, name in changed:
+        names[name] = own[name]
     try:
         yield
     finally:
+        torch.is_tensor = is_tensor
+        for names, name in changed:
+            del names[name]
         for space, function in _RECORDED:
-            setattr(space, function.__name__, function)
+            if own_of_class[space, function.__name__]:
+                setattr(space, function.__name__, function)
+            else:
+                delattr(space, function.__name__)
 
 
 def arguments(module: nn.Module) -> list[str]:
@@ -371,7 +472,7 @@ def arguments(module: nn.Module) -> list[str]:
     return list(inspect.signature(module.forward).parameters)
 
 
-def defaults(module: nn.Module, inputs: Sequence[str] | None) -> dict[str, Any]:
+def defaults(module: nn.Module, inputs: Collection[str] | None) -> dict[str, Any]:
     """Return the arguments of ``forward`` that are no inputs, with their defaults."""
     parameters = inspect.signature(module.forward).parameters.values()
     others = [other for other in parameters if other.name not in (inputs or ())]
@@ -530,7 +631,7 @@ def _place(frame: FrameType | None) -> Place:
 def _outside_frame(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame outside of PyTorch, below the call that traces."""
     while frame is not None and frame.f_code is not operations.__code__:
-        if not frame.f_code.co_filename.startswith((_PACKAGE, __file__)):
+        if not frame.f_code.co_filename.startswith((_PACKAGE, _OWN)):
             return frame
         frame = frame.f_back
     return None
@@ -557,7 +658,7 @@ def _place_of(traceback: TracebackType | None) -> Place:
     place = Place()
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith((_PACKAGE, __file__)):
+        if not code.co_filename.startswith((_PACKAGE, _OWN)):
             place = _line(code, traceback.tb_lasti, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place

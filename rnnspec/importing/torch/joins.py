@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.importing.torch.operators import Operators
-    from rnnspec.words import Statistic
+    from rnnspec.words import Merge, Statistic
 
 
 def multiply(m: Operators, x: Any, y: Any) -> Value:
@@ -79,6 +79,9 @@ def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
 
 def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
     """Return the sum of a sequence and the input of its layer, or that of both directions."""
+    if isinstance(x, Known) and isinstance(y, tuple):
+        # Sizes, one after the other.
+        return m.run("Concat", x, shapes.join_sizes(m, y), axis=0)
     if alpha != 1:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
@@ -109,7 +112,11 @@ def write_out(name: str, op: str) -> Callable[..., Value]:
 
     def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Value:
         operands = (x, *others) if y is None else (x, y)
-        return m.elementwise(op, operands, lacks_operation(name))
+        refused = lacks_operation(name)
+        if op == "Sub" and all(isinstance(operand, Tensor) for operand in operands):
+            message = f"rnnspec does not support the operation '{name}' of two layers"
+            refused = RefusedError(f"{message}; a spec adds and multiplies their outputs", "E701")
+        return m.elementwise(op, operands, refused)
 
     return run
 
@@ -160,8 +167,11 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
     while rest:
         match rest:
-            case [State(index=-2) as one, State(index=-1) as two, *rest] if (
-                one.states == two.states and one.states.directions == 2
+            case [State() as one, State() as two, *rest] if (
+                one.states == two.states
+                and one.states.directions == 2
+                and two.index == one.index + 1
+                and not (one.index + one.states.number) % 2
             ):
                 parts.append(scope.operand(shapes.merge_states(scope, (one, two), "concat")))
             case [Tensor() | State() as part, *rest]:
@@ -206,12 +216,67 @@ def matrix_product(m: Operators, x: Any, y: Any) -> Value:
     """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
     if isinstance(y, ModuleArray):
         return linear(m, x, replace(y, turned=not y.turned))
+    match x, y:
+        case Tensor(axes=("B", "", "F")), Tensor(axes=("B", "F", "T")) if x.role == "plain":
+            # The product of the steps and of the vector, turned.
+            turned = [m.run("Transpose", value, perm=(0, 2, 1)) for value in (y, x)]
+            return m.run("Transpose", matrix_product(m, *turned), perm=(0, 2, 1))
+        case _:
+            pass
     try:
         return m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
     except RefusedError:
         if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
             raise
         raise lacks_operation("bmm") from None
+
+
+def einsum(m: Operators, equation: Any, *operands: Any) -> Value:
+    """Return a product of two tensors that is one of matrices, for each sequence.
+
+    Raises:
+        RefusedError: it is another one.
+    """
+    refused = RefusedError(
+        f"einsum: expected a product of two sequences or vectors, such as 'bth,bt->bh', received "
+        f"{describe(equation)}", "E701",
+    )  # fmt: skip
+    if len(operands) == 1 and isinstance(operands[0], tuple):
+        operands = operands[0]
+    if not isinstance(equation, str) or len(operands) != 2 or "->" not in equation:
+        raise refused
+    inputs, result = equation.replace(" ", "").split("->")
+    letters = inputs.split(",")
+    values: list[Any] = [m.scope.operand(operand) for operand in operands]
+    fits = [len(own) == len(value.axes) for own, value in zip(letters, values, strict=False)]
+    if len(letters) != 2 or not all(fits):
+        raise refused
+    # What is summed away of one operand alone has size 1, and is no axis of the product.
+    for place, other in enumerate(reversed(letters)):
+        for letter in [each for each in letters[place] if each not in other + result]:
+            values[place] = shapes.squeeze(m, values[place], letters[place].index(letter))
+            letters[place] = letters[place].replace(letter, "")
+    one, two = letters
+    batch = [letter for letter in one if letter in two and letter in result]
+    summed = [letter for letter in one if letter in two and letter not in result]
+    rows = [letter for letter in one if letter not in two]
+    columns = [letter for letter in two if letter not in one]
+    product = "".join((*batch, *rows, *columns))
+    sizes = (len(batch), len(summed), len(rows) <= 1, len(columns) <= 1)
+    if sizes != (1, 1, True, True) or sorted(product) != sorted(result):
+        raise refused
+    order = [one.index(letter) for letter in (*batch, *rows, *summed)]
+    left = m.run("Transpose", values[0], perm=tuple(order))
+    order = [two.index(letter) for letter in (*batch, *summed, *columns)]
+    right = m.run("Transpose", values[1], perm=tuple(order))
+    whole = matrix_product(
+        m,
+        left if rows else m.run("Unsqueeze", left, axes=(1,)),
+        right if columns else m.run("Unsqueeze", right, axes=(2,)),
+    )
+    whole = whole if columns else shapes.squeeze(m, whole, 2)
+    whole = whole if rows else shapes.squeeze(m, whole, 1)
+    return m.run("Transpose", whole, perm=tuple(map(product.index, result)))
 
 
 def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
@@ -226,6 +291,9 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
     paths = [f"{step.modules[0]}.weight" for step in embeddings]
     if not outside or not any(scope.is_same(weight.path, path) for path in paths):
+        own = [weight] if bias is None else [weight, bias]
+        if all(isinstance(one, ModuleArray) and one.path in scope.bare for one in own):
+            return _dense_of_array(m, value, weight, bias)
         message = "expected the weight of the embedding, or nn.Linear; received another array"
         raise RefusedError(message, "E701")
     table = embeddings[0].layer
@@ -237,6 +305,28 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     arrays = None if bias is None else {"bias": bias.path}
     at = scope.add(replace(layer, tied=table.name), value.at, arrays=arrays, modules=())
     return scope.result(value, at)
+
+
+def _dense_of_array(
+    m: Operators, value: Tensor, weight: ModuleArray, bias: ModuleArray | None
+) -> Value:
+    """Return the output of a dense layer whose kernel is a parameter: (out, in), or a vector.
+
+    Raises:
+        RefusedError: it has other axes.
+    """
+    scope, shape = m.scope, m.scope.shape_of(weight)
+    if len(shape) not in (1, 2) or weight.shape or value.axes[-1] != "F":
+        raise RefusedError("expected a matrix or a vector of the module, and features")
+    if len(scope.tensors[weight.path].shape) == 1:
+        shape = (1, *shape)
+    scope.fit_features(value.at, shape[1])
+    layer = dense(weight.path, shape[0], activation="linear", bias=bias is not None)
+    arrays: Any = {"kernel": (weight.path, weight.turned), "bias": (bias.path,) if bias else ()}
+    result = scope.result(value, scope.add(layer, value.at, arrays=arrays, modules=()))
+    if len(scope.tensors[weight.path].shape) == 1:
+        return m.run("Squeeze", result, axes=(len(result.axes) - 1,))
+    return result
 
 
 # Statistics
@@ -253,7 +343,7 @@ def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Va
             value = masks.reduce_numbers(m, m.numbers(x), op, dim, keepdim=keepdim)
         else:
             value = _reduce(m, x, statistic, dim, keepdim=keepdim)
-        return Several((value, Beside())) if with_places else value
+        return Several((value, Beside("places of a maximum"))) if with_places else value
 
     return run
 
@@ -261,6 +351,11 @@ def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Va
 def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bool) -> Value:
     """Return a statistic over the steps, over the features, or over both directions."""
     scope = m.scope
+    merges: dict[Statistic, Merge] = {"sum": "sum", "mean": "ave"}
+    if isinstance(x, States) and x.number == x.directions == 2 and statistic in merges:
+        if dim != int(x.swapped) or keepdim:
+            raise RefusedError(f"dim: expected the directions, received {dim}", "E703")
+        return shapes.merge_states(scope, (State(x, -2), State(x, -1)), merges[statistic])
     value = scope.operand(x)
     message = f"expected the {statistic} over the steps of a sequence, received other axes"
     refused = RefusedError(message)
@@ -287,6 +382,12 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
         case _:
             shapes.axis_number(dim, rank)
             raise refused
+
+
+def places(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
+    """Return where the largest numbers are, which no layer takes."""
+    m.scope.operand(x)
+    return Beside("places of a maximum")
 
 
 def is_of_features(x: Any, dim: Any) -> bool:

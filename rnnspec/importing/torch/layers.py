@@ -67,7 +67,7 @@ DIRECTIONS = direction_key("forward."), direction_key("backward.")
 
 
 _PLAIN = (
-    "Dropout", "Dropout1d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
+    "Dropout", "Dropout1d", "Dropout2d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
     "AdaptiveMaxPool1d", "AdaptiveAvgPool1d", "ZeroPad1d", "ConstantPad1d", "Flatten",
     *ACTIVATIONS,
 )  # fmt: skip
@@ -133,8 +133,8 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
 def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
     """Return the result of a module without arrays."""
     match kind:
-        case "Dropout" | "Dropout1d":
-            return with_dropout(m, x, module.p, by_feature=kind == "Dropout1d")
+        case "Dropout" | "Dropout1d" | "Dropout2d":
+            return with_dropout(m, x, module.p, by_feature=kind != "Dropout")
         case "LeakyReLU":
             return activate(m, x, nodes.LeakyRelu(slope=float(module.negative_slope)))
         case "ReLU6" | "Hardtanh":
@@ -213,8 +213,9 @@ def with_dropout(m: Operators, x: Any, rate: float, *, by_feature: bool = False)
     value = scope.operand(x, either_order=True)
     if not rate:
         return value
-    if by_feature and value.axes != ("B", "F", "T"):
-        scope.account.leave(f"nn.Dropout1d of {rate:g}, which drops whole steps here")
+    if by_feature and value.axes[:2] != ("B", "F"):
+        name = "nn.Dropout1d" if len(value.axes) < 4 else "nn.Dropout2d"
+        scope.account.leave(f"{name} of {rate:g}, which drops whole steps here")
         return value
     value = scope.layer_output(value, either_order=True)
     layer = nodes.Dropout(name="dropout", input=(), rate=float(rate), variational=by_feature)
@@ -228,7 +229,10 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     if tokens is None:
         raise RefusedError("expected an embedding of the input, received one behind other layers")
     if tokens.at in scope.embeddings:
-        raise RefusedError("expected one embedding of an input, received another one")
+        before = scope.embeddings[tokens.at]
+        if scope.steps[before].modules != (op.target,):
+            raise RefusedError("expected one embedding of an input, received another one")
+        return replace(tokens, at=before, axes=(*tokens.axes, "F"))
     vocabulary, dim = module.num_embeddings, module.embedding_dim
     if module.padding_idx is not None:
         scope.padding = op, module.padding_idx
@@ -249,9 +253,25 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
 
+def embed_one_hot(scope: ModuleScope, x: Any, size: int) -> Tensor:
+    """Return tokens as vectors with a single 1.
+
+    Raises:
+        RefusedError: they are no tokens of an input.
+    """
+    tokens = tokens_of(scope, x) if isinstance(x, Known) else None
+    if tokens is None or tokens.at in scope.embeddings:
+        raise RefusedError(f"expected the tokens of an input, received {describe(x)}")
+    layer = embedding("one_hot", size, size, trainable=False)
+    at = scope.add(layer, tokens.at, arrays={"one_hot": np.eye(size)}, modules=())
+    scope.embeddings[tokens.at] = at
+    scope.account.infer("one_hot is an embedding that is not trained, with a single 1 in a vector")
+    return replace(tokens, at=at, axes=(*tokens.axes, "F"))
+
+
 def _lay_out_features(scope: ModuleScope, value: Tensor, expected: str = "last") -> None:
     """Check that an axis of a value has the features, by default the last one."""
-    if "" in value.axes or "F" not in value.axes:
+    if "F" not in value.axes or ("" in value.axes and "T" in value.axes):
         raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     # Rows have one axis for the batch and the steps.
     rows = any(len(axis) > 1 for axis in value.axes)
@@ -374,6 +394,9 @@ def activate(m: Operators, x: Any, activation: nodes.Activation, dim: int | None
 
 def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> Tensor:
     rank = len(value.axes)
+    if dim is None:
+        # What PyTorch takes, with a warning.
+        dim = 0 if rank in (1, 3) else 1
     letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
     if letters == "T" and activation == "softmax":
         if m.scope.features(value) != 1:
@@ -392,7 +415,11 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
 
 def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Several:
     packed, backward, module = isinstance(x, Packed), isinstance(x, Turned), op.module
-    value = scope.sequence(x.steps if isinstance(x, Packed | Turned) else x)
+    rows = x.steps.rows if isinstance(x, Packed) else None
+    if rows is not None and hx is not None:
+        raise RefusedError("expected states of zeros beside sequences that are sorted")
+    steps = replace(x.steps, rows=None) if isinstance(x, Packed) else x
+    value = scope.sequence(steps.steps if isinstance(steps, Turned) else steps)
     if backward and module.bidirectional:
         raise RefusedError("expected the steps in their order, received the last one first")
     _check_mode(module, kind)
@@ -405,7 +432,8 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str)
         scope.masked[at] = packed
         if backward:
             _turn_back(scope, at)
-    result = scope.result(value, levels[-1], filler=0.0 if packed else None)
+    result = scope.result(value, levels[-1], filler=0.0 if packed else None, rows=rows)
+    hidden = replace(hidden, rows=rows)
     every = Packed(result) if packed else Turned(result) if backward else result
     both = Several((hidden, replace(hidden, is_cell=True))) if kind == "LSTM" else hidden
     return Several((every, both))

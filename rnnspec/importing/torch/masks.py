@@ -105,9 +105,8 @@ def _sizes(m: Operators, x: Any) -> Known | None:
     match x:
         case Tensor() | Known():
             return m.compute("Shape", x)
-        case ModuleArray(path=path, turned=turned):
-            shape = tuple(scope.tensors[path].shape)
-            shapes = [shape[::-1] if turned else shape] * len(rows)
+        case ModuleArray():
+            shapes = [scope.shape_of(x)] * len(rows)
         case States(number=number, at=at, swapped=swapped):
             units = scope.width(at)
             shapes = [(count, number) if swapped else (number, count) for count in rows]
@@ -169,6 +168,12 @@ def zeros(m: Operators, *_: Any, **named: Any) -> Value:
     return Zeros()
 
 
+def unwritten(m: Operators, *_: Any) -> Value:
+    """Return a new tensor whose numbers are not written yet."""
+    del m
+    return Beside()
+
+
 # Packed sequences
 
 
@@ -177,7 +182,7 @@ def pack(
 ) -> Value:
     """Return a packed sequence."""
     scope = m.scope
-    value = scope.layer_output(x)
+    value = scope.in_place(scope.settle(scope.operand(x), in_any_row=True))
     if not isinstance(lengths, Known | Argument) or is_size(lengths):
         message = "expected lengths that are an argument of forward"
         counted = ", or tokens that are counted, (x != 0).sum(1)" if scope.tokens else ""
@@ -193,9 +198,14 @@ def pack(
     if LENGTHS not in known.name:
         scope.counted = True
         scope.note_lengths("")
-    if not all(map(np.array_equal, known.arrays, scope.probes.lengths)):
+    lengths_of = scope.probes.lengths
+    if value.rows is not None:
+        lengths_of = tuple(a[row] for a, row in zip(lengths_of, value.rows, strict=True))
+    if not all(map(np.array_equal, known.arrays, lengths_of)):
         raise RefusedError("expected the tokens of each sequence counted, received those of a step")
-    scope.decreasing |= enforce_sorted
+    # Lengths that forward itself sorts may come in any order.
+    is_sorted = all((np.diff(array) <= 0).all() for array in known.arrays)
+    scope.decreasing |= enforce_sorted and not is_sorted
     return Packed(value)
 
 

@@ -15,11 +15,11 @@ from rnnspec.backends.torch.slots import attributes
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.taken import Taken
-from rnnspec.importing.torch import graph
+from rnnspec.importing.torch import graph, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
-from rnnspec.importing.torch.reader import read_operations
+from rnnspec.importing.torch.reader import read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
     Entry,
     Matrix,
@@ -35,7 +35,7 @@ from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.layer_graph import Step
@@ -47,7 +47,10 @@ if TYPE_CHECKING:
 
 
 def read_module(
-    module: Any, name: str, example: Mapping[str, Any] | None = None
+    module: Any,
+    name: str,
+    example: Mapping[str, Any] | None = None,
+    outputs: Collection[int | str] | None = None,
 ) -> tuple[Imported, Layout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
@@ -56,6 +59,7 @@ def read_module(
         name: the name of the network.
         example: inputs of ``forward`` by the names of its arguments; without them, they are those
             without a default.
+        outputs: the places or keys of the results that are taken, None for the usual ones.
 
     Raises:
         ModelError: rnnspec does not support something in it.
@@ -65,13 +69,29 @@ def read_module(
     _check_calls(account, module)
     fault: graph.TraceError | None = None
     try:
-        operations, testers = graph.operations(module, inputs)
+        operations, testers = graph.operations(module, example)
     except graph.TraceError as error:
         fault, operations, testers = error, error.before, []
     for tester in testers:
         account.leave(f"the condition on training in {tester}")
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
-    reader = read_operations(account, module, operations, shapes, whole=fault is None)
+    given = states.find_given(operations, example or {})
+    operations, items = split_tuples(operations, example or {}, given)
+    for item, (argument, place) in items.items():
+        shapes[item] = tuple(getattr((example or {})[argument][place], "shape", ()))
+        shapes.pop(argument, None)
+    ranks = {name: len(shape) for name, shape in shapes.items() if name not in given}
+    if ranks and max(ranks.values()) == 1:
+        argument = next(iter(ranks))
+        message = "expected an example with an axis of sequences, such as (batch, steps), received"
+        advice = (
+            "rnnspec reads modules of batches; let forward take one, without view(len(x), 1, -1)"
+        )
+        account.refuse(f"the argument '{argument}'", f"{message} one axis; {advice}", "E704")
+        account.check()
+    reader = read_operations(
+        account, module, operations, shapes, given, outputs, whole=fault is None
+    )
     calls = Counter(op.target for op in operations if type(op.module).__name__ in CELLS)
     for path in (path for path, number in calls.items() if number > 1):
         account.refuse(path, f"called {calls[path]} times; {graph.ONE_CALL}", "E704")
@@ -86,6 +106,13 @@ def read_module(
     arranged = reader.arrange(tuple(getattr(first, "shape", ())))
     account.check()
     assert arranged is not None, "without a problem"
+    places = [*reader.places, *sorted(scope.given, reverse=True)]
+    arranged, network_inputs, called, order = states.hand_on(
+        arranged,
+        [_network_input(account, scope, arranged, at) for at in places],
+    )
+    for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
+        account.infer(f"the input {argument} is named {own}")
     kinds = {
         step.layer.name: f"nn.{type(scope.modules[step.modules[0]]).__name__}"
         for step in arranged.steps
@@ -94,7 +121,7 @@ def read_module(
     assembled = assemble(
         account,
         name,
-        [_network_input(account, scope, arranged, at) for at in reader.places],
+        network_inputs,
         [step.layer for step in arranged.steps],
         kinds,
         outputs=arranged.outputs,
@@ -120,7 +147,14 @@ def read_module(
         and not isinstance(step.layer, nodes.LayerNorm | nodes.AttentionPooling)
         and not step.layer.name.rpartition(".")[2].isdigit()
     }
-    return account.finish(network, arrays, "module of PyTorch", names), reader.layout
+    layout = reader.layout
+    layout = replace(
+        layout,
+        inputs=tuple(called),
+        items=items,
+        results=tuple(layout.results[place] for place in order),
+    )
+    return account.finish(network, arrays, "module of PyTorch", names), layout
 
 
 def _network_input(
@@ -172,7 +206,8 @@ def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[St
 
     Otherwise each comes with its level.
     """
-    stacks = [key for key, _ in groupby(step.modules for step in steps if step.modules)]
+    # Between the layers of a stack, there may be learned states.
+    stacks = [key for key, _ in groupby(s.modules for s in steps if s.modules or s.arrays)]
     levels = dict[tuple[str, ...], list[str]]()
     for step in scope.steps.values():
         levels.setdefault(step.modules, []).append(step.layer.name)
@@ -216,8 +251,19 @@ def _modules_of(
         case nodes.Dense() if step.arrays:
             weight, turned = step.arrays["kernel"]
             kernel, biases = scope.tensors[weight], [scope.tensors[b] for b in step.arrays["bias"]]
+            kernel = kernel.reshape(1, -1) if kernel.dim() == 1 else kernel
+            turned = turned and scope.tensors[weight].dim() > 1
             bias = _entry(sum(biases[1:], biases[0])) if biases else None
+            if "rows" in step.arrays:
+                rows = slice(*step.arrays["rows"])
+                kernel, bias = kernel[rows], _entry(biases[0][rows]) if biases else None
             return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
+        case nodes.Embedding() if step.arrays:
+            return [Matrix(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
+        case nodes.AttentionPooling() if step.arrays:
+            vector = scope.tensors[step.arrays["query"]].reshape(1, -1)
+            whole = modules(_entries(scope, step), account) if step.modules else []
+            return [*whole, Matrix(step.arrays["query"], _entry(vector), None)]
         case nodes.Attention():
             score = (step.arrays or {})["score"]
             return [Matrix(score, _entry(scope.tensors[score]), None)]
@@ -280,7 +326,7 @@ def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
         for key in scope.tensors
         if _owner(key) == path
     }
-    path = step.modules[0]
+    path = step.modules[0] if step.modules else ""
     match step.layer:
         case nodes.LayerNorm() | nodes.BatchNorm():
             module = scope.modules[path]
@@ -311,10 +357,10 @@ def _check_calls(account: Account, module: Any) -> None:
         account.check()
     cells = {path: part for path, part in module.named_modules() if is_own_cell(part)}
     begun = {path: first_states_of(part) for path, part in cells.items()}
-    for path, states in begun.items():
-        if states:
+    for path, taken in begun.items():
+        if taken:
             message = (
-                f"takes first states ({', '.join(states)}), which rnnspec does not read for a cell "
+                f"takes first states ({', '.join(taken)}), which rnnspec does not read for a cell "
                 "by equations; give the spec of the model to read its arrays alone"
             )
             account.refuse(path, message, "E704")
@@ -364,6 +410,10 @@ def _entry(tensor: Any) -> Entry:
         return array
 
     return Entry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
+
+
+def _numbers(values: Array) -> Entry:
+    return Entry(values.shape, floating=True, read=partial(np.copy, values))
 
 
 def _constant(value: float, size: int) -> Entry:

@@ -20,17 +20,21 @@ from rnnspec.importing.graph.values import (
     Unknown,
 )
 from rnnspec.importing.imported import Account
-from rnnspec.importing.torch import calls, graph, layers
+from rnnspec.importing.torch import calls, graph, layers, shapes, states
+from rnnspec.importing.torch.cells import own_class
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
     Beside,
+    Firsts,
+    Given,
     Layout,
     ModuleArray,
     Ref,
     ResultLayout,
     Several,
     State,
+    States,
     Zeros,
     describe,
     is_size,
@@ -38,39 +42,42 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.torch.values import Op, Value
 
 
-Role = Literal["sequence", "tokens", "vector", "label", "state"]
+Role = Literal["sequence", "tokens", "vector", "label"]
 """What an input is: with steps or without, of numbers or of embedded integers."""
 _WORDS: dict[str, str] = {
     "sequence": "a sequence",
     "tokens": "tokens",
     "vector": "a vector",
     "label": "a label of each sequence",
-    "state": "a first state",
     "lengths": "lengths of sequences",
 }
 _MOST_MEANINGS = 300
 
 
-def find_roles(operations: Sequence[Op], ranks: Mapping[str, int]) -> Iterator[dict[str, Role]]:
-    """Yield what the arguments may be, the usual meanings first; lengths are left out.
+def find_roles(
+    operations: Sequence[Op], ranks: Mapping[str, int], given: Collection[str] = ()
+) -> Iterator[dict[str, Role]]:
+    """Yield what the arguments may be, the usual meanings first.
 
-    The first one is a sequence.
+    Lengths are left out, and so are those that are ``given`` as first states. The first one is a
+    sequence.
     """
-    users = dict[str, "list[Op]"]()
-    for op in operations:
-        for name in _names((op.args, tuple(op.kwargs.values()))):
-            users.setdefault(name, []).append(op)
-    names = [op for op in operations if op.kind == "input" and op.name in users]
-    embeds = any(type(op.module).__name__ == "Embedding" for op in operations)
+    users = _users(operations)
+    names = [
+        op
+        for op in operations
+        if op.kind == "input" and op.name in users and op.target not in given
+    ]
+    embeds = any(map(_embeds, operations))
     if len(names) < 2:
-        target = next((op.target for op in operations if op.kind == "input"), "")
+        target = next((op.target for op in names), "")
         yield {target: "tokens" if embeds else "sequence"}
         return
     choices = [_choices(op, users, ranks.get(op.target)) for op in names]
@@ -83,7 +90,56 @@ def find_roles(operations: Sequence[Op], ranks: Mapping[str, int]) -> Iterator[d
             yield {steps[0]: roles[steps[0]], **roles}
     if ranks and not any("sequence" in choice or "tokens" in choice for choice in choices):
         # The comparison tells what is wrong with the example.
-        yield from find_roles(operations, {})
+        yield from find_roles(operations, {}, given)
+
+
+def split_tuples(
+    operations: Sequence[Op], example: Mapping[str, Any], given: Collection[str]
+) -> tuple[list[Op], dict[str, tuple[str, int]]]:
+    """Return operations in which each item of an argument that is a tuple is an argument.
+
+    The second is the argument and the place of each of these, by its name.
+    """
+    users, items = _users(operations), dict[str, tuple[str, int]]()
+    split = {
+        op.name: op.target
+        for op in operations
+        if op.kind == "input"
+        and isinstance(example.get(op.target), list | tuple)
+        and op.target not in given
+        and all(u.target == "getitem" and type(u.args[1]) is int for u in users.get(op.name, ()))
+    }
+    result: list[Op] = []
+    first = dict[str, str]()
+    for op in operations:
+        source = op.args[0] if op.args else None
+        if op.name in split:
+            continue
+        if op.target == "getitem" and isinstance(source, Ref) and source.name in split:
+            argument, place = split[source.name], op.args[1] % len(example[split[source.name]])
+            name = f"{argument}_{place}"
+            if name in items:
+                result.append(replace(op, target="alias", args=(Ref(first[name]),)))
+            else:
+                items[name], first[name] = (argument, place), op.name
+                result.append(replace(op, kind="input", target=name, args=()))
+        else:
+            result.append(op)
+    return result, items
+
+
+def _users(operations: Sequence[Op]) -> dict[str, list[Op]]:
+    """Return the operations that take each result."""
+    users = dict[str, "list[Op]"]()
+    for op in operations:
+        for name in dict.fromkeys(_names((op.args, tuple(op.kwargs.values())))):
+            users.setdefault(name, []).append(op)
+    return users
+
+
+def _embeds(op: Op) -> bool:
+    """True if an operation takes tokens."""
+    return type(op.module).__name__ == "Embedding" or op.target == "one_hot"
 
 
 def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[Role | None, ...]:
@@ -93,29 +149,26 @@ def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[R
         name = waiting.pop()
         seen.add(name)
         for user in users.get(name, ()):
-            if type(user.module).__name__ == "Embedding":
+            if _embeds(user):
                 by_rank: dict[int | None, tuple[Role | None, ...]] = {1: ("label",), 2: ("tokens",)}
                 return by_rank.get(rank, ("tokens", "label"))
-            if user.target in _SAME and user.name not in seen:
+            if user.target in (*_SAME, *_MOVES) and user.name not in seen:
                 waiting.append(user.name)
-    if any(user.target == "getitem" and type(user.args[1]) is int for user in users[op.name]):
-        # A tuple of states.
-        return (None,)
-    if any(op.name in _names((user.args[1:], *user.kwargs.values())) for user in users[op.name]
-           if user.kind == "module"):  # fmt: skip
-        return ("state", None)
     by_rank = {1: (None,), 2: ("vector", None), 3: ("sequence",)}
     return by_rank.get(rank, (None, "sequence", "vector"))
 
 
+_MOVES = ("getitem", "index_select", "flip", "view", "reshape", "squeeze")
 _SAME = ("long", "int", "to", "clone", "contiguous", "detach", "t", "transpose", "permute")
 
 
-def read_operations(
+def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
     account: Account,
     module: Any,
     operations: Sequence[Op],
     shapes: Mapping[str, Sequence[int]],
+    given: Mapping[str, Given],
+    wanted: Collection[int | str] | None,
     *,
     whole: bool,
 ) -> ModuleReader:
@@ -129,18 +182,19 @@ def read_operations(
         module: the module.
         operations: what its ``forward`` does.
         shapes: the shapes of the arguments that have an example.
+        given: the arguments with first states.
+        wanted: the places or keys of the results that are taken, None for the usual ones.
         whole: whether these are all operations; otherwise a meaning may be another one.
     """
-    tensors = graph.parameters(module)
     ranks = {name: len(shape) for name, shape in shapes.items()}
 
     def read(roles: Mapping[str, Role]) -> tuple[Account, ModuleReader]:
         tried = Account(account.source)
-        return tried, _read_as(tried, tensors, operations, roles, shapes)
+        return tried, _read_as(tried, module, operations, roles, shapes, given, wanted)
 
-    meanings = _find_meanings(find_roles(operations, ranks), read)
+    meanings = _find_meanings(find_roles(operations, ranks, given), read)
     # If there is none, the one with the fewest problems says why.
-    every = map(read, islice(find_roles(operations, ranks), _MOST_MEANINGS))
+    every = map(read, islice(find_roles(operations, ranks, given), _MOST_MEANINGS))
     readings = [reading for _, reading in meanings] or every
     tried, reader = min(readings, key=lambda one: (len(one[0].problems), -len(one[1].scope.steps)))
     account.adopt(tried)
@@ -179,12 +233,14 @@ def _find_meanings(
     return clean
 
 
-def _read_as(
+def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is tried
     account: Account,
-    tensors: dict[str, Any],
+    module: Any,
     operations: Sequence[Op],
     roles: Mapping[str, Role],
     shapes: Mapping[str, Sequence[int]],
+    given: Mapping[str, Given],
+    wanted: Collection[int | str] | None,
 ) -> ModuleReader:
     """Read all operations with a meaning of each argument."""
     (first, role), *others = roles.items()
@@ -196,27 +252,32 @@ def _read_as(
         not tokens and "any" in calls
     )
 
+    masks = bool(padded or calls & _MASKS or any(own_class(op.module) for op in operations))
+    number = sum(op.kind == "input" for op in operations)
     causes = set[str]()
+    tensors, bare = graph.parameters(module), graph.bare_parameters(module)
 
     def read(tried: Account, probes: Probes) -> ModuleReader:
-        names = tuple(map(_input_name, roles)) if several else (nodes.INPUT,)
-        for argument, name in zip(roles, names, strict=True) if several else ():
-            if name != argument:
-                tried.infer(f"the input {argument} is named {name}")
+        names = tuple(map(input_name, roles)) if several or given else (nodes.INPUT,)
         places = {name: -at for at, name in enumerate(roles)}
-        scope = ModuleScope(tried, probes, tensors, names)
-        reader = ModuleReader(scope, operations, places, causes, with_numbers=compares)
+        scope = ModuleScope(tried, probes, tensors, bare, names)
+        reader = ModuleReader(
+            scope, operations, places, causes, given, wanted, with_numbers=compares
+        )
         reader.read()
         return reader
 
-    orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+    # Numbers without an axis of features have one feature.
+    plain = () if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+    orders = plain + (("BT", "TB") if tokens or len(shapes.get(first, ())) == 2 else ())
     settings = (
         Setting(
             order=order,
             sizes=(None,) * len(order),
             tokens=tokens,
             at_end=not compares,
-            padded=not several or first in padded,
+            # Without a mask or lengths, no step is padding.
+            padded=first in padded or (not several and (masks or number > 1 + len(given))),
             others=tuple(
                 # Those that are joined have as many steps as the first one.
                 replace(
@@ -245,10 +306,13 @@ def _compared(operations: Sequence[Op]) -> set[str]:
     return compared
 
 
+_MASKS = {"arange", "count_nonzero", "gather", "masked_fill", "masked_fill_", "where", "any"}
+"""Operations that masks are made with."""
 _COMPARISONS = ("ne", "not_equal", "eq", "gt", "greater", "le", "less_equal", "bool", "sign")
 
 
-def _input_name(argument: str) -> str:
+def input_name(argument: str) -> str:
+    """Return what the input is called that an argument is."""
     return argument if is_input_name(argument) else f"{argument}_input"
 
 
@@ -261,8 +325,6 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
             letters = order.replace("F", "")
         case "vector":
             letters = "BF"
-        case "state":
-            return Setting(order="DBU", sizes=(1, None, None), tokens=False, padded=False)
         case "label":
             letters = "B"
         case _:
@@ -283,21 +345,25 @@ class ModuleReader:
     of the axes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is tried
         self,
         scope: ModuleScope,
         operations: Sequence[Op],
         places: Mapping[str, int],
         causes: set[str],
+        given: Mapping[str, Given],
+        wanted: Collection[int | str] | None,
         *,
         with_numbers: bool,
     ) -> None:
         self.scope = scope
         self.causes = causes
+        self.given = dict(given)
+        self._wanted = wanted
         self._places = places
         self._with_numbers = with_numbers
         self._operators = Operators(scope)
-        self.results: list[tuple[str, Tensor]] = []
+        self.results: list[tuple[ResultLayout, Tensor]] = []
         self._operations = operations
         self._values: dict[str, Value] = {}
         self._users: dict[str, list[Op]] = {}
@@ -307,9 +373,7 @@ class ModuleReader:
 
     def read(self) -> None:
         """Read all operations; what cannot be taken over is refused in the account."""
-        for op in self._operations:
-            for name in _names((op.args, tuple(op.kwargs.values()))):
-                self._users.setdefault(name, []).append(op)
+        self._users = _users(self._operations)
         behind, has_problem = dict[str, set[str]](), False
         for op in self._operations:
             before = (behind[name] for name in _names((op.args, tuple(op.kwargs.values()))))
@@ -344,6 +408,10 @@ class ModuleReader:
             self._refused.append(refused)
             origin = refused.origin or op
             place = origin.place
+            if op is origin and op.kind == "output":
+                # That of what is returned.
+                places = {one.name: one.place for one in self._operations}
+                place = next((places[name] for name in _names(op.args)), place)
             self.scope.account.refuse(
                 origin.where, refused.message, refused.code, place.file, place.span
             )
@@ -363,6 +431,11 @@ class ModuleReader:
             )
         match op.kind:
             case "input":
+                if op.target in self.given:
+                    self.given[op.target], value = states.add_given(
+                        self.scope, op.target, self.given[op.target]
+                    )
+                    return value
                 self._inputs.append(op.target)
                 at = self._places.get(op.target)
                 return Argument(op.target) if at is None else self._input(at)
@@ -385,9 +458,8 @@ class ModuleReader:
         known = Known(probes.inputs, kind="input", at=at)
         if probes.setting.tokens:
             return known
-        axes = tuple({"D": "", "U": "F"}.get(axis, axis) for axis in probes.setting.order)
         numbers = known if self._with_numbers and probes.has_numbers else None
-        return Tensor(at, axes, numbers=numbers)
+        return Tensor(at, tuple(probes.setting.order), numbers=numbers)
 
     def _described(self, op: Op) -> str:
         """Return the arguments of an operation, for messages."""
@@ -421,23 +493,96 @@ class ModuleReader:
         """Return the value of an array outside of a layer: zeros, or what zeros are made like."""
         if op.module is not None and not op.module.any():
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
-        if all(user.target in ("new_zeros", "zeros_like") for user in self._users[op.name]):
+        if all(user.target in ("new_zeros", "zeros_like", "new") for user in self._users[op.name]):
             return Beside()
         return ModuleArray(op.target)
 
     def _note_results(self, value: Any) -> None:
         """Note the results of the module, several of which have names."""
-        match value:
-            case dict() if value and all(isinstance(key, str) for key in value):
-                named = dict(value)
-            case tuple() if value:
-                named = {f"output_{place}": result for place, result in enumerate(value)}
-            case _:
-                named = {"": value}
-        for name, result in named.items():
-            self._note_result(name, result, alone=len(named) == 1)
+        leaves = list(_leaves(value))
+        if self._wanted is not None:
+            chosen = [leaf for leaf in leaves if leaf[0][:1] and leaf[0][0] in self._wanted]
+            if not chosen:
+                keys = listed([repr(key) for key in dict.fromkeys(p[0] for p, _ in leaves if p)])
+                received = listed([repr(key) for key in self._wanted]) or "none"
+                message = f"outputs: expected {keys or 'a module with several results'}"
+                raise RefusedError(f"{message}, received {received}", "E703")
+        else:
+            # Results beside the one that a network is for: states, weights, lengths.
+            chosen = [leaf for leaf in leaves if not self._is_aside(leaf[1])] or [
+                leaf for leaf in leaves if isinstance(leaf[1], States | Firsts)
+            ]
+        chosen = chosen or leaves
+        for path, left in leaves:
+            if (path, left) not in chosen and left is not None:
+                what = f"the result {_result_name(path)}"
+                reason = f"{describe(left)}; outputs= names the results to take"
+                self.scope.account.leave(what, reason=reason)
+        sole = len(chosen) == 1 and (len(leaves) > 1 or not chosen[0][0])
+        for path, leaf in chosen:
+            name = "" if sole else _result_name(path)
+            match leaf:
+                case States() if leaf.levels:
+                    self._note_states(name, path, leaf)
+                case Firsts():
+                    self._note_parts(name, path, leaf)
+                case _:
+                    self._note_result(name, path, leaf, alone=sole)
 
-    def _note_result(self, name: str, value: Any, *, alone: bool) -> None:
+    def _is_aside(self, value: Any) -> bool:
+        """True if a result is none that people want alone, such as states that nobody gives."""
+        match value:
+            case States():
+                return not all(map(self._begins_given, value.levels))
+            case Firsts(parts):
+                return not all(
+                    isinstance(part, State) and all(map(self._begins_given, part.states.levels))
+                    for part in parts
+                )
+            case Tensor(role="plain") | State():
+                return False
+            case Known():
+                return value.kind == "derived"
+            case _:
+                return True
+
+    def _begins_given(self, at: int) -> bool:
+        """True if a recurrent layer begins with states that are arguments."""
+        vectors = self.scope.steps[at].sources[1:]
+        return bool(vectors) and all(self.scope.is_given(vector) for vector in vectors)
+
+    def _note_states(self, name: str, path: tuple[int | str, ...], all_states: States) -> None:
+        """Note all final states of a module, those of each layer as a result of its own."""
+        ways, part = all_states.directions, "c" if all_states.is_cell else "h"
+        axes = ("B", "D", "U") if all_states.swapped else ("D", "B", "U")
+        for level, at in enumerate(all_states.levels):
+            value = Tensor(self.scope.final_state(at, part), ("B", "F"))
+            rows = tuple(range(level * ways, (level + 1) * ways))
+            own = f"{name or 'state'}_{level}" if len(all_states.levels) > 1 else name
+            self.results.append((ResultLayout(own, path, axes, padded=False, rows=rows), value))
+
+    def _note_parts(self, name: str, path: tuple[int | str, ...], several: Firsts) -> None:
+        """Note vectors one after the other, each as a result of its own."""
+        parts, row = list(several.parts), 0
+        while parts:
+            ways = parts[0].states.directions if isinstance(parts[0], State) else 1
+            taken, parts = parts[:ways], parts[ways:]
+            match taken:
+                case [State(), *_]:
+                    value = self.scope.operand(
+                        shapes.merge_states(self.scope, tuple(taken), "concat")
+                    )
+                case _:
+                    value = self.scope.layer_output(taken[0])
+            rows = tuple(range(row, row + ways))
+            own = f"{name or 'state'}_{row // ways}" if len(several.parts) > ways else name
+            layout = ResultLayout(own, path, ("D", "B", "U"), padded=False, rows=rows)
+            self.results.append((layout, value))
+            row += ways
+
+    def _note_result(
+        self, name: str, path: tuple[int | str, ...], value: Any, *, alone: bool
+    ) -> None:
         scope = self.scope
         if isinstance(value, State) and (alone or value.index == -1 or value.states.levels):
             value = scope.whole(value)
@@ -452,19 +597,26 @@ class ModuleReader:
                 raise RefusedError(f"expected a tensor as the result, received {describe(value)}")
             case _:
                 raise RefusedError(
-                    "expected one result, or sequences and vectors alone, received "
-                    f"{describe(value)}; return the first result alone"
+                    f"the result {_result_name(path)}: expected a sequence or a vector, received "
+                    f"{describe(value)}; outputs= names the results to take"
                 )
         if not any(isinstance(step.layer, nodes.Recurrent) for step in scope.steps.values()):
             raise RefusedError("expected a recurrent layer, received none")
         missing = set("BTF" if scope.is_sequence(solid.at) else "BF") - {*solid.axes}
-        if "" in solid.axes or missing - {"F"} or (missing and scope.features(solid) != 1):
+        if any(len(axis) > 1 for axis in solid.axes) and self._is_rows(solid):
+            pass
+        elif missing - {"F"} or (missing and scope.features(solid) != 1):
             raise RefusedError(f"expected a sequence or a vector, received {describe(solid)}")
-        if missing:
+        elif missing:
             reason = "the spec keeps the last axis, of size 1"
             scope.account.leave("squeeze of the result", reason=reason)
         self._say_layout(solid)
-        self.results.append((name, solid))
+        padded = scope.is_padded(solid.at) or (scope.masks and scope.is_sequence(solid.at))
+        self.results.append((ResultLayout(name, path, solid.axes, padded=padded), solid))
+
+    def _is_rows(self, value: Tensor) -> bool:
+        """True if a value has all steps of all sequences as rows."""
+        return value.axes in (("BT", "F"), ("TB", "F")) and not self.scope.is_padded(value.at)
 
     @property
     def first(self) -> str:
@@ -476,6 +628,14 @@ class ModuleReader:
         """The places of the inputs in the order of the arguments."""
         return [self._places[name] for name in self._inputs if name in self._places]
 
+    def renamed(self, before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yield arguments whose inputs have other names in the network, with these names."""
+        names = dict(zip(before, after, strict=True))
+        for argument, at in self._places.items():
+            name = names[self.scope.inputs[-at]]
+            if name not in (argument, nodes.INPUT):
+                yield argument, name
+
     def arrange(self, shape: Sequence[int]) -> Arranged | None:
         """Return the layers in the order of a spec, or None if the account has a problem.
 
@@ -485,7 +645,8 @@ class ModuleReader:
         order, steps = self._order, None
         if len(shape) == len(order):
             steps = shape[order.index(1)]
-        return arrange(self.scope, [(name, value.at) for name, value in self.results], steps)
+        results = [(layout.name, value.at) for layout, value in self.results]
+        return arrange(self.scope, results, steps)
 
     @property
     def _order(self) -> tuple[int, ...]:
@@ -500,20 +661,12 @@ class ModuleReader:
         arguments = [(name, names.get(self._places.get(name, 1), "")) for name in self._inputs]
         settings = {name: scope.probes.of(at).setting for at, name in names.items()}
         return Layout(
+            inputs=(),
             arguments=tuple(arguments),
-            axes={
-                name: tuple({"D": "", "U": "F"}.get(axis, axis) for axis in setting.order)
-                for name, setting in settings.items()
-            },
-            results=tuple(
-                ResultLayout(
-                    name,
-                    order=tuple(map(value.axes.index, _batch_first(value.axes))),
-                    padded=scope.is_padded(value.at)
-                    or (scope.masks and scope.is_sequence(value.at)),
-                )
-                for name, value in self.results
-            ),
+            given=self.given,
+            items={},
+            axes={name: tuple(setting.order) for name, setting in settings.items()},
+            results=tuple(layout for layout, _ in self.results),
             counted=scope.counted or (scope.masks and not scope.lengths),
             decreasing=scope.decreasing,
             batch=scope.batch,
@@ -524,12 +677,36 @@ class ModuleReader:
         order = self.scope.probes.setting.order
         self.scope.infer_axes("the module takes", order, "BTF"[: len(order)])
         if self.scope.is_sequence(value.at):
-            self.scope.infer_axes("the module returns", value.axes, _batch_first(value.axes))
+            usual = "BTF" if self._is_rows(value) else _batch_first(value.axes)
+            self.scope.infer_axes("the module returns", value.axes, usual)
+        elif "" in value.axes:
+            self.scope.infer_axes("the module returns", value.axes, "BF")
+
+
+def _leaves(
+    value: Any, path: tuple[int | str, ...] = ()
+) -> Iterator[tuple[tuple[int | str, ...], Any]]:
+    """Yield each result of a module, with the places and keys that lead to it."""
+    match value:
+        case dict() if value and all(isinstance(key, str) for key in value):
+            for key, item in value.items():
+                yield from _leaves(item, (*path, key))
+        case Several(items=items) | tuple(items) if items:
+            for place, item in enumerate(items):
+                yield from _leaves(item, (*path, place))
+        case _:
+            yield path, value
+
+
+def _result_name(path: tuple[int | str, ...]) -> str:
+    """Return what the output is called that a result is."""
+    first, *others = path or (0,)
+    return "_".join(map(str, (f"output_{first}" if isinstance(first, int) else first, *others)))
 
 
 def _batch_first(axes: Iterable[str]) -> str:
     """Return axes with the batch first, then the steps."""
-    return "".join(sorted(axes, key="BTF".index))
+    return "".join(sorted(axes, key="BTF".find))
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.importing.torch.values import Layout
+    from rnnspec.importing.torch.values import Given, Layout
     from rnnspec.slots import Array
 
 _TOLERANCE = 1e-9
@@ -68,8 +68,9 @@ def compare_module(
         UsageError: the module fails on the example, or there is none and it fails on random inputs.
     """
     with graph.keep_randomness(module):
-        runs = _Runs(module, imported, layout)
         network = imported.program.network
+        layout = _with_names(layout, network)
+        runs = _Runs(module, imported, layout)
         several = [_of_example(example, network, layout)] if example else []
         if several:
             runs.compare(several)
@@ -83,6 +84,24 @@ def compare_module(
             dtype, where = runs.compare(several * 2), "the example"
     version = get("torch").runtime.version()
     return f"compared with the module in {version}: equal on {where} ({dtype})"
+
+
+def _with_names(layout: Layout, network: nodes.Network) -> Layout:
+    """Return a layout with the names that the inputs have in a network."""
+    names = dict(zip(layout.inputs, (each.name for each in network.inputs), strict=True))
+    given = {
+        argument: replace(
+            each, names=tuple(tuple(names[name] for name in part) for part in each.names)
+        )
+        for argument, each in layout.given.items()
+    }
+    return replace(
+        layout,
+        inputs=tuple(names.values()),
+        arguments=tuple((argument, name and names[name]) for argument, name in layout.arguments),
+        axes={names[name]: axes for name, axes in layout.axes.items()},
+        given=given,
+    )
 
 
 class _Runs:
@@ -164,13 +183,23 @@ class _Runs:
         outputs = self._outputs("float64", batch)
         # What float32 costs the network itself is what it may cost the module.
         rounded = self._outputs("float32", batch) if dtype == "float32" else outputs
-        if len(results) != len(outputs):
-            return f"{len(results)} results in place of {len(outputs)}"
+        assert len(outputs) == len(self._layout.results), "each output is compared"
         for which, layout in enumerate(self._layout.results):
             lengths = inputs.lengths if layout.padded else None
-            result = results[which]
-            if result.ndim == len(layout.order):
-                result = result.transpose(layout.order)
+            if layout.path not in results:
+                return f"no tensor as the result {layout.name}"
+            result = results[layout.path]
+            if layout.rows:
+                result = result.take(layout.rows, layout.axes.index("D"))
+            if result.ndim == len(layout.axes):
+                axes = layout.axes
+                if "".join(axes) in ("BTF", "TBF") and len(axes) == 2:
+                    # All steps of all sequences as rows.
+                    rows, steps = outputs[which].shape[:2]
+                    axes = tuple("".join(axes))
+                    sizes = [{"B": rows, "T": steps}.get(axis, -1) for axis in axes]
+                    result = result.reshape(sizes)
+                result = _as_batch(result, axes)
             far = _difference(outputs[which], rounded[which], result, lengths, dtype)
             if far:
                 return f"{far} in '{layout.name}'" if layout.name else far
@@ -213,17 +242,17 @@ def _difference(output: Array, rounded: Array, expected: Array, lengths: Any, dt
     return "" if far <= tolerance else f"a difference of {far:.3g}"
 
 
-def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
+def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
     batch, lengths = dict[str, "Array"](), None
+    items = {name: given[argument][place] for name, (argument, place) in layout.items.items()}
+    example = {**given, **items}
+    for argument, states in layout.given.items():
+        batch |= _states_of_network(states, _arrays(example, argument))
     for argument, name in layout.arguments:
         if not name:
             lengths = example.get(argument, lengths)
             continue
-        try:
-            values = graph.array(example[argument])
-        except Exception as error:
-            message = f"expected tensors, received an error: {brief(error)}"
-            raise UsageError(message, "example") from error
+        (values,) = _arrays(example, argument)
         axes = layout.axes[name]
         if values.ndim != len(axes):
             plain = graph_values.describe(Tensor(0, tuple(sorted(axes, key="BTF".find))))
@@ -233,23 +262,77 @@ def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layo
     for name, values in batch.items():
         if isinstance(by_name[name], nodes.TokenInput | nodes.LabelInput):
             batch[name] = values.astype(np.int64)
+        elif isinstance(by_name[name], nodes.NumericInput) and values.ndim == 2:
+            # It has one feature, and no axis for it.
+            batch[name] = values[..., np.newaxis]
     if layout.counted:
         tokens = [n for n in batch if isinstance(by_name[n], nodes.TokenInput)]
         lengths = np.count_nonzero(batch[tokens[0]], axis=1) if tokens else None
-    return _Inputs("the example", example, batch, lengths)
+    return _Inputs("the example", given, batch, lengths)
+
+
+def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
+    """Return the arrays of an argument, which may be a tuple.
+
+    Raises:
+        UsageError: it has others.
+    """
+    value = example.get(argument)
+    try:
+        several = value if isinstance(value, list | tuple) else (value,)
+        return [graph.array(one) for one in several]
+    except Exception as error:
+        message = f"expected tensors, received an error: {brief(error)}"
+        raise UsageError(message, "example") from error
+
+
+def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Array]:
+    """Return first states as the inputs of the network, both directions side by side.
+
+    Raises:
+        UsageError: they have other shapes.
+    """
+    batch = dict[str, "Array"]()
+    if given.swapped and all(tensor.ndim == 3 for tensor in tensors):
+        tensors = [tensor.swapaxes(0, 1) for tensor in tensors]
+    first = f"batch, {given.rows}" if given.swapped else f"{given.rows}, batch"
+    expected = f"({first}, {given.units})"
+    fits = all(a.ndim == 3 and a.shape[::2] == (given.rows, given.units) for a in tensors)
+    if len(tensors) != len(given.names) or not fits:
+        shapes = listed([str(array.shape) for array in tensors])
+        raise UsageError(f"expected first states of shape {expected}, received {shapes}", "example")
+    for names, tensor in zip(given.names, tensors, strict=True):
+        for name, rows in zip(names, np.split(tensor, given.levels), strict=True):
+            batch[name] = rows.swapaxes(0, 1).reshape(tensor.shape[1], -1)
+    return batch
+
+
+def _states_of_module(module: Any, given: Given, batch: Mapping[str, Array]) -> Any:
+    """Return first states as the module takes them."""
+    tensors = []
+    for names in given.names:
+        rows = [
+            batch[name].reshape(len(batch[name]), given.directions, -1).swapaxes(0, 1)
+            for name in names
+        ]
+        whole = np.concatenate(rows)
+        whole = whole.swapaxes(0, 1) if given.swapped else whole
+        tensors.append(graph.input_of(module, whole))
+    return tuple(tensors) if given.parts else tensors[0]
 
 
 def _as_batch(values: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the module as one of the network, with the batch first."""
     kept = [axis for axis in axes if axis]
     squeezed = values.reshape([n for n, axis in zip(values.shape, axes, strict=True) if axis])
-    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTF".index)])
+    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTDUF".index)])
 
 
 def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the network as the module takes it."""
     kept = [axis for axis in axes if axis]
     usual = sorted(kept, key="BTF".index)
+    batch = batch[..., 0] if batch.ndim > len(usual) else batch
     moved = batch.transpose([usual.index(axis) for axis in kept])
     return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]
 
@@ -294,9 +377,9 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inpu
 
 
 def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Layout) -> _Inputs:
-    values = {name: _lay_out(array, layout.axes[name]) for name, array in batch.items()}
+    values = {name: _lay_out(batch[name], axes) for name, axes in layout.axes.items()}
     kinds = {
-        name: "tokens" if array.dtype.kind == "i" else "features" for name, array in batch.items()
+        name: "tokens" if array.dtype.kind == "i" else "features" for name, array in values.items()
     }
     shapes = [f"{kinds[name]} of shape {array.shape}" for name, array in values.items()]
     title = f"random {listed(shapes)}"
@@ -306,6 +389,15 @@ def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Lay
         argument: graph.input_of(module, values[name]) if name else graph.lengths_of(lengths)
         for argument, name in layout.arguments
     }
+    for argument, given in layout.given.items():
+        inputs[argument] = _states_of_module(module, given, batch)
+    for argument in {argument for argument, _ in layout.items.values()}:
+        places = {place: name for name, (of, place) in layout.items.items() if of == argument}
+        # What forward does not take may be anything.
+        inputs[argument] = tuple(
+            inputs.pop(places[place]) if place in places else None
+            for place in range(max(places) + 1)
+        )
     return _Inputs(title, inputs, batch, lengths)
 
 

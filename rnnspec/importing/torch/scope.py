@@ -13,6 +13,7 @@ from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
+    Firsts,
     ModuleArray,
     Op,
     State,
@@ -23,7 +24,7 @@ from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Scores, Step
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 class ModuleScope(Scope):
     """The layers so far, and where they come from.
 
-    ``tensors`` are all arrays of the module by their paths, and ``modules`` those of its modules
-    with arrays that are layers. ``packed`` says of each recurrent module whether it was given a
+    ``tensors`` are all arrays of the module by their paths, ``bare`` the paths of those that are in
+    no layer, and ``modules`` those of its modules with arrays that are layers.
+    ``packed`` says of each recurrent module whether it was given a
     packed sequence. ``padding`` is an embedding with its ``padding_idx``. ``masks`` is true if
     padded steps are left out by masks. Others are those of ``Layout``, ``lengths`` by its name.
     ``learned`` has the places of vectors that are learned, by their array and its rows, and
     ``directions`` what the forward direction of a layer begins with, while the backward one is
     unknown.
+    ``given`` are the places of inputs that are first states of layers.
     ``stand_ins`` are numbers in place of those of arrays in functions of features, by their paths.
     """
 
@@ -56,10 +59,12 @@ class ModuleScope(Scope):
         account: Account,
         probes: Probes,
         tensors: dict[str, Any],
+        bare: Collection[str] = (),
         inputs: Sequence[str] = (nodes.INPUT,),
     ) -> None:
         super().__init__(account, probes, inputs)
         self.tensors = tensors
+        self.bare = bare
         self.modules: dict[str, Any] = {}
         self.packed: dict[str, bool] = {}
         self.casts_to_integers = False
@@ -73,6 +78,7 @@ class ModuleScope(Scope):
         self.stand_ins: dict[str, Array] = {}
         self.learned: dict[tuple[str, tuple[int, ...]], int] = {}
         self.directions: dict[str, list[Any]] = {}
+        self.given: set[int] = set()
 
     @property
     def tokens(self) -> bool:
@@ -161,6 +167,15 @@ class ModuleScope(Scope):
                 waiting += step.sources
         return False
 
+    def shape_of(self, array: ModuleArray) -> tuple[int, ...]:
+        """Return the shape of an array of the module."""
+        shape = array.shape or tuple(self.tensors[array.path].shape)
+        return shape[::-1] if array.turned else shape
+
+    def is_given(self, at: int) -> bool:
+        """True if the input at a place is a first state of a layer."""
+        return at in self.given
+
     def is_same(self, one: str, other: str) -> bool:
         """True if two paths lead to the same array of the module."""
         return one == other or self.tensors.get(one, 0) is self.tensors.get(other, 1)
@@ -185,7 +200,7 @@ class ModuleScope(Scope):
             if states.levels:
                 level = states.levels[(value.index + states.number) // states.directions]
                 at = self.final_state(level, "c" if states.is_cell else "h")
-                return Tensor(at, ("B", "F"))
+                return Tensor(at, ("B", "F"), rows=states.rows)
             raise RefusedError(
                 "uses the final state of a lower layer; expected that of the top, h[-1]"
             )
@@ -194,7 +209,7 @@ class ModuleScope(Scope):
                 f"expected one final state, such as h[-1], received all {states.number}"
             )
         at = self.final_state(states.at, "c") if states.is_cell else self.final(states.at)
-        return Tensor(at, ("B", "F"))
+        return Tensor(at, ("B", "F"), rows=states.rows)
 
     def first_step(self, at: int) -> int:
         """Return the place of the first step of a sequence."""
@@ -210,8 +225,21 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: it is something else, or its features are in another order.
         """
-        if isinstance(value, State):
-            value = self.whole(value)
+        match value:
+            case State():
+                value = self.whole(value)
+            case States(number=1):
+                value = replace(
+                    self.whole(value), axes=("B", "", "F") if value.swapped else ("", "B", "F")
+                )
+            case Firsts((State() | Tensor() as part,)):
+                value = replace(self.operand(part), axes=("", "B", "F"))
+            case States(number=number):
+                message = f"takes all {number} final states; expected those of one layer, such as"
+                both = "torch.cat((h[-2], h[-1]), dim=1)" if value.directions == 2 else "h[-1]"
+                raise RefusedError(f"{message} {both}")
+            case _:
+                pass
         if isinstance(value, ModuleArray):
             raise RefusedError(ARRAY_OUTSIDE, "E701")
         if not isinstance(value, Tensor):
@@ -257,7 +285,7 @@ class ModuleScope(Scope):
             RefusedError: it is something else.
         """
         del axes
-        tensor = self.as_steps(self.layer_output(value, **words))
+        tensor = self.as_steps(self.with_features(self.layer_output(value, **words)))
         if tensor.axis("T") < 0 or len(tensor.axes) != 3:
             raise RefusedError(f"expected a sequence, received {describe(tensor)}")
         return tensor
@@ -364,6 +392,27 @@ class ModuleScope(Scope):
 
     # Layers
 
+    def cut_dense(self, value: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, ...] | None:
+        """Return parts of the features of a dense layer, as dense layers; None if it is another."""
+        step = self.steps.get(value.at)
+        layer = step.layer if step else None
+        if step is None or not isinstance(layer, nodes.Dense) or value.formula or not step.modules:
+            return None
+        if layer.tied or step.turned or layer.units != sum(sizes) or value.axes[-1] != "F":
+            return None
+        parts, start, (path,) = list[Tensor](), 0, step.modules
+        for place, size in enumerate(sizes):
+            part = dense(f"{path}_{place}", size, activation="linear", bias=layer.bias)
+            arrays: Any = {
+                "kernel": (f"{path}.weight", False),
+                "bias": (f"{path}.bias",) if layer.bias else (),
+                "rows": (start, start + size),
+            }
+            at = self.add(part, step.sources[0], arrays=arrays, modules=())
+            parts.append(Tensor(at, value.axes))
+            start += size
+        return tuple(parts)
+
     def add_attention(self, scores: Scores, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
         (_, *others), hidden = scores.query.sources, scores.hidden
@@ -371,15 +420,19 @@ class ModuleScope(Scope):
         if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias and queries:
             reason = "a softmax is the same without it"
             self.account.leave(f"{queries[0]}.bias", reason=reason)
+        kernel = (scores.query.arrays or {}).get("kernel")
+        arrays: Any = {"query": kernel[0]} if kernel else None
+        if arrays and (others or (hidden and not hidden.modules)):
+            raise RefusedError(self.other_scores)
         if hidden is None:
-            return self.add(scores.attention(None), start, *others, modules=queries)
+            return self.add(scores.attention(None), start, *others, modules=queries, arrays=arrays)
         if scores.has_bias and isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
             self.account.infer(
                 "bias 0, which the module lacks and the spec trains", hidden.modules[0]
             )
         units = self.width(scores.query.sources[0])
         modules = (hidden.modules[0], *queries)
-        return self.add(scores.attention(units), start, *others, modules=modules)
+        return self.add(scores.attention(units), start, *others, modules=modules, arrays=arrays)
 
     def project(
         self,

@@ -70,7 +70,7 @@ def axis_number(dim: Any, rank: int) -> int:
 
 def _rank(m: Operators, x: Any) -> int:
     match x:
-        case States():
+        case States() | Firsts():
             return 3
         case Known(samples=[array, *_]):
             return array.ndim
@@ -110,6 +110,10 @@ def _in_order(m: Operators, x: Any, order: tuple[int, ...]) -> Value:
         if order not in ((0, 1, 2), (1, 0, 2)):
             raise RefusedError("expected an exchange of layers and batch, received other axes")
         return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
+    if isinstance(x, Firsts) and len(x.parts) > 1:
+        if order not in ((0, 1, 2), (1, 0, 2)):
+            raise RefusedError("expected an exchange of layers and batch, received other axes")
+        return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
     value = x if isinstance(x, Known) else _movable(m.scope, x)
     return m.run("Transpose", value, perm=order)
 
@@ -118,6 +122,8 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
     """Remove the axis of a single final state, of a single step, or of a single unit."""
     if isinstance(x, States) and dim in (None, int(x.swapped)):
         return m.scope.whole(x)
+    if isinstance(x, Firsts) and len(x.parts) == 1 and dim in (None, 0):
+        return m.scope.operand(x.parts[0])
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
     axes: tuple[int, ...] | None = None
     if dim is not None:
@@ -144,6 +150,10 @@ def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
         return Firsts((x,))
     if isinstance(x, Zeros):
         return x
+    if isinstance(x, ModuleArray) and not x.turned:
+        shape = [*m.scope.shape_of(x)]
+        shape.insert(axis_number(dim, len(shape) + 1), 1)
+        return replace(x, shape=tuple(shape))
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
     return m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
 
@@ -174,7 +184,7 @@ def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Val
     Raises:
         RefusedError: it is repeated otherwise than for the sequences.
     """
-    shape, rows = tuple(m.scope.tensors[x.path].shape), m.scope.probes.rows
+    shape, rows = m.scope.shape_of(x), m.scope.probes.rows
     shape = (1,) * (len(sizes) - len(shape)) + shape
     known = [
         size.samples if isinstance(size, Known) else (np.array(size),) * len(rows) for size in sizes
@@ -223,20 +233,55 @@ _OTHER_SHAPE = "expected no change of shapes, received one; rnnspec supports non
 def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
     """Join the final states of both directions, or all steps; or group axes otherwise."""
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
+    if len(sizes) == 1 and isinstance(sizes[0], Known) and sizes[0].samples[0].ndim == 1:
+        (whole,) = sizes
+        sizes = tuple(m.run("Gather", whole, i, axis=0) for i in range(len(whole.samples[0])))
     match x:
         case States():
-            if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
-                several = (State(x, -2), State(x, -1))[-x.directions :]
-                return merge_states(m.scope, several, "concat")
-            if x.number == 1 and sizes == (-1, m.scope.width(x.at)):
-                return m.scope.whole(x)
-            raise RefusedError(_OTHER_SHAPE, "E701")
+            return _reshape_states(m, x, sizes)
         case Tensor():
             return _reshape_tensor(m, x, sizes)
         case Known() | Argument():
             return m.run("Reshape", x, join_sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
+
+
+def _reshape_states(m: Operators, x: States, sizes: tuple[Any, ...]) -> Value:
+    """Return final states by layer and direction, or all of them side by side."""
+    scope, ways = m.scope, x.directions
+    width = scope.width(x.at) or 0
+    numbers = [_as_number(size) for size in sizes]
+    rows = [size.samples for size in numbers if isinstance(size, Known)]
+    of_batch = [tuple(int(size) for size in samples) == scope.probes.rows for samples in rows]
+    plain = [size if type(size) is int else "B" for size in numbers]
+    if not all(of_batch):
+        raise RefusedError(_OTHER_SHAPE, "E701")
+    shape = (x.number // ways, ways, "B", width // ways)
+    if (
+        len(plain) == 4
+        and not x.swapped
+        and all(a in (b, -1) for a, b in zip(plain, shape, strict=True))
+    ):
+        several = [State(x, index - x.number) for index in range(x.number)]
+        return Firsts(tuple(Firsts(tuple(several[i : i + ways])) for i in range(0, x.number, ways)))
+    whole = (
+        len(plain) == 2 and plain[0] in ("B", -1, 0) and plain[1] in (-1, x.number * width // ways)
+    )
+    if whole and x.number == 1:
+        return scope.whole(x)
+    if whole and x.swapped and x.number == ways:
+        return merge_states(scope, (State(x, -2), State(x, -1)), "concat")
+    if whole and x.swapped and x.levels:
+        part = "c" if x.is_cell else "h"
+        parts = [Tensor(scope.final_state(at, part), ("B", "F")) for at in x.levels]
+        return m.run("Concat", *parts, axis=1)
+    if whole:
+        raise RefusedError(
+            "puts states of different sequences side by side; expected the batch first, "
+            "h.transpose(0, 1).reshape(batch, -1)"
+        )
+    raise RefusedError(_OTHER_SHAPE, "E701")
 
 
 def _as_number(size: Any) -> Any:
@@ -259,7 +304,16 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
             return scope.flatten(value, sizes[1])
     try:
         result = m.run_on(value, "Reshape", join_sizes(m, sizes))
-    except (RefusedError, RestartError):
+    except RestartError:
+        if any(isinstance(size, Known) for size in sizes[1:]):
+            # Of sizes that may be any, none fixes another one.
+            raise RefusedError(_OTHER_SHAPE, "E701") from None
+        raise
+    except RefusedError:
+        size = sizes[-1]
+        if value.at <= 0 and value.axes[-1:] == ("F",) and len(sizes) == 3 and type(size) is int:
+            # It says how many features the input has.
+            scope.fit_features(value.at, size)
         raise RefusedError(_OTHER_SHAPE, "E701") from None
     if any("TF" in axis for axis in result.axes):
         return scope.layer_output(result)
@@ -291,6 +345,8 @@ def split(m: Operators, x: Any, sizes: Any, dim: Any = 0) -> Value:
         sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
     if not isinstance(sizes, tuple) or any(type(size) is not int for size in sizes):
         raise RefusedError("expected sizes that are numbers, received others", "E703")
+    if value.axes[axis] == "F" and (several := m.scope.cut_dense(value, sizes)) is not None:
+        return Several(several)
     return Several(tuple(m.several("Split", value, list(sizes), outputs=len(sizes), axis=axis)))
 
 
@@ -303,26 +359,47 @@ def gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
 
 
 def expand_as(m: Operators, x: Any, other: Any) -> Value:
-    """Repeat a value in the shape of another one."""
+    """Repeat a value in the shape of another one; weights are one for all features anyway."""
+    if isinstance(x, Tensor) and x.role == "weights":
+        return x
     return m.run("Expand", m.numbers(x), m.run("Shape", other))
 
 
-def item(m: Operators, x: Any, index: Any) -> Value:
+def item(  # noqa: PLR0912 - a branch for each kind of value
+    m: Operators, x: Any, index: Any
+) -> Value:
     """Return ``x[index]``.
 
     Raises:
         RefusedError: rnnspec does not support this part.
     """
     match x:
+        case Firsts(swapped=True):
+            raise RefusedError("expected the layers before the batch, received the batch first")
+        case Firsts(items) if isinstance(index, slice):
+            return Firsts(items[index])
         case Several(items) | Firsts(items):
+            index = _leading(index, 1)
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
             value: Value = items[index]
             return value
+        case States() if (
+            isinstance(index, tuple) and len(index) > 1 and index[0] == _ALL and _is_order(index[1])
+        ):
+            return index_select(m, x, 1, index[1])
         case States():
             return _state(x, index)
         case Beside():
             return Beside()
+        case Known() | Argument() if _is_order(index):
+            numbers: Known = m.numbers(x)
+            ordered: Known = _take(m, numbers, _parts(index, numbers.samples[0].ndim))
+            return replace(ordered, name=numbers.name)
+        case State() if _is_order(index):
+            return item(m, m.scope.whole(x), index)
+        case Tensor() if _is_order(index):
+            return _in_order_of_rows(m, x, 0, index)
         case Argument(name=name) if None not in _parts(index, 1):
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Known(name=name) if name.startswith(LENGTHS) and type(index) is int:
@@ -337,8 +414,57 @@ def item(m: Operators, x: Any, index: Any) -> Value:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
 
 
+def _is_order(index: Any) -> bool:
+    """True if an index may be an order of the sequences of a batch."""
+    return (
+        isinstance(index, Known) and index.samples[0].ndim == 1 and index.samples[0].dtype != bool
+    )
+
+
+def _in_order_of_rows(m: Operators, x: Tensor, axis: int, index: Any) -> Tensor:
+    return m.run_on(_movable(m.scope, x), "Gather", index, axis=axis)
+
+
+def index_select(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+    """Return the elements of an axis at some indices."""
+    if isinstance(x, State):
+        x = m.scope.whole(x)
+    if isinstance(x, States) and dim == 1:
+        order = x.rows or tuple(np.arange(count) for count in m.scope.probes.rows)
+        rows = tuple(a[b] for a, b in zip(order, m.numbers(index).arrays, strict=True))
+        plain = all(np.array_equal(row, np.arange(len(row))) for row in rows)
+        return replace(x, rows=None if plain else rows)
+    if isinstance(x, Tensor):
+        return _in_order_of_rows(m, x, axis_number(dim, len(x.axes)), index)
+    numbers = m.numbers(x)
+    return replace(m.compute("Gather", numbers, index, axis=dim), name=numbers.name)
+
+
+def sort(m: Operators, x: Any, dim: Any = -1, descending: Any = False, **_: Any) -> Value:
+    """Return lengths in their order, and the places that they had."""
+    order = argsort(m, x, dim, descending)
+    return Several((item(m, x, order), order))
+
+
+def argsort(m: Operators, x: Any, dim: Any = -1, descending: Any = False, **_: Any) -> Known:
+    """Return the order of lengths, or that of places."""
+    numbers = m.numbers(x)
+    if isinstance(dim, bool):
+        dim, descending = -1, dim
+    if not isinstance(numbers, Known) or numbers.samples[0].ndim != 1 or dim not in (0, -1):
+        raise RefusedError(f"expected lengths that are sorted, received {describe(x)}")
+    sign = -1 if descending else 1
+    return Known(tuple(np.argsort(sign * array, kind="stable") for array in numbers.arrays))
+
+
 def _state(all_states: States, index: Any) -> Value:
     index = _leading(index, 1)
+    if all_states.swapped and isinstance(index, tuple) and index[0] == _ALL:
+        index = _leading(index, 2)[1]
+        all_states = replace(all_states, swapped=False)
+    several = tuple(State(all_states, i - all_states.number) for i in range(all_states.number))
+    if isinstance(index, slice) and not all_states.swapped and several[index]:
+        return Firsts(several[index])
     if type(index) is not int or all_states.swapped:
         raise RefusedError("expected one final state, such as h[-1], received another part")
     state = State(all_states, index if index < 0 else index - all_states.number)
@@ -408,6 +534,13 @@ def _part(  # noqa: PLR0912 - a branch for each part
             return scope.layer_output(m.run("GatherND", _movable(scope, x), places))
         case _:
             pass
+    features = x.axis("F")
+    cut = steps >= 0 and len(axis_parts) == len(x.axes) and axis_parts[features] != _ALL
+    if cut and scope.features(x) > 1 and not _has_halves(scope, x):
+        raise RefusedError(
+            f"takes some of the features, [{_state_in_words(index)}]; rnnspec reads no part of "
+            "features; take them as an argument of forward, or make a layer of each part"
+        )
     if steps < 0 and not x.axes.count(""):
         if all(part == _ALL for part in axis_parts):
             return _take_part(m, x, parts, "")
@@ -438,6 +571,12 @@ def _part(  # noqa: PLR0912 - a branch for each part
         solid = scope.layer_output(replace(result, axes=x.axes, steps=None))
         return Tensor(scope.first_step(solid.at), result.axes)
     return result if result.half is not None else scope.layer_output(result)
+
+
+def _has_halves(scope: ModuleScope, x: Tensor) -> bool:
+    """True if a value has the features of both directions of a layer."""
+    layer = scope.steps[x.at].layer if x.at > 0 else None
+    return isinstance(layer, nodes.Recurrent) and layer.merge is not None
 
 
 def _take_part(m: Operators, x: Tensor, parts: list[Any], message: str) -> Tensor:
@@ -497,9 +636,8 @@ def merge_states(scope: ModuleScope, several: tuple[State, ...], merge: Merge) -
     if pair and other and first.levels and all(state.states == first for state in several):
         if merge != "concat":
             raise RefusedError("expected the states of both directions side by side")
-        return Tensor(
-            scope.final_state(first.levels[level], "c" if first.is_cell else "h"), ("B", "F")
-        )
+        at = scope.final_state(first.levels[level], "c" if first.is_cell else "h")
+        return Tensor(at, ("B", "F"), rows=first.rows)
     alike = all(state.states == first for state in several) and not first.is_cell
     if not alike or indices not in ((-2, -1), (-1, -2)) or first.directions != 2:
         apart = len({state.states.module for state in several}) > 1
@@ -525,6 +663,11 @@ def chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> Value:
     try:
         value = _movable(m.scope, x)
         axis = axis_number(dim, len(value.axes))
+        width = m.scope.features(value)
+        if value.axes[axis] == "F" and type(chunks) is int and not width % chunks:
+            several = m.scope.cut_dense(value, (width // chunks,) * chunks)
+            if several is not None:
+                return Several(several)
         parts = m.several("Split", value, outputs=chunks, axis=axis)
     except RefusedError:
         message = "expected the features of both directions, chunk(2, -1)"

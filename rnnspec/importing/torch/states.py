@@ -2,34 +2,221 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.taken import Taken
 from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
     Firsts,
+    Given,
     Learned,
     Portion,
+    Ref,
     Several,
     State,
     States,
     Zeros,
     describe,
 )
-from rnnspec.importing.unplaced import recurrent
+from rnnspec.importing.unplaced import CELLS, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.taken import DraftLayer
     from rnnspec.importing.torch.scope import ModuleScope
+    from rnnspec.importing.torch.values import Op, Value
 
 First = tuple[int, int | None] | None
 """The place of a vector, with the half of it that is taken; None for zeros."""
+
+
+def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, Given]:
+    """Return the arguments of ``forward`` that are first states of recurrent modules.
+
+    Args:
+        operations: what ``forward`` does.
+        example: inputs of ``forward`` by the names of its arguments, which tell what each is.
+    """
+    found = dict[str, Given]()
+    for op in operations:
+        if op.kind != "input":
+            continue
+        use = _use_as_state(operations, op.name)
+        if use is None:
+            continue
+        module, parts, is_cut, swapped = use
+        directions = 1 + module.bidirectional
+        # An argument that is cut has the states of several modules.
+        rows = 0 if is_cut else module.num_layers * directions
+        given = Given(parts, rows, directions, module.hidden_size, swapped)
+        if (value := example.get(op.target)) is not None:
+            several = value if isinstance(value, list | tuple) else (value,)
+            shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
+            if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[swapped] % directions:
+                continue
+            number = len(several) if isinstance(value, list | tuple) else 0
+            given = replace(given, parts=number, rows=shape[swapped])
+        found[op.target] = given
+    return found
+
+
+def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, bool] | None:
+    """Return the module that begins with a value, and how many states it is: 0 for a tensor.
+
+    Then, whether it begins with a part of these, and whether the batch comes first.
+    """
+    reached, items, is_cut = {name: (False, False)}, set[int](), False
+    for op in operations:
+        source = next((one.name for one in op.args[:1] if isinstance(one, Ref)), "")
+        if op.kind == "module" and type(op.module).__name__ in CELLS and op.layer:
+            hx = op.args[1] if len(op.args) > 1 else op.kwargs.get("hx")
+            apart = hx if isinstance(hx, tuple) else ()
+            for one in (hx, *apart):
+                if isinstance(one, Ref) and one.name in reached:
+                    is_tuple, swapped = reached[one.name]
+                    whole = not apart and op.layer == "LSTM" and not is_tuple
+                    number = 2 if whole else max(items, default=0) + 1 if is_tuple else 0
+                    return op.module, number, is_cut, swapped
+        if source not in reached:
+            continue
+        is_tuple, swapped = reached[source]
+        match op.target, op.args[1:]:
+            case "getitem", (int(index),):
+                reached[op.name] = (True, swapped)
+                items.add(index)
+            case "getitem", _:
+                reached[op.name], is_cut = (is_tuple, swapped), True
+            case "transpose", (0, 1) | (1, 0):
+                reached[op.name] = (is_tuple, not swapped)
+            case "permute", (1, 0, 2) | ((1, 0, 2),):
+                reached[op.name] = (is_tuple, not swapped)
+            case ("getattr", ("data",)) | (("contiguous" | "detach" | "clone" | "cpu" | "cuda"), _):
+                reached[op.name] = (is_tuple, swapped)
+            case (("to" | "float" | "double" | "type_as"), _):
+                reached[op.name] = (is_tuple, swapped)
+            case _:
+                pass
+    return None
+
+
+def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Value]:
+    """Add the inputs of the network that an argument with first states is, and return its value."""
+    if not given.rows:
+        message = f"has the states of several modules in the argument '{argument}'"
+        raise RefusedError(f"{message}; give example=, which tells its shape")
+    names, parts = list[tuple[str, ...]](), list[Any]()
+    name = argument if is_input_name(argument) else f"{argument}_state"
+    size = given.units * given.directions
+    for part in range(given.parts or 1):
+        own = list[str]()
+        rows = list[Any]()
+        for level in range(given.levels):
+            several = (part,) * (given.parts > 1) + (level,) * (given.levels > 1)
+            own.append("_".join((name, *map(str, several))))
+            at = scope.add_input(own[-1], size)
+            scope.given.add(at)
+            vector = Tensor(at, ("B", "F"))
+            half = size // 2
+            rows += (
+                [Portion(vector, 0, half), Portion(vector, half, size)]
+                if given.directions == 2
+                else [vector]
+            )
+        names.append(tuple(own))
+        match rows:
+            case [Tensor() as vector]:
+                axes = ("B", "", "F") if given.swapped else ("", "B", "F")
+                parts.append(replace(vector, axes=axes))
+            case _:
+                parts.append(Firsts(tuple(rows), given.swapped))
+    value: Value = Several(tuple(parts)) if given.parts else parts[0]
+    return replace(given, names=tuple(names)), value
+
+
+def hand_on(
+    arranged: Arranged, inputs: Sequence[nodes.Input]
+) -> tuple[Arranged, tuple[nodes.Input, ...], list[str], list[int]]:
+    """Have layers begin with given states if their first states are arguments, their last results.
+
+    Returns the layers, the inputs, what these were called, and the places of the results, in the
+    order of the network.
+
+    Args:
+        arranged: the layers.
+        inputs: the inputs of the network.
+    """
+    given = {each.name for each in inputs if isinstance(each, nodes.VectorInput)}
+    layers = {step.layer.name: step.layer for step in arranged.steps}
+    taken = Counter(source for step in arranged.steps for source in step.sources if source <= 0)
+    names, last = dict[str, str](), dict[int, str]()
+    for step in arranged.steps:
+        layer = step.layer
+        if not isinstance(layer, nodes.Recurrent) or None in layer.initial:
+            continue
+        vectors = replace(layer, input=(None, 1)).first_states
+        ends = {
+            state: place
+            for state in vectors
+            for place, (_, result) in reversed(list(enumerate(arranged.outputs)))
+            if place not in last and _is_last(layers[result], layer, state)
+        }
+        alone = all(taken[source] == 1 for source in step.sources[1:])
+        if given >= {*vectors.values()} and alone and ends.keys() == vectors.keys():
+            names |= {vector: f"{layer.name}_{state}" for state, vector in vectors.items()}
+            last |= {ends[state]: f"{layer.name}_{state}_next" for state in vectors}
+    others = {place: name for place, (name, _) in enumerate(arranged.outputs) if place not in last}
+    if not names or not others:
+        # A single result has no name.
+        places = [*range(len(arranged.outputs) or 1)]
+        return arranged, tuple(inputs), [each.name for each in inputs], places
+    if len(others) == 1:
+        others = dict.fromkeys(others, "output")
+    states = list(names)
+    declared = [each.name for each in inputs if each.name not in names]
+    if len(declared) == 1:
+        names[declared[0]] = nodes.INPUT
+    by_name = {each.name: each for each in inputs}
+    renamed = {name: replace(each, name=names.get(name, name)) for name, each in by_name.items()}
+    vector_inputs = [
+        each for name in states if isinstance(each := renamed[name], nodes.VectorInput)
+    ]
+    result = replace(
+        arranged,
+        steps=tuple(
+            # A port is one of a layer, and no input.
+            step
+            if isinstance(step.layer, Taken)
+            else replace(step, layer=rename_layer(step.layer, names))
+            for step in arranged.steps
+        ),
+        outputs=tuple((name, arranged.outputs[at][1]) for at, name in (others | last).items()),
+    )
+    ordered = (
+        *(renamed[name] for name in declared),
+        *(replace(vector, state=True) for vector in vector_inputs),
+    )
+    return result, ordered, [*declared, *states], [*others, *last]
+
+
+def _is_last(result: DraftLayer, layer: nodes.Layer, state: str) -> bool:
+    """True if the output of a layer is the last value of a state of another one."""
+    match result:
+        case Taken(source=source, state=taken):
+            return source == layer.name and taken == state
+        case nodes.Recurrent(name=name, return_sequences=False):
+            return name == layer.name and state == result.states[0][0]
+        case _:
+            return False
 
 
 def check_zeros(scope: ModuleScope, hx: Any) -> None:
@@ -81,7 +268,8 @@ def _refuse(value: Any) -> None:
         case Argument(name=name) | Known(name=name) if name:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(
-                f"its initial states are the argument '{name}' of forward; {NO_STATES}"
+                f"its initial states are made of the argument '{name}' of forward; expected the "
+                f"argument as it is; {NO_STATES}"
             )
         case _:
             raise RefusedError(
@@ -98,7 +286,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
             return [None] * number
-        case Firsts(parts) if len(parts) == number:
+        case Firsts(parts, swapped=False) if len(parts) == number:
             return [_vector(scope, part) for part in parts]
         case States(swapped=False) if value.number == number and value.levels:
             return [_vector(scope, State(value, index - number)) for index in range(number)]

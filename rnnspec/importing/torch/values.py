@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.importing.graph.layer_graph import Place
+    from rnnspec.importing.graph.values import Probed
 
 
-NO_STATES = (
-    "a spec has no input for states, which start at zeros; give the argument the default None"
-)
+NO_STATES = "give example=, which tells whether it is a tensor or a tuple, or the default None"
 """Advice on initial states that are an argument."""
 
 
@@ -72,10 +71,14 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class ModuleArray:
-    """An array of the module that is outside of a layer, or that a function takes of one."""
+    """An array of the module that is outside of a layer, or that a function takes of one.
+
+    With a ``shape``, it has axes of size 1 that the array lacks.
+    """
 
     path: str
     turned: bool = False
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class States:
     """The final states of a recurrent module, (layers x directions, batch, units).
 
     ``module`` is its path, ``at`` its top layer in the graph, and ``levels`` are all of its layers.
-    ``swapped`` is true if the batch comes first.
+    ``swapped`` is true if the batch comes first. ``rows`` has the sequence at each position of the
+    batch, None if each is in its place.
     """
 
     module: str
@@ -100,6 +104,7 @@ class States:
     directions: int
     is_cell: bool = False
     swapped: bool = False
+    rows: Probed | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +122,12 @@ class State:
 class Firsts:
     """Vectors one after the other along a first axis, as the first states of layers.
 
-    A part is zeros, or a tensor (batch, features), perhaps the final state of one direction.
+    A part is zeros, or a tensor (batch, features), perhaps the final state of one direction. If
+    they are ``swapped``, the batch comes first.
     """
 
     parts: tuple[Any, ...]
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,8 @@ class Zeros:
 class Beside:
     """A device, a dtype, places of a maximum: something beside the values of tensors."""
 
+    what: str = "a size"
+
 
 Value = (
     Tensor
@@ -188,30 +197,60 @@ Value = (
 
 @dataclass(frozen=True, slots=True)
 class ResultLayout:
-    """A result of a module: its name, empty if it is the only one, and how it differs.
+    """An output of a network in the results of its module: its name, and how it differs.
 
-    ``order`` are the axes that make it batch first, then the steps, then the features; a last axis
-    of size 1 may be missing. It is ``padded`` if it has steps of padding.
+    ``path`` are the places or keys that lead to it, and ``rows`` those of its first axis, if it is
+    some of all final states. ``axes`` has what lies along its axes in the module: the letters of
+    ``Tensor``; a last axis of size 1 may be missing. It is ``padded`` if it has steps of padding.
     """
 
     name: str
-    order: tuple[int, ...]
+    path: tuple[int | str, ...]
+    axes: tuple[str, ...]
     padded: bool
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An argument of ``forward`` with the states that recurrent layers begin with.
+
+    It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these; if it is
+    ``swapped``, the batch comes first. ``names`` are the inputs of the network that it becomes, one
+    for each layer of each of these.
+    """
+
+    parts: int
+    rows: int
+    directions: int
+    units: int
+    swapped: bool = False
+    names: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def levels(self) -> int:
+        """The number of layers in each tensor."""
+        return self.rows // self.directions
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the inputs and the results of a module differ from those of its network.
 
+    ``inputs`` are those of the network, in its order, by the names that the rest uses.
     ``arguments`` has each input of ``forward`` with the name of that of the network, empty for
     lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
-    of ``Tensor``. The module may have ``counted`` the tokens that are not 0 instead. Lengths must
-    be ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
-    batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
-    dtype.
+    of ``Tensor``. Arguments that are ``given`` have first states, and ``items`` are those of an
+    argument that is a tuple, each with its place there. The module may have ``counted``
+    the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
+    ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
+    any. ``casts`` is true if ``forward`` names a dtype.
     """
 
+    inputs: tuple[str, ...]
     arguments: tuple[tuple[str, str], ...]
+    given: Mapping[str, Given]
+    items: Mapping[str, tuple[str, int]]
     axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
     counted: bool
@@ -233,7 +272,6 @@ _NAMES = {
     "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
     "Zeros": "zeros",
-    "Beside": "a size",
     "States": "all final states",
     "Firsts": "several vectors, one after the other",
     "Portion": "a part of the features",
@@ -246,7 +284,7 @@ _NAMES = {
 
 def is_size(value: Any) -> bool:
     """True if a value is a size, or another number that follows from sizes."""
-    return isinstance(value, Beside) or (
+    return (isinstance(value, Beside) and value.what == "a size") or (
         isinstance(value, Known)
         and value.kind == "derived"
         and not value.name
@@ -254,7 +292,7 @@ def is_size(value: Any) -> bool:
     )
 
 
-def describe(value: Any) -> str:
+def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
     """Describe a value, for messages."""
     match value:
         case Argument(name=name):
@@ -268,6 +306,8 @@ def describe(value: Any) -> str:
             return "which tokens are not 0" if is_mask else "lengths"
         case Known():
             return "a sequence"
+        case Beside(what=what):
+            return what
         case State():
             return f"{value}"
         case States(is_cell=True):
