@@ -51,7 +51,6 @@ UNDRAWN = {
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",
     ("LabelInput", "vocabulary"): "likewise",
     ("LabelInput", "name"): "an input is shown by what it is",
-    ("Network", "result"): "a final state stands beside its layer, whatever takes it",
     ("Network", "stream"): "whole sequences are drawn, not chunks",
 }
 """Fields that no picture shows, and why."""
