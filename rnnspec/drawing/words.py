@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import assert_never
 
 from rnnspec.drawing.looks import count_words, look
@@ -237,10 +238,10 @@ def description(network: Network, subject: str) -> str:
         for start in starts
     ]
     names = lengths(network)
-    for layer in network.layers[:_MOST_DESCRIBED]:
-        row = entry(layer, names[layer.name])
+    for value in islice(network.layers_and_ports, _MOST_DESCRIBED):
+        row = entry(value, names[value.name])
         entries.append(f"{row.name}: {row.kind} ({row.detail.replace('  ·  ', ', ')})")
-    if more := len(network.layers) - _MOST_DESCRIBED:
+    if more := len(network.layers) + len(network.ports) - _MOST_DESCRIBED:
         entries += [f"and {more:,} more layers"] if more > 0 else []
     text = safe(network.description)
     return f"{text + ' ' if text else ''}{subject}, from input to output: {'; '.join(entries)}."

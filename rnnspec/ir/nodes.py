@@ -993,6 +993,13 @@ class Network:
         ports = (port for each in self.layers if isinstance(each, Recurrent) for port in each.ports)
         return {port.name: port for port in ports if port.name in taken}
 
+    @property
+    def layers_and_ports(self) -> Iterator[Layer | Port]:
+        """Each layer, and behind it the ports of it that are taken."""
+        for layer in self.layers:
+            yield layer
+            yield from (port for port in self.ports.values() if port.layer == layer.name)
+
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """The shape of one sample of each input, of the output of each layer, and of each port."""

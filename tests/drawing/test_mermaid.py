@@ -11,13 +11,11 @@ from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.drawing.attending import fold_projections
-from rnnspec.drawing.layout.grid import ports_beside
 from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
-    Layer,
     LearnedState,
     Network,
     Port,
@@ -54,7 +52,7 @@ def check(network: Network) -> None:
     assert mermaid(network) == mermaid(network)
     nodes, edges = parts(network)
     network = drawn.network
-    for index, layer in enumerate(values(network)):
+    for index, layer in enumerate(network.layers_and_ports):
         if isinstance(layer, Dropout):
             assert any(f"{layer.name}  dropout" in text for _, _, text, _ in edges)
             continue
@@ -75,19 +73,13 @@ def check(network: Network) -> None:
     check_sources(network, nodes, edges)
 
 
-def values(network: Network) -> list[Layer | Port]:
-    """Return the layers, each with what it gives beside its output."""
-    ports = ports_beside(network)
-    return [one for each in network.layers for one in (each, *ports.get(each.name, ()))]
-
-
 def check_sources(
     network: Network, nodes: dict[str, str], edges: list[tuple[str, str, str, str]]
 ) -> None:
     """Check that the lines into each node come from the layers that it takes."""
     taken = sources(network)
     node = {each.name: f"in{at or ''}" for at, each in enumerate(network.inputs)}
-    for index, layer in enumerate(values(network)):
+    for index, layer in enumerate(network.layers_and_ports):
         if isinstance(layer, Port):
             node[layer.name] = f"l{index}"
             ends = {start for start, _, _, end in edges if end == f"l{index}"}

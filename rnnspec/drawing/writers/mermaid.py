@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rnnspec.drawing.attending import fold_projections, memories
-from rnnspec.drawing.layout.grid import ports_beside
 from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
@@ -58,14 +57,13 @@ def mermaid(network: Network) -> str:
     """
     names, drawn = lengths(network), fold_projections(network)
     network = drawn.network
-    sources_of, beside = sources(network), ports_beside(network)
+    sources_of = sources(network)
     chart = _Chart(names)
     for index, each in enumerate(network.inputs):
         name = f"in{index or ''}"
         chart.node(name, "pill", "plain", ["x", *_lines(input_entry(each))])
         chart.outputs[each.name] = _Origin(name)
-    values = (one for each in network.layers for one in (each, *beside.get(each.name, ())))
-    for index, layer in enumerate(values):
+    for index, layer in enumerate(network.layers_and_ports):
         words = entry(layer, names[layer.name])
         if isinstance(layer, Port):
             appearance = look(layer)
