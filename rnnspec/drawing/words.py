@@ -79,7 +79,7 @@ def lengths(network: Network) -> dict[str, str]:
         elif isinstance(layer, Windowed) and not layer.window.keeps_steps:
             name += "'"
         result[layer.name] = name
-        ports = (port for port in network.ports.values() if port.layer == layer.name)
+        ports = network.ports_of(layer.name)
         for port in ports:
             is_sequence[port.name], result[port.name] = len(port.output) > 1, name
     return result

@@ -189,7 +189,7 @@ def streamed(network: Network) -> frozenset[str]:
         # A learned state takes only the number of sequences.
         if not isinstance(layer, LearnedState) and known.intersection(names):
             known.add(layer.name)
-            known.update(port.name for port in network.ports.values() if port.layer == layer.name)
+            known.update(port.name for port in network.ports_of(layer.name))
     return frozenset(known)
 
 

@@ -993,12 +993,23 @@ class Network:
         ports = (port for each in self.layers if isinstance(each, Recurrent) for port in each.ports)
         return {port.name: port for port in ports if port.name in taken}
 
+    @cached_property
+    def _ports_by_layer(self) -> Mapping[str, Sequence[Port]]:
+        found = dict[str, list[Port]]()
+        for port in self.ports.values():
+            found.setdefault(port.layer, []).append(port)
+        return found
+
+    def ports_of(self, layer: str) -> Sequence[Port]:
+        """Return the ports of a layer that are taken."""
+        return self._ports_by_layer.get(layer, ())
+
     @property
     def layers_and_ports(self) -> Iterator[Layer | Port]:
         """Each layer, and behind it the ports of it that are taken."""
         for layer in self.layers:
             yield layer
-            yield from (port for port in self.ports.values() if port.layer == layer.name)
+            yield from self.ports_of(layer.name)
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -1105,8 +1116,7 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
 
 def contexts_of(network: Network, layer: Layer) -> Iterator[str]:
     """Yield the name of the contexts of a layer, which have its steps, if they are taken."""
-    ports = network.ports.values()
-    return (port.name for port in ports if port.layer == layer.name and not port.state)
+    return (port.name for port in network.ports_of(layer.name) if not port.state)
 
 
 def attention_of(layer: Layer) -> Attention | StepAttention | None:

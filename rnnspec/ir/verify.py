@@ -106,7 +106,7 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
         # After the check, so that a residual cannot start at itself.
         inputs[layer.name] = layer.input
         outputs[layer.name] = layer.output
-        ports = (port for port in network.ports.values() if port.layer == layer.name)
+        ports = network.ports_of(layer.name)
         outputs |= {port.name: port.output for port in ports}
     for name, result in network.outputs:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)

@@ -126,7 +126,7 @@ def _effect_of_padding(context: Context, name: str) -> str:
                 sequences.update((layer.name, *contexts_of(context.network, layer)))
             case _:
                 pass
-        ports = (port for port in context.network.ports.values() if port.layer == layer.name)
+        ports = context.network.ports_of(layer.name)
         states += [(port.name, port.layer) for port in ports if port.state]
     if not states:
         return ""

@@ -123,8 +123,7 @@ class Graph:
                 message = "takes the output of a layer that is not before it"
                 raise ModelError((Problem(source, message, layer.name, code="E704"),))
             known.add(layer.name)
-            ports = network.ports.values()
-            known.update(port.name for port in ports if port.layer == layer.name)
+            known.update(port.name for port in network.ports_of(layer.name))
         self.projections = find_projections(network, placed=placed)
         """The layers that keys of an attention say, by the name of the attention."""
         self._projected = dict[str, str]()

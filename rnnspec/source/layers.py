@@ -294,8 +294,7 @@ class LayerWriter(ComposedLayers):
 
     def contexts(self, layer: nodes.Recurrent) -> Code:
         """Return the variable of the contexts of a layer, empty if no layer takes them."""
-        contexts = (port.name for port in layer.ports if not port.state)
-        name = next((name for name in contexts if name in self.network.ports), "")
+        name = next(nodes.contexts_of(self.network, layer), "")
         return code("{}", self.variables_of[name]) if name else Code()
 
     def memory(self, attention: nodes.Attention | nodes.StepAttention) -> tuple[Code, ...]:

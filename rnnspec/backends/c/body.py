@@ -96,10 +96,6 @@ class Body:
         # Of several heads with the output of one layer, the first is where it is computed.
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.symbols = input_symbols(network)
-        self.ports: dict[str, list[nodes.Port]] = {layer.name: [] for layer in self.computed}
-        for port in network.ports.values():
-            if port.layer in self.ports:
-                self.ports[port.layer].append(port)
         self.pointers = self._pointers()
         is_whole = not in_chunks
         self.lengths = [each for each in lengths if is_whole and each.inputs[0] in self.inputs]
@@ -133,7 +129,8 @@ class Body:
         values = {s.layer: s for s in held if s.kind == "value"}
         if self.part == "step":
             pointers |= {name: f"state->{state.name}" for name, state in values.items()}
-        for value in (*self.computed, *(port for ports in self.ports.values() for port in ports)):
+        ports = (port for layer in self.computed for port in self.network.ports_of(layer.name))
+        for value in (*self.computed, *ports):
             if isinstance(value, nodes.LearnedState):
                 pointers[value.name] = self.shared.arrays[value.name, "vector"].symbol
             elif isinstance(value, nodes.Port) and value.state and self.part == "step":
@@ -247,7 +244,8 @@ class Body:
         """Yield what the statements of a layer compute."""
         yield layer
         # The states of a chunk have their place.
-        yield from (port for port in self.ports[layer.name] if not (port.state and self.in_chunks))
+        ports = self.network.ports_of(layer.name)
+        yield from (port for port in ports if not (port.state and self.in_chunks))
 
     def lines(self) -> list[str]:
         """Return the lines of the function, after which ``floats`` has all of its memory."""
@@ -464,7 +462,7 @@ class Body:
         if not self.stepped:
             first = layer.first_states
             names = {f"{own}_first": first[s] for own, (s, _) in states.items() if s in first}
-            finals = {port.state: port.name for port in self.ports[layer.name]}
+            finals = {port.state: port.name for port in self.network.ports_of(layer.name)}
             for own, (state, _) in states.items():
                 if state in finals:
                     names[f"{own}_last"] = finals[state]

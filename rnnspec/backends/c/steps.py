@@ -85,7 +85,7 @@ def delays(network: nodes.Network) -> dict[str, int]:
                 if state.fewer is not None
             )
             result[layer.name] = missing + max(result.get(name, 0) for name in names)
-            ports = (port for port in network.ports.values() if port.layer == layer.name)
+            ports = network.ports_of(layer.name)
             result |= {port.name: result[layer.name] for port in ports}
     return result
 

@@ -90,7 +90,7 @@ class RecurrentCalls(Walk):
 
     def read_states(self, layer: nodes.Recurrent) -> list[str]:
         """Return the kinds of states that other layers take of a layer."""
-        read = {port.state for port in self.network.ports.values() if port.layer == layer.name}
+        read = {port.state for port in self.network.ports_of(layer.name)}
         return [kind for kind, _ in layer.states if kind in read]
 
     def final_state(self, layer: str, name: str) -> Code:

@@ -281,7 +281,7 @@ class Graph:
 
     def _ports_of(self, layer: nodes.Recurrent) -> tuple[list[nodes.Port], list[nodes.Port]]:
         """Return the final states of a recurrent layer that are taken, and its contexts."""
-        ports = [port for port in self.network.ports.values() if port.layer == layer.name]
+        ports = self.network.ports_of(layer.name)
         return [port for port in ports if port.state], [port for port in ports if not port.state]
 
     def _memory(self, layer: nodes.Recurrent) -> Code:

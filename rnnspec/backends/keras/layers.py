@@ -355,7 +355,7 @@ def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
                     checked[layer.name] = frozenset(others)
             case _:
                 steps = known[names[0]]
-        ports = (port for port in network.ports.values() if port.layer == layer.name)
+        ports = network.ports_of(layer.name)
         known |= {layer.name: steps, **{port.name: steps for port in ports}}
     return {name: others for name, others in checked.items() if others}
 

@@ -182,7 +182,7 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
         contexts[column] = Port(column.x, y, name, _ATTENTION_HALF, via=via, side=left)
         before = cell
     draw_memories(drawing, [memory.name for memory in memories(layer)], ports)
-    for part in drawing.parts.get(layer.name, ()):
+    for part in drawing.network.ports_of(layer.name):
         if not part.state:
             forks = [contexts.get(column) for column in drawing.columns]
             drawing.contexts[part.name] = Flow(axis, drawing.columns, forks, [], [], part.name)
@@ -299,7 +299,7 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
     """Draw the final states that are read beside the cells; return where they end at the right."""
     first, layer, canvas = tracks[0], tracks[0].layer, drawing.canvas
     place = {state: off for names, off in first.lanes for state in names.split()}
-    parts = drawing.parts.get(layer.name, [])
+    parts = drawing.network.ports_of(layer.name)
     finals = [part for part in parts if part.state]
     states = sorted(finals, key=lambda final: place[final.state])
     middle = fsum(track.y for track in tracks) / len(tracks)

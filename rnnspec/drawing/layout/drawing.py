@@ -16,7 +16,6 @@ from rnnspec.drawing.layout.grid import (
     attention_sides,
     lanes,
     named_results,
-    ports_beside,
     split_heads,
 )
 from rnnspec.drawing.looks import dropout
@@ -236,7 +235,6 @@ class Drawing:
         self._forked = kept_outputs(network) | {
             name for name, others in takers.items() if not self._starts.isdisjoint(others)
         }
-        self.parts = ports_beside(network)
         self.first_states: dict[str, VectorInput | LearnedState] = {
             state.name: state
             for state in (*network.inputs, *network.layers)
@@ -248,7 +246,7 @@ class Drawing:
             self._lane = max(self._lane, _LANES[False, False] + ROOM_FOR_ATTENTION)
         self._far = (180.0 if both else 70.0) if folded else 130.0 if both else 104.0
         self._far = max(self._far, self.left + 40)
-        self._far += _STATES_WIDTH if self.first_states or self.parts else 0.0
+        self._far += _STATES_WIDTH if self.first_states or network.ports else 0.0
 
     @property
     def left(self) -> float:
@@ -323,7 +321,7 @@ class Drawing:
                 if state is not None
             ),
             self.entry(layer),
-            *map(self.entry, self.parts.get(layer.name, ())),
+            *map(self.entry, self.network.ports_of(layer.name)),
         ]
 
     def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:

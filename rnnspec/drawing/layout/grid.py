@@ -110,14 +110,6 @@ def is_beside(stage: Input | Layer) -> bool:
     return is_first or isinstance(stage, LearnedState)
 
 
-def ports_beside(network: Network) -> dict[str, list[nodes.Port]]:
-    """Return the final states and the contexts of each recurrent layer that are read or outputs."""
-    result: dict[str, list[nodes.Port]] = {}
-    for port in network.ports.values():
-        result.setdefault(port.layer, []).append(port)
-    return result
-
-
 def owner(network: Network, name: str) -> str:
     """Return the layer that a value stands beside, or the name itself."""
     port = network.ports.get(name)

@@ -19,7 +19,6 @@ from rnnspec.drawing.layout.grid import (
     is_vector,
     lanes,
     named_results,
-    ports_beside,
     reads,
     side_by_side,
     split_heads,
@@ -178,7 +177,6 @@ class _Picture:
         self._uses_padding = padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = {} if grid.is_folded else _join_lanes(network)
-        self._finals = ports_beside(network)
         self._states = {each.name: input_entry(each) for each in network.inputs}
         self._states |= {
             layer.name: entry(layer) for layer in network.layers if isinstance(layer, LearnedState)
@@ -234,7 +232,7 @@ class _Picture:
                     self._draw_layer(stage)
             self._last = stage.name
             self._values[stage.name] = self.axis, self.place
-            for final in self._finals.get(stage.name, ()):
+            for final in self.network.ports_of(stage.name):
                 place = self.axis.columns[-1].x if final.state else None
                 self._values[final.name] = self.axis, place
 
@@ -341,7 +339,7 @@ class _Picture:
                 beside = self._states.get(vector) if vector not in self._values else None
                 more = f": {beside.kind}" if beside else ""
                 lines.append(f"{state} begins as {vector}{more}")
-            for final in self._finals.get(layer.name, ()):
+            for final in self.network.ports_of(layer.name):
                 outputs = (
                     f", output {name}"
                     for name, one in named_results(self.network)
