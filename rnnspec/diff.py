@@ -13,7 +13,6 @@ from rnnspec.ir.nodes import (
     AttentionPooling,
     Embedding,
     Layer,
-    LearnedState,
     Network,
     Pooling,
     sources,
@@ -270,7 +269,7 @@ def _with_settings(network: Network, layers: Sequence[Words]) -> list[LayerSetti
         )
         is_same = before is not None and before.source == network.called(source)
         beside = is_head or (is_pooling and is_same)
-        own = layer.source is not None and not isinstance(layer, Embedding | LearnedState)
+        own = layer.source is not None and not isinstance(layer, Embedding)
         before = LayerSettings(layer, words, network.called(source), own and not beside)
         result.append(before)
     return result

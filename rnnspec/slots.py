@@ -11,12 +11,12 @@ from rnnspec.ir.nodes import INPUT
 from rnnspec.ir.params import Param, axis_groups, params, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from numpy.typing import NDArray
 
-    from rnnspec.ir.nodes import Layer
+    from rnnspec.ir.nodes import Layer, Recurrent
 
     Array = NDArray[Any]
     # By name for a network with named inputs, otherwise that of its only input.
@@ -85,6 +85,12 @@ def slots_by_name(
         )
         for param in params(layer)
     )
+
+
+def learned_slots(layer: Recurrent, path: str = "vector", row: int | None = None) -> Iterator[Slot]:
+    """Yield the slots of the first states that are arrays of a layer, each in a module."""
+    for vector in layer.learned:
+        yield Slot(param=vector.param, path=path, axes="out", row=row, module=vector.name)
 
 
 def shape_in(param: Param, slot: Slot) -> tuple[int, ...]:

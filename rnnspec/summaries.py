@@ -14,7 +14,6 @@ from rnnspec.ir.nodes import (
     Dense,
     Embedding,
     EquationCell,
-    LearnedState,
     Recurrent,
     SimpleRNN,
     sources,
@@ -60,7 +59,7 @@ class LayerSummary:
 
     ``takes`` names the layers whose output the layer takes, unless it is that of the layer before
     it. ``shares`` is the embedding whose vectors are its kernel. ``arrays`` are the parameters of a
-    cell of the spec.
+    cell of the spec, and the states that the layer learned to begin as.
     """
 
     name: str
@@ -169,13 +168,19 @@ Places = Mapping[str, Mapping[str, tuple[str, str]]]
 
 
 def _arrays(layer: Layer, places: Mapping[str, tuple[str, str]]) -> Iterator[ArraySummary]:
-    """Yield the parameters of a cell of the spec."""
+    """Yield the parameters of a cell of the spec, and the states that a layer learned."""
     if not isinstance(layer, Recurrent):
         return
-    ways = directions(layer)
+    yield from _of_cell(layer, places)
+    for vector in layer.learned:
+        yield ArraySummary(vector.param, (vector.size,), 1)
+
+
+def _of_cell(layer: Recurrent, places: Mapping[str, tuple[str, str]]) -> Iterator[ArraySummary]:
+    ways, learned = directions(layer), {vector.param for vector in layer.learned}
     if isinstance(layer.cell, EquationCell):
         for param in params(layer):
-            if param.name.startswith(ways[0]):
+            if param.name.startswith(ways[0]) and param.name not in learned:
                 yield ArraySummary(param.name.removeprefix(ways[0]), param.shape, len(ways))
         return
     sizes = {"kernel": (layer.units, layer.features), "recurrent_kernel": (layer.units,) * 2}
@@ -196,8 +201,7 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
     before = network.inputs[0].name if len(network.inputs) == 1 else ""
     for layer in network.layers:
         takes = sources_of[layer.name]
-        # A learned state takes only the number of sequences.
-        takes = () if takes == (before,) or isinstance(layer, LearnedState) else takes
+        takes = () if takes == (before,) else takes
         takes = tuple(map(network.called, takes))
         shares = layer.tied if isinstance(layer, Dense) else None
         shares = layer.table if isinstance(layer, Embedding) else shares

@@ -324,8 +324,8 @@ def node_types() -> list[type]:
         for module in (nodes, initializers)
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
-        # A port follows from its layer.
-        if kind not in (nodes.Node, nodes.ComposedNode, nodes.Port)
+        # A port follows from its layer, and so does what that learned.
+        if kind not in (nodes.Node, nodes.ComposedNode, nodes.Port, nodes.Learned)
     ]
 
 
@@ -344,7 +344,7 @@ FIELDS = sorted(
 
 DECIDED = re.compile(
     r".*\.(input|inputs|masked|layers|source|outputs|result|of)|Embedding\.vocabulary|Pooling\.backward"
-    r"|(LearnedState|StepAttention)\.size|Network\.stream|VectorInput\.state"
+    r"|StepAttention\.size|Network\.stream|VectorInput\.state"
     r"|Attention\.memory|StepAttention\.width"
 )
 """Fields that the rest of the network decides; a change of another field changes them too.

@@ -134,12 +134,12 @@ UNTOLD = {
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
         | Recurrent\.state_names | Join\.inputs | (Vector|Label)Input\..*
         | Network\.stream
-        | LearnedState\.source | Embedding\.source | Attention\.memory
+        | Embedding\.source | Attention\.memory
         | StepAttention\.(size|width)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
         | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",
     "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features
-        | LearnedState\.size | VectorInput\.state | StepAttention\.width""",
+        | VectorInput\.state | StepAttention\.width""",
 }
 """The fields that a part has no use for, or that another part of the network decides."""
 

@@ -218,7 +218,6 @@ KERAS_TYPES = {
     "Dropout": ("Dropout", "SpatialDropout1D"),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
     "GRU": ("GRU", "AttentionRNN"),
-    "LearnedState": ("Dense",),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
     "MeanPooling": ("GlobalAveragePooling1D",),

@@ -16,9 +16,10 @@ def read(text: str) -> nodes.Network:
 
 
 def graph(network: nodes.Network) -> list[str]:
-    """Return a line for each input that a model takes by name, each layer and each output."""
+    """Return a line for each input that is taken by name, learned state, layer and output."""
     lines = [f"{each.name} {shape_text(each.shape)}" for each in network.named_inputs]
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
+        lines += [f"{each.name} {each.size}" for each in nodes.learned_of(layer)]
         lines.append(f"{layer.name}: {' '.join(names)} -> {shape_text(layer.output)}")
     return lines + [f"{name} = {layer}" for name, layer in network.outputs]
 
@@ -77,9 +78,9 @@ dense_1: bidirectional_2 -> 1
 output = dense_1
 bidirectional_1_h_next = bidirectional_1_final_h
 bidirectional_2_h_next = bidirectional_2""",
-    f"{ONE}rnn: {{type: lstm, units: 4, initial_state: learned}}": """lstm_1_initial_h: input -> 4
-lstm_1_initial_c: input -> 4
-lstm_1: input lstm_1_initial_h lstm_1_initial_c -> any x 4""",
+    f"{ONE}rnn: {{type: lstm, units: 4, initial_state: learned}}": """lstm_1_initial_h 4
+lstm_1_initial_c 4
+lstm_1: input -> any x 4""",
     # One state begins as a vector, the other as zeros.
     f"""{ONE}rnn:
 - {{type: gru, units: 4, name: a}}

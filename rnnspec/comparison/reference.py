@@ -131,7 +131,6 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
 _EXACT = (
     nodes.Embedding
     | nodes.Recurrent
-    | nodes.LearnedState
     | nodes.Repeat
     | nodes.Transpose
     | nodes.Flatten
@@ -193,8 +192,6 @@ class _Run:
                 return self._recurrent(layer, arrays, x)
             case nodes.Attention():
                 return self._attend(layer, arrays, x)
-            case nodes.LearnedState():
-                return np.repeat(arrays["vector"][np.newaxis], len(x), axis=0)
             case nodes.Repeat(like=str()):
                 return np.repeat(x[:, np.newaxis], inputs[1].shape[1], axis=1)
             case nodes.Repeat():
@@ -276,7 +273,12 @@ class _Run:
                 for name, array in arrays.items()
                 if name.startswith(prefix)
             }
-            first = [self._first_state(layer, *state, number) for state in layer.states]
+            whole = {each.state: arrays[each.param] for each in layer.learned}
+            whole = {
+                state: np.repeat(vector[np.newaxis], len(x), axis=0)
+                for state, vector in whole.items()
+            }
+            first = [self._first_state(layer, whole, *state, number) for state in layer.states]
             # Each direction ends in its own last state: the backward one at the first time step.
             order = -1 if layer.backward or prefix == "backward." else 1
             memory = self._memory(layer.attention) if layer.attention else None
@@ -298,12 +300,12 @@ class _Run:
         return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
 
     def _first_state(
-        self, layer: nodes.Recurrent, name: str, size: int, direction: int
+        self, layer: nodes.Recurrent, arrays: Arrays, name: str, size: int, direction: int
     ) -> Array | None:
         """Return the first value of a state of one direction, None for zeros."""
-        whole = self.first.get(f"{layer.name}_{name}")
-        if whole is None and name in layer.first_states:
-            whole = self.outputs[layer.first_states[name]]
+        whole = self.first.get(f"{layer.name}_{name}", arrays.get(name))
+        if whole is None and name in layer.begins_as:
+            whole = self.outputs[layer.begins_as[name]]
         return None if whole is None else whole[:, direction * size : (direction + 1) * size]
 
     def _batch_norm(self, layer: nodes.BatchNorm, arrays: Arrays, x: Array) -> Array:
@@ -364,8 +366,7 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
     known = {each.name for each in network.inputs}
     values = {}
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
-        # A final state is not computed from the output of its layer, nor a learned one from any.
-        if layer.name in trace.inputs and not isinstance(layer, nodes.LearnedState):
+        if layer.name in trace.inputs:
             value = trace.inputs[layer.name]
             is_query = isinstance(layer, nodes.Attention) and len(layer.input) == 1
             # Backends may give an attention a vector as a sequence of one step.

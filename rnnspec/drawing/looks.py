@@ -28,7 +28,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     LeakyRelu,
-    LearnedState,
+    Learned,
     Normalize,
     Pooling,
     Port,
@@ -73,7 +73,7 @@ class Look:
     kind: str
 
 
-def look(layer: Layer | Port) -> Look:  # noqa: PLR0912 - a row for each kind of layer
+def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for each kind of layer
     """Return the look of a layer. A new kind of layer is one more row."""
     match layer:
         case Embedding():
@@ -134,7 +134,7 @@ def look(layer: Layer | Port) -> Look:  # noqa: PLR0912 - a row for each kind of
             return Look(word, word, "plain", "pill", f"the last {count_words(steps, 'step')}")
         case Port(state=state):
             return Look(state, state, "plain", "pill", f"the state {state} after the last step")
-        case LearnedState():
+        case Learned():
             return Look("learned", "learned", "forward", "box", "a first state that is learned")
         case Transpose():
             kind = "steps and features change places"

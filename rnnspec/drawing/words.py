@@ -16,6 +16,7 @@ from rnnspec.ir.nodes import (
     Join,
     LabelInput,
     Layer,
+    Learned,
     Network,
     NumericInput,
     Port,
@@ -26,6 +27,7 @@ from rnnspec.ir.nodes import (
     TokenInput,
     VectorInput,
     Windowed,
+    learned_of,
     sources,
 )
 from rnnspec.ir.params import count, counts
@@ -79,15 +81,16 @@ def lengths(network: Network) -> dict[str, str]:
         elif isinstance(layer, Windowed) and not layer.window.keeps_steps:
             name += "'"
         result[layer.name] = name
-        ports = network.ports_of(layer.name)
-        for port in ports:
+        result |= {vector.name: name for vector in learned_of(layer)}
+        for port in network.ports_of(layer.name):
             is_sequence[port.name], result[port.name] = len(port.output) > 1, name
     return result
 
 
-def entry(layer: Layer | Port, length: str = "T", head: str = "") -> Entry:
+def entry(layer: Layer | Learned | Port, length: str = "T", head: str = "") -> Entry:
     """Return the margin entry of a layer of a named ``head``, with an output of any ``length``."""
-    parameters = 0 if isinstance(layer, Port) else count(layer)
+    # What a layer learned to begin as is among its arrays.
+    parameters = 0 if isinstance(layer, Learned | Port) else count(layer)
     sizes = shape(layer.output, length)
     detail = [f"→ {sizes}", *([count_words(parameters, "parameter")] if parameters else [])]
     kind = "output" if isinstance(layer, Port) else "head"
@@ -238,7 +241,7 @@ def description(network: Network, subject: str) -> str:
         for start in starts
     ]
     names = lengths(network)
-    for value in islice(network.layers_and_ports, _MOST_DESCRIBED):
+    for value in islice(network.values, _MOST_DESCRIBED):
         row = entry(value, names[value.name])
         entries.append(f"{row.name}: {row.kind} ({row.detail.replace('  ·  ', ', ')})")
     if more := len(network.layers) + len(network.ports) - _MOST_DESCRIBED:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnspec import pipeline
 from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
-from rnnspec.importing.taken import Taken
+from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.raising import raise_spec
@@ -54,10 +54,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A network, and its layers by the names that these have in the model."""
+    """A network, and its layers by the names that these have in the model.
+
+    ``learned`` has the names in the model of the vectors that layers learned to begin as, by those
+    of the arrays.
+    """
 
     network: nodes.Network
     by_name: Mapping[str, nodes.Layer]
+    learned: Mapping[str, str]
 
     def pairs(self, originals: Mapping[str, T]) -> list[tuple[T, nodes.Layer]]:
         """Return what each layer was in the model, in the order of the network.
@@ -93,7 +98,8 @@ def assemble(  # noqa: PLR0913 - all of a network
         ModelError: the model is not supported.
     """
     sequences = [each.name for each in inputs if isinstance(each, nodes.SequenceInput)]
-    placed, ports = _without_taken(layers, inputs[0].name)
+    placed, ports, learned = _without_taken(account, layers, inputs[0].name)
+    account.check()
     draft = nodes.Network(
         name=name,
         description="",
@@ -126,19 +132,37 @@ def assemble(  # noqa: PLR0913 - all of a network
     expected = replace(draft, inputs=placed_inputs, layers=(*placed, *rest))
     check_same(account.source, expected, network)
     _check_sources(account, draft, network, names)
-    return Assembled(network, {name: lowered[new] for name, new in names.items() if new in lowered})
+    by_name = {name: lowered[new] for name, new in names.items() if new in lowered}
+    arrays = {
+        f"{vector.layer}.{vector.param}": of
+        for name, several in learned.items()
+        for vector, of in zip(nodes.learned_of(by_name[name]), several, strict=True)
+    }
+    return Assembled(network, by_name, arrays)
 
 
 def _without_taken(
-    layers: Sequence[DraftLayer], first: str
-) -> tuple[list[nodes.Layer], dict[str, str]]:
+    account: Account, layers: Sequence[DraftLayer], first: str
+) -> tuple[list[nodes.Layer], dict[str, str], dict[str, tuple[str, ...]]]:
     """Return layers that name ports where they take them, and the port in place of each ``Taken``.
 
+    Each layer that learned its first states comes with the names of the vectors that these were.
     The first layer takes ``first`` if it names nothing.
     """
     placed, ports, previous = list[nodes.Layer](), dict[str, str](), first
-    for layer in layers:
-        main = layer.source or previous
+    vectors = {layer.name for layer in layers if isinstance(layer, LearnedVector)}
+    learned = dict[str, tuple[str, ...]]()
+    for draft in layers:
+        if isinstance(draft, LearnedVector):
+            continue
+        main, layer = draft.source or previous, draft
+        if isinstance(layer, nodes.Recurrent) and not vectors.isdisjoint(layer.initial):
+            names = tuple(name for name in layer.initial if name in vectors)
+            known = {name for others in learned.values() for name in others}
+            if len(names) < len(layer.initial) or not known.isdisjoint(names):
+                message = "expected first states that are all learned, each by one layer alone"
+                account.refuse(layer.name, message, "E704")
+            layer, learned[layer.name] = replace(layer, initial="learned"), names
         if isinstance(layer, Taken):
             ports[layer.name] = nodes.Port(layer=main, state=layer.state, output=()).name
         else:
@@ -147,7 +171,7 @@ def _without_taken(
             source = None if is_join else ports.get(main, renamed.source)
             placed.append(replace(renamed, source=source))
             previous = layer.name
-    return placed, ports
+    return placed, ports, learned
 
 
 def _prepare(layer: nodes.Layer) -> nodes.Layer:
@@ -173,8 +197,7 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
     sources, ports = nodes.sources(draft), draft.ports.values()
     read = {layer for _, layer in draft.outputs} or {draft.last}
     for layer in draft.layers:
-        if not isinstance(layer, nodes.LearnedState):
-            read.update(sources[layer.name])
+        read.update(sources[layer.name])
     # The contexts of a layer are those of its sequence.
     read.update(port.layer for port in ports if not port.state)
     settled, replaced = list[nodes.Layer](), dict[str, str]()
@@ -246,8 +269,7 @@ def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
                 head[:0] = [*pools, name]
         heads |= dict.fromkeys(head)
     rest = [name for name in layers if name not in heads]
-    learned = {name for name in rest if isinstance(layers[name], nodes.LearnedState)}
-    last_item = next((name for name in reversed(rest) if name not in learned), "")
+    last_item = rest[-1] if rest else ""
     return replace(draft, layers=tuple(layers[name] for name in (*rest, *heads))), last_item
 
 
@@ -255,7 +277,7 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
     """Return what lowering calls each input and layer of the draft of a network."""
 
     def has_own_place(layer: nodes.Layer) -> bool:
-        return not isinstance(layer, nodes.LearnedState | nodes.Embedding)
+        return not isinstance(layer, nodes.Embedding)
 
     def is_declared(network_input: nodes.Input) -> bool:
         return not (isinstance(network_input, nodes.VectorInput) and network_input.state)
@@ -285,10 +307,11 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
     for one, two in pairs:
         names[one.name] = two.name
         if isinstance(one, nodes.Recurrent) and isinstance(two, nodes.Recurrent):
-            for vector, lowered in zip(one.initial, two.initial, strict=False):
-                if vector is not None and lowered is not None:
-                    names.setdefault(vector, lowered)
-            for state in one.first_states:
+            if one.initial != "learned" and two.initial != "learned":
+                for vector, lowered in zip(one.initial, two.initial, strict=False):
+                    if vector is not None and lowered is not None:
+                        names.setdefault(vector, lowered)
+            for state in one.begins_as:
                 names[f"{one.name}_{state}_next"] = f"{two.name}_{state}_next"
     for name, port in draft.ports.items():
         names[name] = replace(port, layer=names.get(port.layer, "")).name
@@ -341,8 +364,6 @@ def _with_place(layer: nodes.Layer, lowered: nodes.Layer) -> nodes.Layer:
             keys.append("backward")
         case nodes.Repeat(like=str()):
             keys.append("steps")
-        case nodes.LearnedState():
-            keys.append("size")
         case nodes.Attention():
             keys.append("memory")
         case _:
@@ -420,6 +441,9 @@ def rename(
     arrays = {}
     for path, array in imported.arrays.items():
         layer_name, _, rest = path.partition(".")
+        if rest.startswith("initial."):
+            state = rest.removeprefix("initial.")
+            rest = f"initial.{states.get(layer_name, {}).get(state, state)}"
         arrays[f"{names.get(layer_name, layer_name)}.{rest}"] = array
     became = tuple(
         replace(
@@ -458,9 +482,9 @@ def _with_names_of_states(
         result[name] = new.name
     for layer in network.layers:
         if isinstance(layer, nodes.Recurrent) and layer.name in names:
-            for state in layer.first_states:
+            for state in layer.begins_as:
                 other = states.get(layer.name, {}).get(state, state)
-                for form in ("{}_initial_{}", "{}_{}", "{}_{}_next"):
+                for form in ("{}_{}", "{}_{}_next"):
                     before = form.format(layer.name, state)
                     result[before] = form.format(names[layer.name], other)
     return result
@@ -493,7 +517,8 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
             if attention is not None:
                 over, keys = new(attention.over), new(attention.keys)
                 attention = replace(attention, over=over, keys=keys)
-            initial = tuple(name and new(name) for name in initial)
+            if initial != "learned":
+                initial = tuple(name and new(name) for name in initial)
             return replace(renamed, initial=initial, attention=attention)
         case _:
             return renamed

@@ -1,8 +1,9 @@
-"""What a model takes beside the output of a recurrent layer, while its layers are read."""
+"""What a recurrent layer gives beside its output, or learned, while the layers are read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rnnspec.ir import nodes
 
@@ -19,5 +20,17 @@ class Taken(nodes.Node):
     size: int = 0
 
 
-DraftLayer = nodes.Layer | Taken
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedVector(nodes.Node):
+    """A vector of ``size`` that is learned, in the place of a layer.
+
+    ``assemble`` makes it an array of the recurrent layer that begins with it.
+    """
+
+    time_axis: ClassVar[nodes.TimeAxis] = "dropped"
+
+    size: int
+
+
+DraftLayer = nodes.Layer | Taken | LearnedVector
 """A layer of a model that is read."""

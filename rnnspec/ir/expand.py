@@ -75,7 +75,7 @@ _MOST_OPERANDS = 64
 
 
 def expand(  # noqa: PLR0912 - a branch for each kind of layer
-    layer: nodes.Layer, form: Form
+    layer: nodes.Layer | nodes.Learned, form: Form
 ) -> Iterator[Result]:
     """Yield the results of a layer in order; ``x`` is its input before, and its output at the end.
 
@@ -87,6 +87,9 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", Embed(X, Param(layer.table or layer.name, "embeddings")))
         case nodes.Recurrent():
             yield from _recurrent(layer, form)
+        case nodes.Learned():
+            # As the module that holds the array computes it.
+            yield Result("x", Spread(Param(layer.name, "vector"), X))
         case nodes.Repeat():
             like = layer.like and CountSteps(EarlierOutput(layer.like))
             yield Result("x", Repeat(X, like or layer.steps or 0))
@@ -111,8 +114,6 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", _join(layer))
         case nodes.Attention():
             yield from _attend(layer)
-        case nodes.LearnedState():
-            yield Result("x", Spread(Param(layer.name, "vector"), X))
         case nodes.Transpose():
             yield Result("x", Transpose(X))
         case nodes.Dropout():
@@ -342,6 +343,7 @@ def _memory(attention: nodes.StepAttention) -> Memory:
 
 def first_states(layer: nodes.Recurrent, direction: int) -> tuple[Expression, ...]:
     """Return the first value of each state of a direction, none if all are zeros."""
+    arrays = {each.state: Spread(Param(each.layer, each.param), X) for each in layer.learned}
     if not layer.first_states:
         return ()
 
@@ -349,7 +351,7 @@ def first_states(layer: nodes.Recurrent, direction: int) -> tuple[Expression, ..
         vector = layer.first_states.get(name)
         if vector is None:
             return 0.0
-        whole = EarlierOutput(vector)
+        whole = arrays.get(name) or EarlierOutput(vector)
         start = direction * size
         return whole if layer.merge is None else Slice(whole, start, start + size)
 

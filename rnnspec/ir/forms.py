@@ -21,7 +21,6 @@ from rnnspec.ir.nodes import (
     Input,
     Join,
     Layer,
-    LearnedState,
     Network,
     Pooling,
     Port,
@@ -63,15 +62,16 @@ def for_inference(network: Network) -> Network:
             before[layer.name] = source
             chains[layer.name] = (*chains.get(taken, ()), layer.name)
             continue
-        if not isinstance(layer, LearnedState):
-            # A residual that starts at a dropout starts at the first that takes its output.
-            starts = dict.fromkeys(chains.get(taken, ()), layer.name) | starts
+        # A residual that starts at a dropout starts at the first that takes its output.
+        starts = dict.fromkeys(chains.get(taken, ()), layer.name) | starts
         is_implied = source == previous or isinstance(layer, Join)
         result: Layer = replace(layer, source=None if is_implied else source)
         match result:
             case Recurrent():
-                initial = tuple(name and before.get(name, name) for name in result.initial)
-                result = replace(result, dropout=0.0, recurrent_dropout=0.0, initial=initial)
+                result = replace(result, dropout=0.0, recurrent_dropout=0.0)
+                if result.initial != "learned":
+                    initial = tuple(name and before.get(name, name) for name in result.initial)
+                    result = replace(result, initial=initial)
                 if result.attention:
                     own = _without(result.attention, before)
                     result = replace(result, attention=own)
@@ -186,8 +186,7 @@ def streamed(network: Network) -> frozenset[str]:
     """
     known = set[str]() if network.stream is None else {network.stream}
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        # A learned state takes only the number of sequences.
-        if not isinstance(layer, LearnedState) and known.intersection(names):
+        if known.intersection(names):
             known.add(layer.name)
             known.update(port.name for port in network.ports_of(layer.name))
     return frozenset(known)
@@ -214,7 +213,7 @@ def held_values(network: Network) -> tuple[State, ...]:
         names = taken[layer.name]
         if isinstance(layer, Recurrent):
             # The vectors that a recurrent layer begins with are no longer needed.
-            names = (names[0], *names[1 + len(layer.first_states) :])
+            names = (names[0], *names[1 + len(layer.begins_as) :])
         held |= dict.fromkeys(name for name in names if name not in in_chunks)
         attention = attention_of(layer)
         if attention and attention.masked:

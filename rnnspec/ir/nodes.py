@@ -156,10 +156,10 @@ class Pretrained:
     words: str
 
 
-ActsOn = Literal["nothing", "token", "element", "feature", "step", "inputs", "steps"]
+ActsOn = Literal["token", "element", "feature", "step", "inputs", "steps"]
 """What each number of an output is computed from.
 
-It is nothing but parameters; one token; the element at its place; its feature, in training with
+It is one token; the element at its place; its feature, in training with
 statistics of all steps; all features of its step; the same step of several inputs; several steps.
 """
 TimeAxis = Literal["kept", "windows", "new", "dropped"]
@@ -325,13 +325,43 @@ class Port:
         return f"{self.layer}_final_{self.state}" if self.state else f"{self.layer}_context"
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A vector that a ``state`` of a recurrent layer begins as, which is an array of the layer.
+
+    It has ``size`` numbers, both directions side by side, and is the same for each sequence.
+    """
+
+    about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
+    masked: ClassVar[bool] = False
+
+    layer: str
+    state: str
+    size: int
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one sample."""
+        return (self.size,)
+
+    @property
+    def name(self) -> str:
+        """The name of the value, and of the module that holds the array."""
+        return f"{self.layer}_initial_{self.state}"
+
+    @property
+    def param(self) -> str:
+        """The name of the array within the layer."""
+        return f"initial.{self.state}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent(Node):
     """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
     A layer of one direction is ``backward`` if it begins at the last step. ``initial`` names a
     vector for each of the states that ``begins`` lists, None for zeros, with both directions side
-    by side; it is empty if all are zeros.
+    by side; it is empty if all are zeros, and "learned" if each is an array of the layer.
     ``dropout`` is the rate on the input of the layer, with one mask per sequence and direction,
     scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, with one mask per
     gate; the input then has one mask per gate too. A ``masked`` layer keeps its state at padding.
@@ -352,7 +382,7 @@ class Recurrent(Node):
     recurrent_initializer: Initializer
     bias_initializer: Initializer
     backward: bool = False
-    initial: tuple[str | None, ...] = ()
+    initial: tuple[str | None, ...] | Literal["learned"] = ()
     attention: StepAttention | None = None
     state_names: tuple[str, ...] = ()
 
@@ -381,9 +411,22 @@ class Recurrent(Node):
     @property
     def first_states(self) -> dict[str, str]:
         """The vector that each state begins as, by the name of the state, but for zeros."""
-        # A draft of an importer has no shapes yet, on which the states depend.
-        pairs = zip(self.begins, self.initial, strict=True) if self.initial else ()
+        return {each.state: each.name for each in self.learned} or self.begins_as
+
+    @property
+    def begins_as(self) -> dict[str, str]:
+        """The vector from outside the layer that each state begins as, but for zeros."""
+        if not self.initial or self.initial == "learned":
+            # A draft of an importer has no shapes yet, on which the states depend.
+            return {}
+        pairs = zip(self.begins, self.initial, strict=True)
         return {state: vector for (state, _), vector in pairs if vector is not None}
+
+    @property
+    def learned(self) -> tuple[Learned, ...]:
+        """The vectors that its states begin as, if these are arrays of the layer."""
+        states = self.begins if self.initial == "learned" else ()
+        return tuple(Learned(self.name, state, self.ways * size) for state, size in states)
 
     @property
     def standard_cell(self) -> StandardCell:
@@ -738,26 +781,6 @@ class Join(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LearnedState(Node):
-    """A vector of ``size`` that is learned, zeros at first, the same for each sequence.
-
-    Its input tells only how many sequences there are.
-    """
-
-    acts_on: ClassVar[ActsOn] = "nothing"
-    time_axis: ClassVar[TimeAxis] = "dropped"
-    about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
-    masked: ClassVar[bool] = False
-
-    size: int
-
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return (self.size,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat(Node):
     """A vector repeated ``steps`` times, as a sequence without padding.
 
@@ -907,7 +930,6 @@ Layer = (
     | InstanceNorm
     | Attention
     | AttentionPooling
-    | LearnedState
     | Dense
     | ParameterFree
 )
@@ -994,6 +1016,11 @@ class Network:
         return {port.name: port for port in ports if port.name in taken}
 
     @cached_property
+    def learned(self) -> Mapping[str, Learned]:
+        """The first states that are arrays of their layers, by name in the order of the layers."""
+        return {vector.name: vector for layer in self.layers for vector in learned_of(layer)}
+
+    @cached_property
     def _ports_by_layer(self) -> Mapping[str, Sequence[Port]]:
         found = dict[str, list[Port]]()
         for port in self.ports.values():
@@ -1005,9 +1032,10 @@ class Network:
         return self._ports_by_layer.get(layer, ())
 
     @property
-    def layers_and_ports(self) -> Iterator[Layer | Port]:
-        """Each layer, and behind it the ports of it that are taken."""
+    def values(self) -> Iterator[Layer | Learned | Port]:
+        """Each layer, behind what it learned to begin as, and before the ports that are taken."""
         for layer in self.layers:
+            yield from learned_of(layer)
             yield layer
             yield from self.ports_of(layer.name)
 
@@ -1057,10 +1085,10 @@ def _find_sources(network: Network) -> dict[str, tuple[str, ...]]:
             case Join(of=of):
                 result[layer.name] = of
             case Recurrent(attention=None):
-                result[layer.name] = (main, *layer.first_states.values())
+                result[layer.name] = (main, *layer.begins_as.values())
             case Recurrent(attention=StepAttention(over=over, keys=keys)):
                 memory = dict.fromkeys((over, keys))
-                result[layer.name] = (main, *layer.first_states.values(), *memory)
+                result[layer.name] = (main, *layer.begins_as.values(), *memory)
             case Attention(over=over, keys=keys):
                 result[layer.name] = (main, *dict.fromkeys((over, keys)))
             case AttentionPooling(query=str() as other) | Repeat(like=str() as other):
@@ -1074,13 +1102,12 @@ def _find_sources(network: Network) -> dict[str, tuple[str, ...]]:
 def kept_outputs(network: Network) -> frozenset[str]:
     """Return the names of the layers and inputs whose value is used later than by the next layer.
 
-    So are the named outputs, but that of the last layer. A learned state needs none.
+    So are the named outputs, but that of the last layer.
     """
     last = network.last
     previous, joined = network.inputs[0].name, {name for _, name in network.outputs if name != last}
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        if not isinstance(layer, LearnedState):
-            joined.update(name for name in names if name != previous)
+        joined.update(name for name in names if name != previous)
         previous = layer.name
     return frozenset(joined)
 
@@ -1112,6 +1139,11 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
             result[layer.name] = tuple(origins)
             result |= dict.fromkeys(contexts_of(network, layer), tuple(origins))
     return result
+
+
+def learned_of(layer: Layer) -> tuple[Learned, ...]:
+    """Return the first states of a layer that are its arrays."""
+    return layer.learned if isinstance(layer, Recurrent) else ()
 
 
 def contexts_of(network: Network, layer: Layer) -> Iterator[str]:

@@ -29,7 +29,7 @@ from rnnspec.ir.nodes import (
     Join,
     Layer,
     LayerNorm,
-    LearnedState,
+    Learned,
     Network,
     ParameterFree,
     Recurrent,
@@ -99,7 +99,7 @@ def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
 
 
 def params(  # noqa: PLR0912 - a branch for each kind of layer
-    layer: Layer,
+    layer: Layer | Learned,
 ) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
     if isinstance(layer, ParameterFree):
@@ -115,7 +115,11 @@ def params(  # noqa: PLR0912 - a branch for each kind of layer
         case Recurrent():
             ways = directions(layer)
             arrays = (param for prefix in ways for param in _direction(layer, prefix))
-            return (*arrays, *_asking(layer))
+            learned = (replace(params(e)[0], name=e.param) for e in layer.learned)
+            return (*learned, *arrays, *_asking(layer))
+        case Learned():
+            # Zeros, as in most networks that learn it.
+            return (Param("vector", "out", (("out", layer.size),), Constant(0.0)),)
         case Dense():
             # As in keras.layers.Dense; the weight of torch.nn.Linear is the transpose.
             sizes = (("in", layer.features), ("out", layer.units))
@@ -146,9 +150,6 @@ def params(  # noqa: PLR0912 - a branch for each kind of layer
             if not layer.additive:
                 return ()
             return (_scoring("score", width(layer.input), layer.kernel_initializer),)
-        case LearnedState():
-            # Zeros, as in most networks that learn it.
-            return (Param("vector", "out", (("out", layer.size),), Constant(0.0)),)
         case BatchNorm():
             features = (("out", width(layer.input)),)
             mean = Param("moving_mean", "out", features, Constant(0.0), learned_from="batches")
@@ -267,6 +268,13 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
             # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
             # in two.
             yield Param(f"{prefix}recurrent_bias", "(gate out)", sizes, bias, order)
+
+
+def cell_params(layer: Recurrent, prefix: str) -> Iterator[Param]:
+    """Yield the arrays of the cell of a direction."""
+    # Another prefix is that of an array beside the cell.
+    way = prefix.removesuffix(".")
+    return (param for param in params(layer) if param.name.rpartition(".")[0] == way)
 
 
 def gate_values(cell: Cell) -> tuple[tuple[str, float], ...]:

@@ -26,7 +26,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     LeakyRelu,
-    LearnedState,
+    Learned,
     Network,
     Normalize,
     NumericInput,
@@ -223,9 +223,11 @@ def cell_name(cell: Cell) -> str:
             assert_never(cell)
 
 
-def composed_class(layer: Composed | LearnedState) -> str:
+def composed_class(layer: Composed | Learned) -> str:
     """Return the name of the generated class of a layer that is written from its recipe."""
     kind = type(layer).__name__
+    if isinstance(layer, Learned):
+        return f"{kind}State"
     if isinstance(layer, Attention):
         scaled = "Scaled" if layer.scale != 1.0 else ""
         kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"

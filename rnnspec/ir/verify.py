@@ -46,7 +46,7 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
         GenerationError: a shape, a name or a number is not one that backends can rely on.
     """
     layer_names = (each.name for each in (*network.inputs, *network.layers))
-    names = [network.name, *layer_names, *network.ports]
+    names = [network.name, *layer_names, *network.ports, *network.learned]
     # Without the network's own name: it is the name of the class, which a layer may share.
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
     for name in names:
@@ -73,7 +73,7 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
             case Recurrent(attention=None):
                 _require_states(layer, others)
             case Recurrent(attention=StepAttention() as attention):
-                _require_states(layer, others[: len(layer.first_states)])
+                _require_states(layer, others[: len(layer.begins_as)])
                 one_way = not (layer.merge or layer.dropout or layer.recurrent_dropout)
                 _require(one_way, f"{layer.name} attends in both directions, or with dropout")
                 asked = attention.size if attention.projects else layer.states[0][1]
@@ -128,7 +128,7 @@ def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
         fits = fits and not isinstance(layer.cell, EquationCell)
         _require(fits, f"{layer.name} has {len(own)} states, and not these: {layer.state_names}")
     _require(not (layer.backward and layer.merge), f"{layer.name} has both directions")
-    expected = [(layer.ways * n,) for name, n in layer.begins if name in layer.first_states]
+    expected = [(layer.ways * n,) for name, n in layer.begins if name in layer.begins_as]
     _require(shapes == expected, f"{layer.name} begins with {shapes}, expected {expected}")
 
 

@@ -20,7 +20,6 @@ from rnnspec.ir.nodes import (
     EquationCell,
     Join,
     LeakyRelu,
-    LearnedState,
     NumericInput,
     Recurrent,
     Repeat,
@@ -82,10 +81,10 @@ def _bound_by_states(context: Context) -> set[str]:
     """Return the layers that begin with computed states, and those whose final states these are."""
     bound = set[str]()
     for layer in context.network.layers:
-        for name in layer.initial if isinstance(layer, Recurrent) else ():
-            port = context.network.ports.get(name or "")
-            state = context.layers.get(port.layer if port else name or "")
-            if state is not None and not isinstance(state, LearnedState):
+        for name in layer.begins_as.values() if isinstance(layer, Recurrent) else ():
+            port = context.network.ports.get(name)
+            state = context.layers.get(port.layer if port else name)
+            if state is not None:
                 bound |= {layer.name, state.name}
     return bound
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from rnnspec.cells import declared_cell, equation_cell, roles, standard_cell
 from rnnspec.errors import listed
@@ -183,8 +183,8 @@ def _initial(
     layer: models.RecurrentLayer,
     recurrent: nodes.Recurrent,
     number: int,
-) -> tuple[str | None, ...]:
-    """Return the names of the vectors that the states of a copy begin as."""
+) -> tuple[str | None, ...] | Literal["learned"]:
+    """Return the names of the vectors that the states of a copy begin as, or that these learn."""
     sizes = {state: size * recurrent.ways for state, size in recurrent.begins}
     declared = layer.initial_state
     if declared != "zeros" and not sizes:
@@ -197,10 +197,9 @@ def _initial(
         case "zeros":
             return ()
         case "learned":
-            return tuple(
-                _learned_state(graph, path, f"{recurrent.name}_initial_{state}", size)
-                for state, size in sizes.items()
-            )
+            for vector in replace(recurrent, initial=declared).learned:
+                graph.reserve(vector.name, path)
+            return declared
         case "given":
             return tuple(
                 _given_state(graph, path, f"{recurrent.name}_{state}", size)
@@ -246,15 +245,6 @@ def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is s
         _vector(graph, (*path, state), declared[state], size) if state in declared else None
         for state, size in sizes.items()
     )
-
-
-def _learned_state(graph: Graph, path: Path, name: str, size: int) -> str:
-    source = graph.last
-    name = graph.reserve(name, path)
-    graph.add(nodes.LearnedState(name=name, input=graph.shape, size=size))
-    assert source is not None
-    graph.branch(source)
-    return name
 
 
 def _given_state(graph: Graph, path: Path, name: str, size: int) -> str:

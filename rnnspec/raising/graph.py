@@ -43,7 +43,7 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
     sources = nodes.sources(network)
     readers = Counter(name for names in sources.values() for name in names)
     readers.update(layer for _, layer in network.outputs)
-    layers = [layer for layer in network.layers if not isinstance(layer, nodes.LearnedState)]
+    layers = network.layers
     places = {layer.name: at for at, layer in enumerate(layers)}
     tied = {layer.tied for layer in layers if isinstance(layer, nodes.Dense)}
 
@@ -170,7 +170,7 @@ class Graph:
 
     def _is_added(self, layer: nodes.Layer) -> bool:
         """True if a layer is no item of its own, but what another one is written with."""
-        return isinstance(layer, nodes.LearnedState) or layer.name in self._projected
+        return layer.name in self._projected
 
     def _results(self) -> dict[str, str]:
         """Return the layer of each output but the last states, by the name of the output."""
@@ -317,17 +317,14 @@ class Graph:
 
     def initial_state(self, layer: nodes.Recurrent) -> Words:
         """Return the key with the first states of a layer."""
-        if not layer.first_states:
+        if layer.initial == "learned":
+            return {"initial_state": "learned"}
+        if not layer.begins_as:
             return {}
-        vectors = [
-            (state, name) for (state, _), name in zip(layer.begins, layer.initial, strict=True)
-        ]
+        vectors = [(state, layer.begins_as.get(state)) for state, _ in layer.begins]
         names = [name for _, name in vectors if name is not None]
         complete = len(names) == len(vectors)
         own = all(self.readers.get(name) == [layer.name] for name in names)
-        learned = [isinstance(self.by_name.get(name), nodes.LearnedState) for name in names]
-        if complete and own and all(learned):
-            return {"initial_state": "learned"}
         if complete and own and all(map(self._is_state, names)):
             return {"initial_state": "given"}
         other = self._states_of(layer, vectors) if complete else None

@@ -69,7 +69,7 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
         case nodes.Embedding(masked=masked, table=table):
             words = embedding_words(graph, layer, models.InputEmbedding, masked=masked)
             return words | ({"embedding": table} if table else {})
-        case nodes.LearnedState() | nodes.Residual():
+        case nodes.Residual():
             return {}
         case nodes.Recurrent():
             assert at is not None

@@ -41,15 +41,19 @@ class ComposedLayers(Verbs):
     @property
     def layer_classes(self) -> tuple[Code, ...]:
         """The classes of composed layers, each once, but for attentions."""
-        composed = nodes.InstanceNorm | nodes.LearnedState
-        return self._classes(each for each in self.network.layers if isinstance(each, composed))
+        return self._classes(
+            each
+            for layer in self.network.layers
+            for each in (*nodes.learned_of(layer), layer)
+            if isinstance(each, nodes.Learned | nodes.InstanceNorm)
+        )
 
     @property
     def attention_classes(self) -> tuple[Code, ...]:
         """The classes of attentions, each once, which recurrent layers have too."""
         return self._classes(filter(None, map(attention_layer, self.network.layers)))
 
-    def _classes(self, layers: Iterable[nodes.Composed | nodes.LearnedState]) -> tuple[Code, ...]:
+    def _classes(self, layers: Iterable[nodes.Composed | nodes.Learned]) -> tuple[Code, ...]:
         classes = dict[str, Code]()
         for layer in layers:
             name, text = composed_class(layer), self._layer_class(layer)
@@ -57,7 +61,7 @@ class ComposedLayers(Verbs):
                 raise GenerationError(f"{layer.name}: {name} has no argument for what differs")
         return tuple(classes.values())
 
-    def _layer_class(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
+    def _layer_class(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the class of layers whose sizes and settings are its arguments."""
         writer, takes = self, ["x"]
         if isinstance(layer, nodes.Attention):
@@ -92,7 +96,7 @@ class ComposedLayers(Verbs):
             ),
         )
 
-    def make_composed(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
+    def make_composed(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the call that creates a layer of its class."""
         sizes = {axis: size for param in params(layer) for axis, size in param.sizes}
         settings = core.settings(expand(layer, self.form))
@@ -107,7 +111,7 @@ class ComposedLayers(Verbs):
     def hold(self, param: Param, *sizes: Code) -> Code:
         """Return the statement that creates an array, given its sizes."""
 
-    def _generator_of(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
+    def _generator_of(self, layer: nodes.Composed | nodes.Learned) -> Code:
         return self.generator() if params(layer) else Code()
 
     def generator(self) -> Code:
@@ -136,7 +140,7 @@ def attention_layer(layer: nodes.Layer) -> nodes.Attention | None:
             return None
 
 
-def _sizes(layer: nodes.Composed | nodes.LearnedState) -> dict[str, str]:
+def _sizes(layer: nodes.Composed | nodes.Learned) -> dict[str, str]:
     """Return the axes of the arrays of a layer, each with the name of its size."""
     axes = {axis for param in params(layer) for axis, _ in param.sizes}
     if isinstance(layer, nodes.Attention):

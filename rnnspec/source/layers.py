@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import FIELDS, MASK, X, expand, merged
 from rnnspec.ir.forms import states_of, streamed
-from rnnspec.source.code import Code, assignment, code, listed
+from rnnspec.source.code import Code, assignment, code, lines, listed
 from rnnspec.source.composed import ComposedLayers
 from rnnspec.source.values import Scope, variables
 
@@ -112,11 +112,14 @@ class LayerWriter(ComposedLayers):
         is_early = self.form == "step" and layer.name not in self.streamed
         return "inference" if is_early else self.form
 
+    def _make_composed(self, layer: nodes.Composed | nodes.Learned) -> Code:
+        return code("self.{} = {}", layer.name, self.make_composed(layer))
+
     def _make(self, layer: nodes.Layer) -> Code:
         """Return the statements that create the module of a layer."""
         match layer:
-            case nodes.ComposedNode() | nodes.LearnedState():
-                return code("self.{} = {}", layer.name, self.make_composed(layer))
+            case nodes.ComposedNode():
+                return self._make_composed(layer)
             case nodes.Embedding(table=None):
                 return self.embedding(layer)
             case nodes.Dropout():
@@ -132,7 +135,7 @@ class LayerWriter(ComposedLayers):
             case nodes.AttentionPooling():
                 return self.attention(layer)
             case nodes.Recurrent():
-                return self.recurrent(layer)
+                return lines(map(self._make_composed, layer.learned), self.recurrent(layer))
             case nodes.Dense():
                 return self.dense(layer)
             case _:
@@ -264,8 +267,7 @@ class LayerWriter(ComposedLayers):
     @cached_property
     def _used(self) -> frozenset[str]:
         """The inputs and layers whose outputs are taken by layers, or are results."""
-        layers = (each for each in self.network.layers if not isinstance(each, nodes.LearnedState))
-        taken = (name for layer in layers for name in self._sources[layer.name])
+        taken = (name for names in self._sources.values() for name in names)
         return frozenset(taken).union(layer.name for layer in self.network.results.values())
 
     def gives_states_alone(self, layer: nodes.Layer) -> bool:  # noqa: ARG002
@@ -288,7 +290,7 @@ class LayerWriter(ComposedLayers):
             # A layer has assigned its contexts itself.
             variable = code("{}", self.variables_of[name])
             return self.final_state(port.layer, port.state) if port.state else variable
-        if isinstance(self._by_name.get(name), nodes.LearnedState):
+        if name in self.network.learned:
             return code("self.{}({})", name, self.scope.like)
         return Code()
 

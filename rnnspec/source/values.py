@@ -35,13 +35,12 @@ def kept_values(
     taken, current = nodes.sources(network), network.inputs[0].name
     kept = set(results)
     for layer in layers:
-        if not isinstance(layer, nodes.LearnedState):
-            main, *others = taken[layer.name]
-            # A join takes each of its parts where it is; another layer has its input in ``x``.
-            in_place = (current,) if isinstance(layer, nodes.Join) else ()
-            kept.update(name for name in others if name not in in_place)
-            kept.update(name for name in (main,) if name != current)
-            current = layer.name
+        main, *others = taken[layer.name]
+        # A join takes each of its parts where it is; another layer has its input in ``x``.
+        in_place = (current,) if isinstance(layer, nodes.Join) else ()
+        kept.update(name for name in others if name not in in_place)
+        kept.update(name for name in (main,) if name != current)
+        current = layer.name
     return frozenset(kept)
 
 
@@ -167,7 +166,8 @@ def variables(
 
     for each in network.inputs:
         add(each.name, f"{each.name}{suffix}")
-    for name in (*(layer.name for layer in network.layers), *network.ports):
+    values = (value.name for value in network.values if not isinstance(value, nodes.Port))
+    for name in (*values, *network.ports):
         add(name, f"{name}{suffix}")
     for layer in recurrent:
         for state, _ in layer.states:

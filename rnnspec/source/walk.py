@@ -137,8 +137,7 @@ class Walk(LayerWriter):
     def _compute(self, layers: Iterable[nodes.Layer]) -> Iterator[Code]:
         """Yield the statements that compute some of the layers."""
         for layer in layers:
-            if not isinstance(layer, nodes.LearnedState):
-                yield from self._place(layer, self.compute)
+            yield from self._place(layer, self.compute)
 
     def _place(self, layer: _Layer, write: Callable[[_Layer], Iterable[Code]]) -> Iterator[Code]:
         """Yield the statements of a layer, which is told the variables of its input and mask."""

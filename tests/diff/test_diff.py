@@ -16,7 +16,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.diff import Diff, diff, has_given_name
 from rnnspec.errors import SpecError
-from rnnspec.ir.nodes import Embedding, LearnedState, Network
+from rnnspec.ir.nodes import Embedding, Network
 from rnnspec_random.layers import Words
 from rnnspec_random.strategies import spec_text, specs
 
@@ -237,12 +237,12 @@ def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
 def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> None:
     network = pipeline.read(gallery_spec).network
     text = gallery_spec.read_text()
-    # Named after a layer, or after an input.
-    derived = (LearnedState, *([] if network.takes_one_array else [Embedding]))
     for layer in network.layers:
         # A layer of an attention, or one of several 'layers'.
         name = re.sub(r"_(keys|query|\d+)$", "", layer.name)
-        if has_given_name(layer) and not isinstance(layer, derived):
+        # The embedding of a named input is named after it.
+        is_named = network.takes_one_array or not isinstance(layer, Embedding)
+        if has_given_name(layer) and is_named:
             assert re.search(rf"name: ({layer.name}|{name})\b", text), layer.name
 
 

@@ -22,7 +22,6 @@ from rnnspec.ir.nodes import (
     Join,
     LastSteps,
     Layer,
-    LearnedState,
     Network,
     Pooling,
     Port,
@@ -46,11 +45,13 @@ def test_an_edge_leads_to_each_layer_from_all_that_it_takes(name: str) -> None:
     edges |= {(base(edge.source), edge.target.partition("@")[0]) for edge in found.edges}
     for layer, taken in sources(network).items():
         node = next(other for other in network.layers if other.name == layer)
-        # The first takes only the number of sequences, and a dropout has a line.
-        if isinstance(node, LearnedState | Dropout):
+        # It has a line.
+        if isinstance(node, Dropout):
             continue
         for source in taken[:1] if isinstance(node, Repeat) else taken:
             assert (drawn_as(network, source), layer) in edges
+    for vector in network.learned.values():
+        assert any(edge.source == vector.name for edge in found.edges)
     for port in network.ports.values():
         if port.state:
             assert (port.layer, port.name) in edges

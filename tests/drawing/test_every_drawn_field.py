@@ -21,7 +21,6 @@ from rnnspec.ir.nodes import (
     Dropout,
     Input,
     Layer,
-    LearnedState,
     Network,
     StepAttention,
 )
@@ -43,9 +42,7 @@ UNDRAWN = {
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
-    ("LearnedState", "name"): "the layer that begins with it names it",
     ("VectorInput", "name"): "a first state is named by its layer, and others by what they are",
-    ("LearnedState", "source"): "it tells only how many sequences there are",
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",
     ("Pretrained", "words"): "likewise",
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",
@@ -121,8 +118,7 @@ def test_every_kind_of_node_is_in_some_picture() -> None:
     assert set(UNDRAWN) <= set(FIELDS)
 
 
-# A learned state is drawn at the side of its layer.
-@cases("kind", [kind for kind in get_args(Layer) if kind is not LearnedState])
+@cases("kind", get_args(Layer))
 def test_a_kind_of_layer_has_one_look_in_all_pictures(kind: type[Layer]) -> None:
     network, layer = min(
         (

@@ -16,11 +16,12 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
-    LearnedState,
+    Learned,
     Network,
     Port,
     Recurrent,
     Residual,
+    learned_of,
     sources,
 )
 from rnnspec_random.strategies import sample, spec_text, specs
@@ -52,7 +53,7 @@ def check(network: Network) -> None:
     assert mermaid(network) == mermaid(network)
     nodes, edges = parts(network)
     network = drawn.network
-    for index, layer in enumerate(network.layers_and_ports):
+    for index, layer in enumerate(network.values):
         if isinstance(layer, Dropout):
             assert any(f"{layer.name}  dropout" in text for _, _, text, _ in edges)
             continue
@@ -79,13 +80,18 @@ def check_sources(
     """Check that the lines into each node come from the layers that it takes."""
     taken = sources(network)
     node = {each.name: f"in{at or ''}" for at, each in enumerate(network.inputs)}
-    for index, layer in enumerate(network.layers_and_ports):
+    for index, layer in enumerate(network.values):
+        if isinstance(layer, Learned):
+            node[layer.name] = f"l{index}"
+            assert not any(end == f"l{index}" for _, _, _, end in edges)
+            continue
         if isinstance(layer, Port):
             node[layer.name] = f"l{index}"
             ends = {start for start, _, _, end in edges if end == f"l{index}"}
             assert ends == {node[layer.layer]}
             continue
-        before = {node[name] for name in taken[layer.name] if not isinstance(layer, LearnedState)}
+        before = {node[name] for name in taken[layer.name]}
+        before |= {node[vector.name] for vector in learned_of(layer)}
         node[layer.name] = f"l{index}"
         if isinstance(layer, Dropout):  # a line
             (node[layer.name],) = before

@@ -14,7 +14,7 @@ from rnnspec import foreign, pipeline
 from rnnspec.backends import get
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.assemble import write_spec
-from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, LearnedState, Network, Pooling, Recurrent
+from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, Network, Pooling, Recurrent
 from rnnspec.ir.params import counts, params
 from rnnspec.spec.write import dump
 from rnnspec.weights.initial import draw_scaled
@@ -138,8 +138,7 @@ def is_chain(network: Network) -> bool:
     """True if each layer takes the output of the one before it alone, from its first step on."""
     return network.takes_one_array and not any(
         layer.source is not None
-        or isinstance(layer, LearnedState)
-        or (isinstance(layer, Recurrent) and layer.backward)
+        or (isinstance(layer, Recurrent) and (layer.backward or layer.learned))
         for layer in network.layers
     )
 

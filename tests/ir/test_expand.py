@@ -310,7 +310,7 @@ def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None
     once = {layer.name for layer in network.layers} - in_chunks
     # Without another input, the chunk tells how many sequences there are.
     begun, _ = run(network, "inference", arrays, others or {stream: whole}, {}, once)
-    before = first_values(network, begun, len(whole))
+    before = first_values(network, arrays, begun, len(whole))
     first = nodes.least_steps(network)
     known = {state.layer: before[state.name] for state in held if state.kind == "value"}
     chunks = []
@@ -377,7 +377,9 @@ def test_a_mask_over_fewer_windows_has_no_step_form(
     assert len(reasons) == (reason is not None)
 
 
-def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any]:
+def first_values(
+    network: nodes.Network, arrays: Mapping[str, Any], begun: Any, rows: int
+) -> dict[str, Any]:
     """Return the states before the first chunk."""
     before = {
         state.name: begun[state.name if state.kind == "mask" else state.layer]
@@ -391,7 +393,12 @@ def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any
     for layer in network.layers:
         if isinstance(layer, nodes.Recurrent) and layer.name in streamed(network):
             before |= {
-                f"{layer.name}_{state}": begun[vector]
-                for state, vector in layer.first_states.items()
+                f"{layer.name}_{state}": begun[vector] for state, vector in layer.begins_as.items()
+            }
+            before |= {
+                f"{layer.name}_{each.state}": np.tile(
+                    arrays[f"{layer.name}.{each.param}"], (rows, 1)
+                )
+                for each in layer.learned
             }
     return before

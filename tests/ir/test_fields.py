@@ -91,7 +91,7 @@ PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN
 
 BASES = (nodes.Node, nodes.ComposedNode)
 # A port follows from its layer.
-DERIVED = (*BASES, nodes.Port)
+DERIVED = (*BASES, nodes.Port, nodes.Learned)
 KINDS: list[Any] = [
     kind
     for module in (nodes, initializers)
@@ -184,7 +184,6 @@ WindowPooling: statistic window masked
 BatchNorm: epsilon momentum masked
 Activate: activation
 Join: how of inputs
-LearnedState: size
 Repeat: steps
 LayerNorm: epsilon
 InstanceNorm: epsilon

@@ -129,11 +129,11 @@ class Body:
         values = {s.layer: s for s in held if s.kind == "value"}
         if self.part == "step":
             pointers |= {name: f"state->{state.name}" for name, state in values.items()}
+        for vector in self.network.learned.values():
+            pointers[vector.name] = self.shared.arrays[vector.layer, vector.param].symbol
         ports = (port for layer in self.computed for port in self.network.ports_of(layer.name))
         for value in (*self.computed, *ports):
-            if isinstance(value, nodes.LearnedState):
-                pointers[value.name] = self.shared.arrays[value.name, "vector"].symbol
-            elif isinstance(value, nodes.Port) and value.state and self.part == "step":
+            if isinstance(value, nodes.Port) and value.state and self.part == "step":
                 pointers[value.name] = f"state->{value.layer}_{value.state}"
             elif self.stepped and isinstance(value, nodes.Recurrent):
                 pointers[value.name] = f"state->{value.name}_{value.states[0][0]}"
@@ -187,14 +187,11 @@ class Body:
         """Return what a layer reads, of which the number of steps is no part."""
         first, *others = self.sources[layer.name]
         match layer:
-            case nodes.LearnedState():
-                # There is an array.
-                return ()
             case nodes.Residual():
                 return (first, self.sources[layer.start][0])
             case nodes.Repeat():
                 return (first,)
-            case nodes.Recurrent(first_states=states) if self.in_chunks:
+            case nodes.Recurrent(begins_as=states) if self.in_chunks:
                 # Its first states are there since the beginning.
                 return (first, *others[len(states) :])
             case _:
@@ -211,7 +208,7 @@ class Body:
             begun = [layer for layer in self.network.layers if layer.name in self.streams]
             for layer in begun:
                 if isinstance(layer, nodes.Recurrent):
-                    stored += layer.first_states.values()
+                    stored += layer.begins_as.values()
             last |= {self._owner(name): len(self.computed) for name in stored}
         return last
 
@@ -365,8 +362,6 @@ class Body:
                     pass
 
     def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
-        if isinstance(layer, nodes.LearnedState):
-            return
         first = self._first(layer)
         steps, name = self.steps.get(first, "1"), self.names[layer.name]
         if len(layer.input) == 0:

@@ -172,7 +172,7 @@ def _is_computed(network: nodes.Network) -> bool:
     """Return whether anything is known before the first chunk, but for zeros."""
     streams = streamed(network)
     inputs_and_layers = (*network.inputs, *network.layers)
-    return any(each.name not in streams for each in inputs_and_layers)
+    return bool(network.learned) or any(each.name not in streams for each in inputs_and_layers)
 
 
 def _argument(network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]) -> Argument:

@@ -286,8 +286,6 @@ class Layers:
                 yield self._attention_pooling(layer, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
-            case nodes.LearnedState():
-                raise AssertionError(f"{layer.name} is there already")
             case _:
                 assert_never(layer)
 

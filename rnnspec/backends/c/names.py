@@ -178,6 +178,6 @@ def _symbols(value: nodes.Layer | nodes.Port, name: str, start: str) -> Iterator
 def array_symbol(start: str, layer: str, param: Param) -> str:
     """Return what an array of a layer is called."""
     path = param.name.replace(".", "_")
-    # The scales of another array, or an array of an attention, may have the name of a parameter.
-    is_like = path.endswith("_scale") or param.name.startswith("attention_")
+    # The scales of another array, or an array beside the cell, may have the name of a parameter.
+    is_like = path.endswith("_scale") or param.name.startswith(("attention_", "initial_"))
     return f"{start}{layer}_{path}{'_' if is_like else ''}"

@@ -29,7 +29,8 @@ class RecurrentCalls(Walk):
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
-        yield from self.need(self._sources[layer.name][1:])
+        learned = (vector.name for vector in layer.learned)
+        yield from self.need((*learned, *self._sources[layer.name][1:]))
         kinds = [kind for kind, _ in layer.states]
         read, parts = self.read_states(layer), dict[str, list[Code]]()
         has_state = self.cell_classes[class_name(layer)].sequences == "with_state"
@@ -73,7 +74,11 @@ class RecurrentCalls(Walk):
         """Return the first states of a direction, behind a statement that makes zeros of them."""
         values, statement = list[Code](), Code()
         memory = self.output(layer.attention.over) if layer.attention else Code()
-        own = [code("self.{}.{}.dtype", layer.name, Code(slot.path)) for slot in slots(layer)]
+        own = [
+            code("self.{}.{}.dtype", layer.name, Code(slot.path))
+            for slot in slots(layer)
+            if slot.module is None
+        ]
         dtype = code("jnp.result_type({})", listed(self.x, memory, *own[:1]))
         for kind, size in layer.states:
             if vector := layer.first_states.get(kind):

@@ -370,10 +370,7 @@ class JaxWalk(RecurrentCalls):
         if isinstance(source, nodes.TokenInput | nodes.LabelInput):
             return Code()
         takers = [
-            layer
-            for layer in self.network.layers
-            if source.name in self._sources[layer.name]
-            and not isinstance(layer, nodes.LearnedState)
+            layer for layer in self.network.layers if source.name in self._sources[layer.name]
         ]
         plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
         plain += (nodes.Attention,)
@@ -392,7 +389,8 @@ class JaxWalk(RecurrentCalls):
         first = next(filter(slots, (*recurrent, *self.network.layers)), None)
         if first is None:
             return code("jnp.result_type({})", x)
-        array = code("self.{}.{}", first.name, Code(slots(first)[0].path))
+        slot = next((each for each in slots(first) if each.module is None), slots(first)[0])
+        array = code("self.{}.{}", slot.module or first.name, Code(slot.path))
         return code("jnp.result_type({}, {}.dtype)", x, array)
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:

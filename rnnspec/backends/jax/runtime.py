@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.model_files import load_entry, write_by_name
+from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class JaxRuntime(Runtime):
 
     def layer_count(self, model: nnx.Module, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer without a module."""
-        child = getattr(model, layer.name, None)
-        return 0 if child is None else sum(_sizes(child, ...))
+        names = (layer.name, *(vector.name for vector in learned_of(layer)))
+        children = (getattr(model, name, None) for name in names)
+        return sum(sum(_sizes(child, ...)) for child in children if child is not None)
 
     def layer_type(self, model: nnx.Module, layer: Layer) -> str:
         """Return the name of Flax's class of one layer, empty if the source has no such module."""

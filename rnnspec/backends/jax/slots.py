@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path, variables
-from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, LearnedState, Recurrent
-from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot, slots_by_name
+from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, Recurrent
+from rnnspec.ir.params import cell_params, directions
+from rnnspec.slots import Slot, learned_slots, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(_recurrent(layer))
         case AttentionPooling():
             return slots_by_name(layer, _ATTENTION_PATHS)
-        case ComposedNode() | LearnedState():
+        case ComposedNode():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS)
@@ -40,14 +40,15 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 def _recurrent(layer: Recurrent) -> Iterator[Slot]:
     # The generated classes hold the canonical arrays themselves, under their own names, but for the
     # product with which a state asks.
-    by_name = {param.name: param for param in params(layer)}
-    attributes = {**variables(layer), "attention.kernel": "query.kernel"}
+    yield from learned_slots(layer)
+    attributes = variables(layer)
     for prefix in directions(layer):
-        for name, param in by_name.items():
-            if name.startswith(prefix):
-                own = name.removeprefix(prefix)
-                path = direction_path(prefix) + attributes.get(own, own)
-                yield Slot(param=name, path=path, axes=param.axes, gates=param.gates)
+        for param in cell_params(layer, prefix):
+            own = param.name.removeprefix(prefix)
+            path = direction_path(prefix) + attributes.get(own, own)
+            yield Slot(param=param.name, path=path, axes=param.axes, gates=param.gates)
+    beside = slots_by_name(layer, {"attention.kernel": "query.kernel"})
+    yield from (slot for slot in beside if slot.param.startswith("attention."))
 
 
 SLOTS = Slots(slots=slots)

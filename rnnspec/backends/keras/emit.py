@@ -153,7 +153,7 @@ def recursion(network: nodes.Network) -> int:
     Keras walks a model from its output to its input by recursion, one call for each layer or
     operation. Source: https://github.com/keras-team/keras/issues/15596.
     """
-    calls = len(network.layers)
+    calls = len(network.layers) + len(network.learned)
     for layer in network.layers:
         if isinstance(layer, nodes.Composed):
             calls += _OF_RESULT * len(tuple(expand(layer, "inference")))
@@ -310,6 +310,7 @@ def has_begin(network: nodes.Network) -> bool:
     in_chunks = streamed(network)
     return (
         len(network.inputs) > 1
+        or bool(network.learned)
         or any(layer.name not in in_chunks for layer in network.layers)
         or any(state.fewer is not None and state.fewer[0] for state in states(network))
     )
@@ -402,7 +403,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 
 def _refusals(network: nodes.Network) -> Iterator[Refusal]:
-    names = {layer.name for layer in network.layers}
+    names = {*network.learned, *(layer.name for layer in network.layers)}
     for each in network.named_inputs:
         if (name := f"{each.name}_masking") in names:
             reason = f"in Keras, the masking of {each.name} is a layer of this name"

@@ -16,6 +16,7 @@ from rnnspec.backends.keras.layers import (
     make_activation,
     make_embedding,
     make_layer,
+    make_learned,
     make_masking,
     make_merge,
     make_padding,
@@ -81,14 +82,13 @@ class Graph:
         self.defined = set[str]()
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
-        learns = any(isinstance(layer, nodes.LearnedState) for layer in network.layers)
-        self.is_graph = bool(network.ports) or learns or not network.takes_one_array
+        beside = network.ports or network.learned
+        self.is_graph = bool(beside) or not network.takes_one_array
         self.kept = set(nodes.kept_outputs(network))
         self.kept.update(each.name for each in network.named_inputs)
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
-                self.kept |= {layer.name} if isinstance(layer, nodes.LearnedState) else set()
         if len(layers) < len(network.layers):
             self.kept.update(state.layer for state in held_values(network))
         self.previous = ""
@@ -103,7 +103,12 @@ class Graph:
         for each in padded:
             yield from self._mask_input(each)
         yield from self.masks.before()
-        for layer in self.layers:
+        computed = {layer.name for layer in self.layers}
+        for layer in self.network.layers:
+            if self.form != "step":
+                yield from self._learn(layer)
+            if layer.name not in computed:
+                continue
             mask = () if fills_windows(layer) else self.masks.after(layer)
             yield from self._store(layer.name, chain(self._connect(layer), mask))
 
@@ -140,14 +145,18 @@ class Graph:
         taken = name in _VARIABLES or _OTHER_VARIABLE.fullmatch(name)
         return code(name if self.is_graph and not taken else f"{name}_out")
 
+    def _learn(self, layer: nodes.Layer) -> Iterator[Code]:
+        """Yield the statements of the first states that are arrays of a layer."""
+        for vector in nodes.learned_of(layer):
+            self.values[vector.name] = variable = self.variable(vector.name)
+            one = self.one("ones_like", self.sources[layer.name][0])
+            yield code("{} = {}({})", variable, make_learned(vector), one)
+
     def _connect(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         self, layer: nodes.Layer
     ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
         main, *_ = self.sources[layer.name]
-        if isinstance(layer, nodes.LearnedState):
-            yield Output(code("{}({})", make_layer(layer), self.one("ones_like", main)))
-            return
         x = self.value(main)
         if layer.name in self.starts:
             yield code("skip = {}", x)

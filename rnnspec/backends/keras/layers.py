@@ -68,7 +68,7 @@ def is_layer(layer: nodes.Layer) -> bool:
         case nodes.Repeat(like=like):
             return like is None
         case nodes.Recurrent(attention=attention):
-            return attention is None
+            return attention is None and not layer.first_states
         case nodes.Dense(tied=tied):
             return tied is None
         case nodes.Activate(activation=activation):
@@ -76,7 +76,6 @@ def is_layer(layer: nodes.Layer) -> bool:
         case (
             nodes.Residual()
             | nodes.Join()
-            | nodes.LearnedState()
             | nodes.Normalize()
             | nodes.AttentionPooling()
             | nodes.LastSteps()
@@ -85,6 +84,11 @@ def is_layer(layer: nodes.Layer) -> bool:
             return False
         case _:
             return True
+
+
+def make_learned(vector: nodes.Learned) -> Code:
+    """Return the call that makes the layer of a learned vector, whose input is 1."""
+    return _make("Dense", vector.size, use_bias=False, kernel_initializer="zeros", name=vector.name)
 
 
 def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
@@ -134,11 +138,6 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
             return _make("Add", name=layer.name)
         case nodes.Join():
             return _make(_JOINS[layer.how], name=layer.name)
-        case nodes.LearnedState():
-            # The kernel is the vector: the input is 1.
-            return _make(
-                "Dense", layer.size, use_bias=False, kernel_initializer="zeros", name=layer.name
-            )
         case nodes.Transpose():
             return _make("Permute", (2, 1), name=layer.name)
         case nodes.Dropout():

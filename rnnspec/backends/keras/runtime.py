@@ -30,6 +30,7 @@ from rnnspec.backends.keras.outputs import engine, output_of, precision
 from rnnspec.backends.model_files import load_entry
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
+from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
 from rnnspec.slots import by_name
 
@@ -96,7 +97,8 @@ class KerasRuntime(Runtime):
     def layer_count(self, model: keras.Model, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer made of operations."""
         children = _layers(model)
-        names = (layer.name, *parts_of(layer).values())
+        names = [layer.name, *parts_of(layer).values()]
+        names += [vector.name for vector in learned_of(layer)]
         return sum(int(children[name].count_params()) for name in names if name in children)
 
     def layer_type(self, model: keras.Model, layer: Layer) -> str:

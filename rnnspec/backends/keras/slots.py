@@ -14,11 +14,10 @@ from rnnspec.ir.nodes import (
     ComposedNode,
     EquationCell,
     Layer,
-    LearnedState,
     Recurrent,
 )
-from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot, slots_by_name
+from rnnspec.ir.params import cell_params, directions, params
+from rnnspec.slots import Slot, learned_slots, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +41,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 if param.name.startswith(_ASKING)
             )
             ways = directions(layer)
-            return (*(slot for way in ways for slot in _direction(layer, way)), *asking)
-        case LearnedState():
-            return (Slot(param="vector", path="kernel", axes="out", row=0),)
+            learned = learned_slots(layer, "kernel", row=0)
+            return (*learned, *(slot for way in ways for slot in _direction(layer, way)), *asking)
         case AttentionPooling(query=None):
             # Without a hidden layer, the layer that scores the steps has the name of the attention.
             *hidden, query = slots_by_name(layer, {"query": "kernel"})
@@ -62,10 +60,9 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         # Keras's initializers take the fans of a matrix from (in, out).
         stored = {"out in": "in out"}
         names = attributes(layer.cell)
-        for param in params(layer):
-            if param.name.startswith(prefix) and not param.name.startswith(_ASKING):
-                path = cell + names[param.name.removeprefix(prefix)]
-                yield Slot(param=param.name, path=path, axes=stored.get(param.axes, param.axes))
+        for param in cell_params(layer, prefix):
+            path = cell + names[param.name.removeprefix(prefix)]
+            yield Slot(param=param.name, path=path, axes=stored.get(param.axes, param.axes))
         return
     # The canonical order is Keras's, so no gate is moved.
     order = gates(layer.standard_cell)

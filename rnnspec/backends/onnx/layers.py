@@ -15,6 +15,7 @@ from rnnspec.backends.onnx.slots import (
     after,
     array,
     output_name,
+    slot_array,
     slots,
 )
 from rnnspec.backends.onnx.verbs import Recipe
@@ -57,7 +58,7 @@ class Layers:
             layer.name: layer for layer in self.layers if isinstance(layer, nodes.Recurrent)
         }
         self.arrays = {
-            core.Param(layer.name, slot.param): array(layer.name, slot.path)
+            core.Param(layer.name, slot.param): slot_array(layer, slot)
             for layer in network.layers
             for slot in slots(layer)
         }
@@ -85,11 +86,20 @@ class Layers:
             for port in self.ports_before[layer.name]:
                 if port.layer in own:
                     self._add_port(port)
+            if not self.stepped:
+                self._learn(layer)
             if layer.name in own:
                 self._add_layer(layer)
         for port in self.ports_before[""]:
             if port.layer in own:
                 self._add_port(port)
+
+    def _learn(self, layer: nodes.Layer) -> None:
+        """Add the first states that are arrays of a layer, for each sequence."""
+        for vector in nodes.learned_of(layer):
+            array_of = self.arrays[core.Param(layer.name, vector.param)]
+            self.spread(vector.name, array_of, vector.size)
+            self.sequences.put(vector.name, "bf", vector.name)
 
     def add_results(self) -> None:
         """Add the nodes of the outputs, behind all layers."""
@@ -173,8 +183,6 @@ class Layers:
             axes = needs.setdefault(layer.name, "bsf")
             names = self.sources[layer.name][:1]
             match layer:
-                case nodes.LearnedState():
-                    continue
                 case nodes.Recurrent():
                     axes = "sbf"
                 case nodes.Conv() | nodes.WindowPooling():
@@ -247,10 +255,6 @@ class Layers:
         into, name, sequences = self.into, layer.name, self.sequences
         source = self.sources[name][0]
         match layer:
-            case nodes.LearnedState():
-                vector = self.arrays[core.Param(name, "vector")]
-                self.spread(name, vector, layer.size)
-                sequences.put(name, "bf", name)
             case nodes.Recurrent():
                 padding = sequences.padding(source)
                 run = Run(
@@ -406,7 +410,7 @@ def _taken_once(network: nodes.Network) -> set[str]:
     in_chunks, sources = streamed(network), nodes.sources(network)
     taken = {name for state, name in first_values(network).items() if name != state}
     for layer in network.layers:
-        if layer.name not in in_chunks and not isinstance(layer, nodes.LearnedState):
+        if layer.name not in in_chunks:
             taken.update(sources[layer.name])
     return taken - in_chunks
 
@@ -421,8 +425,7 @@ def _read_outputs(network: nodes.Network) -> set[str]:
     sources = nodes.sources(network)
     read = {layer.name for layer in network.results.values()}
     for layer in network.layers:
-        if not isinstance(layer, nodes.LearnedState):
-            read.update(sources[layer.name])
+        read.update(sources[layer.name])
         if isinstance(layer, nodes.Residual):
             read.add(sources[layer.start][0])
     return read

@@ -39,7 +39,7 @@ from rnnspec.backends.onnx.slots import (
     stepwise_reason,
 )
 from rnnspec.errors import GenerationError, UsageError, brief
-from rnnspec.ir.nodes import LSTM, Embedding, Recurrent
+from rnnspec.ir.nodes import LSTM, Embedding, Recurrent, learned_of
 from rnnspec.ir.params import Counts
 from rnnspec.version import __version__
 
@@ -90,7 +90,8 @@ class OnnxRuntime(Runtime):
 
     def layer_count(self, model: OnnxModel, layer: Layer) -> int:
         """Return the size of the weights of a layer."""
-        return _size(model, [name for name in model.weights if array_of(name)[0] == layer.name])
+        own = {layer.name, *(vector.name for vector in learned_of(layer))}
+        return _size(model, [name for name in model.weights if array_of(name)[0] in own])
 
     def counts(self, model: OnnxModel) -> Counts:
         """Return the size of all weights."""

@@ -25,7 +25,7 @@ from rnnspec.ir.nodes import (
     StandardCell,
 )
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot, shape_in, slots_by_name
+from rnnspec.slots import Slot, learned_slots, shape_in, slots_by_name
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
@@ -149,10 +149,9 @@ def stepwise_reason(layer: Recurrent) -> str:
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
     match layer:
-        case Recurrent() if stepwise_reason(layer):
-            return tuple(_unfused_slots(layer))
         case Recurrent():
-            return tuple(fused_slots(layer))
+            of_cell = _unfused_slots if stepwise_reason(layer) else fused_slots
+            return (*learned_slots(layer, "Vector"), *of_cell(layer))
         case _:
             return slots_by_name(layer, _PATHS, {"step in out": "out in step"})
 
@@ -166,13 +165,14 @@ _PATHS = {
     "moving_mean": "Mean",
     "moving_variance": "Var",
     "query": "Query",
-    "vector": "Vector",
     "score": "Vector",
 }
 
 
 def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
     for param in params(layer):
+        if param.name.startswith("initial."):
+            continue
         direction, dot, name = param.name.rpartition(".")
         words, axes = "_".join(map(str.capitalize, name.split("_"))), param.axes
         if isinstance(layer.cell, EquationCell) and direction != "attention":
@@ -225,9 +225,14 @@ def weights(network: Network) -> tuple[Weight, ...]:
             if slot.row is not None:
                 assert isinstance(layer, Recurrent)
                 shape = (len(directions(layer)), *shape)
-            name = array(layer.name, BIAS if slot.path in HALVES else slot.path)
+            name = slot_array(layer, slot)
             by_name[name] = (name, shape, param.trainable)
     return tuple(by_name.values())
+
+
+def slot_array(layer: Layer, slot: Slot) -> str:
+    """Return the name of the array in the graph that a slot is in."""
+    return array(slot.module or layer.name, BIAS if slot.path in HALVES else slot.path)
 
 
 def half(bias: Array, path: str) -> Array:

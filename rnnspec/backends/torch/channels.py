@@ -26,8 +26,6 @@ def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
     run, taken = list[nodes.Layer](), nodes.sources(network)
     previous = network.inputs[0].name
     for layer in network.layers:
-        if isinstance(layer, nodes.LearnedState):
-            continue
         is_any = isinstance(layer, nodes.Activate | nodes.Dropout) and len(layer.input) > 1
         follows = taken[layer.name][0] == previous and layer.name not in starts
         previous = layer.name

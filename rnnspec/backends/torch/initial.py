@@ -71,6 +71,13 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
 
 def _modules(layer: nodes.Layer) -> Iterator[tuple[str, nodes.Layer, dict[str, Code]]]:
     """Yield the class of each module of a layer, and the layer with the draws of its arrays."""
+    for vector in nodes.learned_of(layer):
+        (param,) = params(vector)
+        yield (
+            composed_class(vector),
+            layer,
+            {"vector": _fill(code("module.vector"), param.initializer)},
+        )
     draws = _draws(layer)
     linear = ["attention.kernel", "attention.score"]
     if isinstance(layer, nodes.AttentionPooling | nodes.Attention):
@@ -99,7 +106,7 @@ def _class(layer: nodes.Layer) -> str:
             return "BatchNorm"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
-        case nodes.ComposedNode() | nodes.LearnedState():
+        case nodes.ComposedNode():
             return composed_class(layer)
         case _:
             raise AssertionError(f"{layer.name} holds no array")
@@ -109,6 +116,8 @@ def _draws(layer: nodes.Layer) -> dict[str, Code]:
     """Return the statements that draw each array, by its name within a direction."""
     draws = {}
     for param, slot in zip(params(layer), slots(layer), strict=True):
+        if slot.module is not None:
+            continue
         name = param.name.removeprefix("forward.").removeprefix("backward.")
         # A loop over a stock module's arrays has a variable for each.
         is_variable = isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused
@@ -161,7 +170,8 @@ def _loop(scope: Code, kinds: list[_Kind]) -> Code:
 def _body(kind: _Kind) -> Code:
     """Return the statements that draw the arrays of ``module``."""
     layer, draws = kind.layer, dict(kind.draws)
-    if not (isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused):
+    is_module = kind.class_ == _class(layer)
+    if not (is_module and isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused):
         # Without a bias, the attribute is None, which nn.Conv1d declares.
         if "bias" in draws and (kind.partly or isinstance(layer, nodes.Conv)):
             draws["bias"] = code(

@@ -21,7 +21,6 @@ from rnnspec.ir.nodes import (
     Dropout,
     EquationCell,
     Layer,
-    LearnedState,
     Network,
     Recurrent,
     Residual,
@@ -316,8 +315,7 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
 
     A layer that no other one continues is a run of its own.
     """
-    places = [at for at, each in enumerate(network.layers) if not isinstance(each, LearnedState)]
-    layers, taken = tuple(network.layers[at] for at in places), sources(network)
+    layers, taken = network.layers, sources(network)
     before = (network.inputs[0].name, *(layer.name for layer in layers))
     # Outside of a module, the inputs and outputs of its inner layers are not accessible.
     starts = {layer.start for layer in layers if isinstance(layer, Residual)}
@@ -331,7 +329,7 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
 
     def is_inside(run: Collection[str], layer: Layer) -> bool:
         """True if the first states of a layer follow from layers of a run."""
-        waiting, known = [*getattr(layer, "first_states", {}).values()], set[str]()
+        waiting, known = [*getattr(layer, "begins_as", {}).values()], set[str]()
         while waiting:
             name = waiting.pop()
             if name in run:
@@ -355,7 +353,7 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
             if is_inside({layers[index].name for index in run}, layers[following[-1]]):
                 break
             run += following
-        yield [places[at] for at in run]
+        yield run
         start = run[-1] + 1
 
 

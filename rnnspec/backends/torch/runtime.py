@@ -16,6 +16,7 @@ from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.backends.torch.plan import stack_of
 from rnnspec.backends.torch.slots import module
+from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -53,15 +54,18 @@ class TorchRuntime(Runtime):
 
     def layer_count(self, model: nn.Module, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer without a module."""
-        child = dict(model.named_children()).get(module(layer))
+        children = dict(model.named_children())
+        child = children.get(module(layer))
         if child is None:
             return 0
+        vectors = (children[vector.name].parameters() for vector in learned_of(layer))
+        beside = sum(array.numel() for (array,) in vectors)
         arrays = dict(child.named_parameters()) | _moving_arrays(child)
         if (stack := stack_of(layer)) and stack.size > 1:
             # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
             of_layer = re.compile(rf"_l{stack.index}(_reverse)?$")
             arrays = {name: array for name, array in arrays.items() if of_layer.search(name)}
-        return sum(array.numel() for array in arrays.values())
+        return beside + sum(array.numel() for array in arrays.values())
 
     def layer_type(self, model: nn.Module, layer: Layer) -> str:
         """Return the name of PyTorch's class of a layer, empty if the source has no such module."""

@@ -22,13 +22,12 @@ from rnnspec.ir.nodes import (
     ComposedNode,
     EquationCell,
     Layer,
-    LearnedState,
     Recurrent,
     SimpleRNN,
     StandardCell,
 )
-from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot, slots_by_name
+from rnnspec.ir.params import cell_params, directions
+from rnnspec.slots import Slot, learned_slots, slots_by_name
 from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
@@ -75,19 +74,18 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                     axes=param.axes,
                 )
                 for prefix in directions(layer)
-                for param in params(layer)
-                if param.name.startswith(prefix) and param.name not in _OF_ATTENTION
+                for param in cell_params(layer, prefix)
             )
-            return (*own, *attention_slots(layer))
+            return (*learned_slots(layer), *own, *attention_slots(layer))
         case Recurrent():
             own = tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
-            return (*own, *attention_slots(layer))
+            return (*learned_slots(layer), *own, *attention_slots(layer))
         case AttentionPooling(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
         case Attention():
             return slots_by_name(layer, {"score": "score.weight"}, _AXES)
-        case ComposedNode() | LearnedState():
+        case ComposedNode():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS, _AXES)

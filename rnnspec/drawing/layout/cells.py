@@ -27,7 +27,7 @@ from rnnspec.drawing.layout.grid import ROOM_FOR_ATTENTION, Axis, Column
 from rnnspec.drawing.layout.stack import draw_memories
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, Text, text_width
-from rnnspec.ir.nodes import EquationCell, LearnedState, Recurrent
+from rnnspec.ir.nodes import EquationCell, Learned, Recurrent
 from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
@@ -274,13 +274,13 @@ def _draw_first_node(
         place -= 20 if track.layer.attention and not drawing.folded else 0
     height = y + 27 * spread
     if track.direction != "backward":
-        if isinstance(drawing.first_states[vector], LearnedState):
+        if isinstance(drawing.first_states[vector], Learned):
             frame = Box(x=place, y=height, width=52, height=22, radius=5, role="forward")
             shapes: tuple[Shape, ...] = (frame, label(place, height, "learned", "forward", 11))
         else:
             shapes = _state_node(state, "0", (place, height))
         drawing.canvas.node(vector, Column(place, ""), *shapes)
-    half = 26 if isinstance(drawing.first_states[vector], LearnedState) else 15
+    half = 26 if isinstance(drawing.first_states[vector], Learned) else 15
     if is_right:
         return ((place - half, height), (place - half - 5, height))
     return ((place + half, height), (place + half + 5 + 3 * spread, height))

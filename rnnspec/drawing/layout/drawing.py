@@ -38,7 +38,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Layer,
-    LearnedState,
+    Learned,
     Recurrent,
     Residual,
     VectorInput,
@@ -235,10 +235,9 @@ class Drawing:
         self._forked = kept_outputs(network) | {
             name for name, others in takers.items() if not self._starts.isdisjoint(others)
         }
-        self.first_states: dict[str, VectorInput | LearnedState] = {
-            state.name: state
-            for state in (*network.inputs, *network.layers)
-            if isinstance(state, LearnedState) or (isinstance(state, VectorInput) and state.state)
+        self.first_states: dict[str, VectorInput | Learned] = {
+            **network.learned,
+            **{e.name: e for e in network.inputs if isinstance(e, VectorInput) and e.state},
         }
         both = any(isinstance(layer, Recurrent) and layer.merge for layer in network.layers)
         self._lane = _LANES[both, folded]
@@ -316,7 +315,7 @@ class Drawing:
         return [
             *map(self.entry, self.projections.get(layer.name, ())),
             *(
-                self.entry(state) if isinstance(state, LearnedState) else input_entry(state)
+                entry(state) if isinstance(state, Learned) else input_entry(state)
                 for state in firsts
                 if state is not None
             ),

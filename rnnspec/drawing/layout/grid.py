@@ -27,7 +27,6 @@ from rnnspec.ir.nodes import (
     LabelInput,
     LastSteps,
     Layer,
-    LearnedState,
     Network,
     Pooling,
     Recurrent,
@@ -106,8 +105,7 @@ Block = tuple[Stage, ...]
 
 def is_beside(stage: Input | Layer) -> bool:
     """True if a first state has no row: it stands beside the layer that begins with it."""
-    is_first = isinstance(stage, VectorInput) and stage.state
-    return is_first or isinstance(stage, LearnedState)
+    return isinstance(stage, VectorInput) and stage.state
 
 
 def owner(network: Network, name: str) -> str:
@@ -437,7 +435,6 @@ def reads(
     """Return what each stage takes from below, and the vectors that it takes from the side."""
     taken = sources(network)
     states = {each.name for each in network.inputs if isinstance(each, VectorInput) and each.state}
-    states |= {layer.name for layer in network.layers if isinstance(layer, LearnedState)}
     result = list[tuple[tuple[str, ...], tuple[str, ...]]]()
     for stage in stages:
         match stage:
@@ -454,7 +451,7 @@ def reads(
                 beside = tuple(memory.name for memory in memories(stage))
                 result.append((taken[stage.name][:1], beside))
             case Recurrent():
-                vectors = (name for name in stage.first_states.values() if name not in states)
+                vectors = (name for name in stage.begins_as.values() if name not in states)
                 beside = (*vectors, *(memory.name for memory in memories(stage)))
                 result.append((taken[stage.name][:1], beside))
             case Repeat():

@@ -26,7 +26,7 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     Layer,
-    LearnedState,
+    Learned,
     Network,
     Port,
     Recurrent,
@@ -63,8 +63,13 @@ def mermaid(network: Network) -> str:
         name = f"in{index or ''}"
         chart.node(name, "pill", "plain", ["x", *_lines(input_entry(each))])
         chart.outputs[each.name] = _Origin(name)
-    for index, layer in enumerate(network.layers_and_ports):
+    for index, layer in enumerate(network.values):
         words = entry(layer, names[layer.name])
+        if isinstance(layer, Learned):
+            appearance = look(layer)
+            chart.node(f"l{index}", appearance.shape, appearance.role, _lines(words))
+            chart.outputs[layer.name] = _Origin(f"l{index}")
+            continue
         if isinstance(layer, Port):
             appearance = look(layer)
             chart.node(f"l{index}", appearance.shape, appearance.role, _lines(words))
@@ -77,10 +82,8 @@ def mermaid(network: Network) -> str:
             chart.outputs[layer.name] = replace(before, dropout=dropped)
             continue
         name = f"l{index}"
-        # A learned state takes only the number of sequences.
-        names_read = () if isinstance(layer, LearnedState) else sources_of[layer.name]
         parts = [entry(part, names[part.name]) for part in drawn.projections.get(layer.name, ())]
-        _add_layer(chart, name, layer, [words, *parts], names_read)
+        _add_layer(chart, name, layer, [words, *parts], sources_of[layer.name])
         chart.outputs[layer.name] = _Origin(name)
         match layer:
             case Residual(start=start):

@@ -49,7 +49,6 @@ from rnnspec.ir.nodes import (
     LabelInput,
     LastSteps,
     Layer,
-    LearnedState,
     Network,
     NumericInput,
     Pooling,
@@ -178,9 +177,7 @@ class _Picture:
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = {} if grid.is_folded else _join_lanes(network)
         self._states = {each.name: input_entry(each) for each in network.inputs}
-        self._states |= {
-            layer.name: entry(layer) for layer in network.layers if isinstance(layer, LearnedState)
-        }
+        self._states |= {name: entry(vector) for name, vector in network.learned.items()}
         self._layers = {layer.name: layer for layer in network.layers}
         self._branches: dict[str, int] = {}
         self._last = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.importing.taken import Taken
+from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class LayerGraph:
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
                 return size
-            case nodes.LearnedState(size=size) | Taken(state="", size=size):
+            case LearnedVector(size=size) | Taken(state="", size=size):
                 return size
             case nodes.Recurrent(cell=nodes.EquationCell()) as layer:
                 features = self._widths[step.sources[0]]

@@ -149,7 +149,7 @@ class Placed:
         """The number of arrays that Keras has for it."""
         if isinstance(self.node, nodes.Recurrent) and not is_by_equation(self.node):
             own = (3 if self.node.bias else 2) * len(directions(self.node))
-            return own + len(_asking(self.node))
+            return own + len(_asking(self.node)) + len(self.node.learned)
         return len(params(self.node)) - len(self.lacks) + (self.biased is not None)
 
 
@@ -191,11 +191,14 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         Placed(
             node,
             Foreign("ReversibleEmbedding" if node.name in tied else _kind(node), node.name, {}),
-            # The hidden layer of an attention is one of its own.
-            others=tuple(
-                Foreign("Dense", name, {})
-                for role, name in parts_of(node).items()
-                if role == "query"
+            # The hidden layer of an attention is one of its own, and so is a learned state.
+            others=(
+                *(
+                    Foreign("Dense", name, {})
+                    for role, name in parts_of(node).items()
+                    if role == "query"
+                ),
+                *(Foreign("Dense", vector.name, {}) for vector in nodes.learned_of(node)),
             ),
         )
         for node in known.layers
@@ -246,8 +249,8 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
         before[name] = set(sources).union(*(before.get(source, ()) for source in sources))
     seen = dict[object, list[str]]()
     for entry in placed:
-        name, shapes = entry.node.name, [param.shape for param in params(entry.node)]
-        # The query of an attention is a layer of its own, the last one.
+        name, shapes = entry.node.name, [param.shape for param in _in_order(entry.node)]
+        # The query of an attention is a layer of its own, the last one; so are learned states.
         first = shapes[: len(shapes) - len(entry.others)]
         layers = [first, *([shape] for shape in shapes[len(first) :])]
         for layer, arrays in zip((entry.layer, *entry.others), layers, strict=True):
@@ -281,7 +284,7 @@ def _kind(node: nodes.Layer) -> str:
             return "BatchNormalization"
         case nodes.Conv():
             return "Conv1D"
-        case nodes.AttentionPooling() | nodes.Attention() | nodes.LearnedState():
+        case nodes.AttentionPooling() | nodes.Attention():
             return "Dense"
         case nodes.ComposedNode():
             return "EinsumDense"
@@ -349,9 +352,31 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
         account.refuse(name, message + account.way_out([escape(array.name)]), "E706")
     if len(stored) > number:
         return
+    number -= len(nodes.learned_of(node))
+    yield from _learned_states(account, node, stored[number:])
+    yield from _own_arrays(account, placed, stored[:number])
+
+
+def _learned_states(
+    account: Account, node: nodes.Layer, stored: Sequence[StoredArray]
+) -> Iterator[Plan]:
+    for vector, array in zip(nodes.learned_of(node), stored, strict=True):
+        # The kernel of a dense layer that reads a one.
+        if _fits(account, vector.name, array, ((1, vector.size),)):
+            yield f"{node.name}.{vector.param}", partial(_read_row, array)
+
+
+def _read_row(array: StoredArray) -> Array:
+    row: Array = array.read()[0]
+    return row
+
+
+def _own_arrays(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> Iterator[Plan]:
+    """Yield the name and the reading of each array of a layer but those of its first states."""
+    node, name = placed.node, placed.layer.name
     if not isinstance(node, nodes.Recurrent) or is_by_equation(node):
         left = iter(stored)
-        for param in params(node):
+        for param in params(node)[len(nodes.learned_of(node)) :]:
             if param.name in placed.lacks:
                 # Keras computes without it what this value of it gives.
                 yield f"{node.name}.{param.name}", partial(_constant, param)
@@ -363,7 +388,8 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
             yield f"{placed.biased.node.name}.bias", array.read
         return
     asking = _asking(node)
-    stored, others = stored[: number - len(asking)], stored[number - len(asking) :]
+    number = len(stored) - len(asking)
+    stored, others = stored[:number], stored[number:]
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
         arrays = stored[at * each_way : (at + 1) * each_way]
@@ -373,6 +399,11 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
             yield f"{node.name}.{param.name}", array.read
 
 
+def _in_order(node: nodes.Layer) -> list[Param]:
+    """Return the arrays of a node in the order of Keras: learned states have their own layers."""
+    return sorted(params(node), key=lambda param: param.name.startswith("initial."))
+
+
 def _asking(node: nodes.Recurrent) -> list[Param]:
     """Return the arrays with which a recurrent layer attends to another, behind those of a cell."""
     return [param for param in params(node) if param.name.startswith("attention.")]
@@ -380,8 +411,6 @@ def _asking(node: nodes.Recurrent) -> list[Param]:
 
 def _stored_shapes(node: nodes.Layer, param: Param) -> tuple[tuple[int, ...], ...]:
     """Return the shapes in which Keras keeps an array: a matrix of a cell is (in, out)."""
-    if isinstance(node, nodes.LearnedState):
-        return ((1, *param.shape),)  # the kernel of a dense layer that reads a one
     if isinstance(node, nodes.Attention):
         # The scale of AdditiveAttention, or the kernel of a dense layer in rnnspec's own source.
         return (param.shape[:1], param.shape)
@@ -394,8 +423,6 @@ def _is_turned(node: nodes.Layer, param: Param) -> bool:
 
 
 def _read(node: nodes.Layer, param: Param, array: StoredArray) -> Array:
-    if isinstance(node, nodes.LearnedState):
-        return array.read().reshape(-1)
     if isinstance(node, nodes.Attention):
         return array.read().reshape(-1, 1)
     return array.read().T.copy() if _is_turned(node, param) else array.read()

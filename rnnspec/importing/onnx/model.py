@@ -82,7 +82,10 @@ def read_file(path: Path, name: str) -> Imported:
     )
     network = assembled.network
     pairs = assembled.pairs({step.layer.name: step for step in arranged.steps})
-    arrays = _arrays(account, pairs)
+    vectors = {step.layer.name: (step.arrays or {}).get("vector") for step in arranged.steps}
+    arrays = _arrays(
+        account, pairs, {path: vectors[name] for path, name in assembled.learned.items()}
+    )
     _check_masks(account, reader, pairs)
     least = nodes.least_steps(network)
     open_ended = any(
@@ -416,13 +419,16 @@ def _padded_places(scope: Scope) -> set[int]:
     return padded
 
 
-def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict[str, Array]:
-    """Return the canonical arrays of the layers."""
+def _arrays(
+    account: Account, pairs: Sequence[tuple[Step, nodes.Layer]], learned: Mapping[str, Any]
+) -> dict[str, Array]:
+    """Return the canonical arrays of the layers; ``learned`` has the states that they begin as."""
     arrays: dict[str, Array] = {}
     for step, node in pairs:
         stored = dict(step.arrays or {})
         for param in params(node):
-            array = stored.pop(param.name, None)
+            path = f"{node.name}.{param.name}"
+            array = learned.get(path, stored.pop(param.name, None))
             if array is None or array.shape != param.shape:
                 shape = "none" if array is None else array.shape
                 message = f"{param.name}: expected {param.shape}, received {shape}"
@@ -439,7 +445,7 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
                 account.refuse(step.op.where, message, "E708")
             else:
                 wide = array if array.dtype.itemsize > 2 else array.astype(np.float32)
-                arrays[f"{node.name}.{param.name}"] = packed(wide)
+                arrays[path] = packed(wide)
         became = f"{node.name} ({type_name(node)})"
         if params(node) or isinstance(node, nodes.Dense):
             account.became.append(Became(step.op.where, _op(step), became))

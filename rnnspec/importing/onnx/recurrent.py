@@ -26,6 +26,7 @@ from rnnspec.importing.graph.values import (
     Tensor,
     describe,
 )
+from rnnspec.importing.taken import LearnedVector
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
@@ -351,7 +352,7 @@ def _constant_state(
     vector = several[0][:, 0]
     if any((array != vector[:, None]).any() for array in several):
         raise RefusedError("expected the same initial state for each sequence, received others")
-    layer = nodes.LearnedState(name="initial", input=(), size=vector.size)
+    layer = LearnedVector(name="initial", input=(), size=vector.size)
     return scope.add(layer, source, arrays={"vector": np.ravel(vector)})
 
 

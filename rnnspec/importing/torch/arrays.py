@@ -30,7 +30,7 @@ from rnnspec.importing.torch.state_dict import (
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import type_name
-from rnnspec.slots import Slot, is_finite, packed, shape_in, unpack
+from rnnspec.slots import Slot, is_finite, learned_slots, packed, shape_in, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,12 @@ def _slots(layer: Layer) -> Iterator[Slot]:
                 addend = slot.addend and prefix + slot.addend
                 yield replace(slot, path=prefix + slot.path, addend=addend)
         slots = attention_slots(layer)
+        slots = (*learned_slots(layer), *slots)
     for slot in slots:
+        if slot.module is not None:
+            # A vector has a place of its own.
+            yield replace(slot, path=slot.param)
+            continue
         # Of an attention, the query has a module of its own, and so has each direction of a cell.
         query = slot.param in ("query", "score") and scores_steps(layer)
         path = "query" if query else slot.path.removeprefix("hidden.")
@@ -106,9 +111,11 @@ class Piece:
     """A module that has arrays of a layer, with the ``shapes`` of its arrays by their names there.
 
     ``paths`` are the names of these arrays in the layer. The module may lack the others: a layer
-    does without them, or shares those of another layer.
+    does without them, or shares those of another layer. ``name`` is that of the layer, or of the
+    vector that it learned to begin as.
     """
 
+    name: str
     layer: Layer
     shapes: Shapes
     paths: Mapping[str, str]
@@ -140,6 +147,9 @@ def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
     """Yield the modules that have the arrays of a layer; what scores steps has one of its own."""
     expected = _expected_shapes(layer)
     apart = {_QUERY, *_SCORING} if scores_steps(layer) else set[str]()
+    for vector in nodes.learned_of(layer):
+        yield Piece(vector.name, layer, {"vector": (vector.size,)}, {"vector": vector.param})
+        apart.add(vector.param)
     own = {path: shape for path, shape in expected.items() if path not in apart}
     spare: Shapes = {}
     match layer:
@@ -148,13 +158,13 @@ def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
         case nodes.Dense(bias=False, units=units) if layer.name in asking:
             spare = {"bias": (units,)}
     if own or spare:
-        yield Piece(layer, {**own, **spare}, {path: path for path in own})
+        yield Piece(layer.name, layer, {**own, **spare}, {path: path for path in own})
     if apart and _QUERY in expected:
         size = expected[_QUERY][0]
         shapes = {"weight": expected[_QUERY]} | ({"bias": (size,)} if layer.name in asking else {})
-        yield Piece(layer, shapes, {"weight": _QUERY})
+        yield Piece(layer.name, layer, shapes, {"weight": _QUERY})
     for path in [path for path in _SCORING if apart and path in expected]:
-        yield Piece(layer, {"weight": expected[path], "bias": (1,)}, {"weight": path})
+        yield Piece(layer.name, layer, {"weight": expected[path], "bias": (1,)}, {"weight": path})
 
 
 _QUERY = "query.weight"

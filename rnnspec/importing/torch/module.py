@@ -14,7 +14,7 @@ import numpy as np
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
-from rnnspec.importing.taken import Taken
+from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import graph, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.cells import first_states_of, is_own_cell
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.assemble import Assembled
     from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
@@ -126,12 +127,11 @@ def read_module(
         kinds,
         outputs=arranged.outputs,
     )
-    network = assembled.network
-    pairs = assembled.pairs({step.layer.name: step for step in arranged.steps})
-    steps = [step for step, _ in pairs]
+    network, by_name = assembled.network, {step.layer.name: step for step in arranged.steps}
+    pairs = assembled.pairs(by_name)
     listed = [
         part
-        for step, level in _with_arrays(scope, steps)
+        for step, level in _with_arrays(scope, [*_with_learned(assembled, by_name)])
         for part in _modules_of(scope, step, account, level)
     ]
     arrays = arrays_of(network, listed, account, Path("module"))
@@ -155,6 +155,14 @@ def read_module(
         results=tuple(layout.results[place] for place in order),
     )
     return account.finish(network, arrays, "module of PyTorch", names), layout
+
+
+def _with_learned(assembled: Assembled, by_name: Mapping[str, Step]) -> Iterator[Step]:
+    """Yield the steps in the order of the network, those of learned vectors before their layer."""
+    for step, node in assembled.pairs(by_name):
+        for vector in nodes.learned_of(node):
+            yield by_name[assembled.learned[f"{vector.layer}.{vector.param}"]]
+        yield step
 
 
 def _network_input(
@@ -243,7 +251,7 @@ def _modules_of(
             paths = [f"{path}.bias" for path in step.modules] or list((step.arrays or {}).values())
             bias = scope.tensors.get(paths[0]) if paths else None
             return [Tied(step.layer.name, None if bias is None else _entry(bias))]
-        case nodes.LearnedState():
+        case LearnedVector():
             path, rows = (step.arrays or {})["vector"]
             tensor = scope.tensors[path].reshape(-1, scope.tensors[path].shape[-1])
             vector = _entry(tensor[list(rows)].reshape(-1))

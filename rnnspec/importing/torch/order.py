@@ -77,29 +77,29 @@ class _Candidate:
         covered = places[at : at + len(self.layers)]
         return (
             len(covered) == len(self.layers)
-            and self.reserved in ("", covered[0].layer.name)
+            and self.reserved in ("", covered[0].name)
             and all(place.fits(shapes) for place, shapes in zip(covered, self.layers, strict=True))
         )
 
-    def is_named_by(self, layer: nodes.Layer) -> bool:
-        """True if a layer has the name of the module, or the end of that."""
+    def is_named_by(self, place: Piece) -> bool:
+        """True if a place has the name of the module, or the end of that."""
         # ``layers`` numbers the copies of a layer.
-        name = layer.name.removesuffix("_1") if len(self.layers) > 1 else layer.name
+        name = place.name.removesuffix("_1") if len(self.layers) > 1 else place.name
         return f".{self.module.name}".replace(".", "_").endswith(f"_{name}")
 
 
 def _reserve(places: Sequence[Piece], candidates: Sequence[_Candidate]) -> None:
     """Keep each module whose name a layer was given for that layer."""
     for at, place in enumerate(places):
-        if re.fullmatch(rf"{default_kind(place.layer)}_[0-9]+", place.layer.name):
+        if re.fullmatch(rf"{default_kind(place.layer)}_[0-9]+", place.name):
             continue
         named = [
             candidate
             for candidate in candidates
-            if candidate.is_named_by(place.layer) and candidate.fits(places, at)
+            if candidate.is_named_by(place) and candidate.fits(places, at)
         ]
         if len(named) == 1:
-            named[0].reserved = place.layer.name
+            named[0].reserved = place.name
 
 
 def _shapes(arrays: Mapping[str, Entry]) -> Shapes:

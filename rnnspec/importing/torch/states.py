@@ -10,7 +10,7 @@ from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
-from rnnspec.importing.taken import Taken
+from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
@@ -193,9 +193,9 @@ def hand_on(
     result = replace(
         arranged,
         steps=tuple(
-            # A port is one of a layer, and no input.
+            # Neither a port of a layer nor what it learned is an input.
             step
-            if isinstance(step.layer, Taken)
+            if isinstance(step.layer, Taken | LearnedVector)
             else replace(step, layer=rename_layer(step.layer, names))
             for step in arranged.steps
         ),
@@ -333,7 +333,7 @@ def learned_vector(scope: ModuleScope, path: str, rows: tuple[int, ...]) -> int:
     key = (path, rows)
     if key not in scope.learned:
         size = scope.tensors[path].shape[-1] * len(rows)
-        layer = nodes.LearnedState(name=f"{path}_{len(scope.learned)}", input=(), size=size)
+        layer = LearnedVector(name=f"{path}_{len(scope.learned)}", input=(), size=size)
         scope.learned[key] = scope.add(layer, 0, modules=())
         scope.steps[scope.learned[key]].arrays = {"vector": key}
     return scope.learned[key]
@@ -390,7 +390,7 @@ def add_recurrent(
 def _place_learned(scope: ModuleScope, at: int, vectors: Sequence[int]) -> None:
     """Have vectors that are learned take what the layer takes that begins with them."""
     for vector in vectors:
-        if vector > 0 and isinstance(scope.steps[vector].layer, nodes.LearnedState):
+        if vector > 0 and isinstance(scope.steps[vector].layer, LearnedVector):
             scope.steps[vector].sources = (at,)
 
 
