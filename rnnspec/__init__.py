@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rnnspec.environment import show_versions
     from rnnspec.foreign import from_keras, from_torch
     from rnnspec.live import read_weights, write_weights
-    from rnnspec.pipeline import codegen, load, loads, summary
+    from rnnspec.pipeline import codegen, load, loads
+    from rnnspec.summaries import summary
 
 __all__ = [
     "__version__",
@@ -42,7 +43,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Imported on demand, because otherwise the command line would load NumPy to check a spec.
     match name:
-        case "load" | "loads" | "summary" | "codegen":
+        case "load" | "loads" | "codegen":
             from rnnspec import pipeline
 
             return getattr(pipeline, name)
@@ -66,6 +67,10 @@ def __getattr__(name: str) -> Any:
             from rnnspec.comparison.run import parity
 
             return parity
+        case "summary":
+            from rnnspec.summaries import summary
+
+            return summary
         case "show_versions":
             from rnnspec.environment import show_versions
 

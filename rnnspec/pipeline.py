@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.source import code
-    from rnnspec.summaries import Summary
     from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
@@ -174,19 +173,6 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
     _check_text("source", source, str)
     check_flag("allow_outside", allow_outside)
     return reads(text, source, allow_outside=allow_outside).spec
-
-
-def summary(spec: Source) -> Summary:
-    """Return layers, output shapes and parameter counts; no framework is needed.
-
-    Raises:
-        SpecError: the spec is invalid.
-        UsageError: ``spec`` is not a spec, or the file cannot be read.
-    """
-    from rnnspec.summaries import summarize
-
-    known = program(spec)
-    return summarize(known.network, array_places(known.spec))
 
 
 @document_options

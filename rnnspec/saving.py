@@ -10,14 +10,16 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnnspec import files
-from rnnspec.backends import BACKENDS, lack, needs
+from rnnspec.backends import BACKENDS, get, having, lack, needs, option_needs, options_in
+from rnnspec.backends.contract import DEFAULTS
+from rnnspec.backends.needs import FILES
 from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed, printable
 from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
 from rnnspec.ir.text import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from rnnspec.backends import Backend
@@ -357,3 +359,51 @@ class BackendFiles:
 
 OutputKind = CanonicalFile | BackendFiles
 """A kind of file or folder that a trained model is written as."""
+
+
+def _outputs() -> Iterator[OutputKind]:
+    """Yield all kinds of outputs, in the order in which a path is tried."""
+    writers = having(FILES)
+    read = [writer for writer in writers if writer.reads_files]
+    yield from (BackendFiles(backend) for backend in read if backend.suffix)
+    yield CanonicalFile()
+    yield from (BackendFiles(backend) for backend in read if not backend.suffix)
+    for backend in writers:
+        if not backend.reads_files:
+            for option in filter(lambda option: option.suffix, backend.options):
+                options = {option.name: True}
+                yield BackendFiles(backend.with_options(options), options=options)
+            yield BackendFiles(backend)
+
+
+def output_for(
+    path: Path,
+    backend: str | None = None,
+    form: Form | None = None,
+    options: SourceOptions = DEFAULTS,
+) -> OutputKind:
+    """Return the kind of an output by its path, or that of a named backend.
+
+    A folder without a named backend is of the first one that writes folders. If an option or the
+    ending asks for it, it is a single file. An output with source has it in a form.
+
+    Raises:
+        UsageError: nothing writes such a path, or the backend does not, or it has no source of this
+            form.
+    """
+    options = {**options, **options_in(path)}
+    known: list[OutputKind]
+    if backend is not None:
+        chosen = get(backend, FILES, *option_needs(options))
+        known = [BackendFiles(chosen.with_options(options))]
+    else:
+        pairs = [(writer, writer.with_options(options)) for writer in having(FILES)]
+        known = [BackendFiles(other) for writer, other in pairs if other != writer]
+        known = known or list(_outputs())
+    output = next((candidate for candidate in known if candidate.is_named(path)), None)
+    if output is None:
+        paths = dict.fromkeys(form for candidate in known for form in candidate.paths)
+        raise UsageError(f"expected {listed(list(paths), 'or')}", str(path))
+    if form is None and options == DEFAULTS:
+        return output
+    return output.with_source(form, options)

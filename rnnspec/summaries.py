@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, honouring
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
@@ -20,12 +21,14 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.params import Counts, count, counts, directions, params
 from rnnspec.ir.text import type_name
+from rnnspec.lowering import array_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.backends.contract import Stock
     from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.pipeline import Source
 
 
 TITLES = ("Layer (type)", "Output shape", "Parameters")
@@ -223,3 +226,14 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         {name: layers for name, layers in stock.items() if layers},
         {each.name: (None, *each.shape) for each in network.named_inputs},
     )
+
+
+def summary(spec: Source) -> Summary:
+    """Return layers, output shapes and parameter counts; no framework is needed.
+
+    Raises:
+        SpecError: the spec is invalid.
+        UsageError: ``spec`` is not a spec, or the file cannot be read.
+    """
+    known = pipeline.program(spec)
+    return summarize(known.network, array_places(known.spec))

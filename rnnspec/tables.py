@@ -17,8 +17,7 @@ from rich.style import Style
 from rnnspec.backends import BACKENDS
 from rnnspec.comparison.report import ParityReport
 from rnnspec.errors import printable, render_difference
-from rnnspec.pipeline import summary
-from rnnspec.summaries import TITLES, Summary
+from rnnspec.summaries import TITLES, Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -44,7 +44,7 @@ GROUPS: dict[Role, tuple[str, tuple[str, ...]]] = {
     "slab": (
         "what all of them use",
         (
-            *("arguments", "display", "files", "memory", "processes", "reserved_names"),
+            *("arguments", "display", "files", "memory", "processes"),
             *("errors", "pages", "version", "wording", "words"),
         ),
     ),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.contract import Option, SourceOptions
     from rnnspec.ir.nodes import Network
-    from rnnspec.reserved_names import ReservedNames
+    from rnnspec.words import ReservedNames
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError, brief
-from rnnspec.reserved_names import NO_NAMES, ReservedNames
 from rnnspec.version import install_command, ways_to_install
+from rnnspec.words import NO_NAMES, ReservedNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable

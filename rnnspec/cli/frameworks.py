@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.quiet import held_back_stderr
 from rnnspec.errors import BackendError
 from rnnspec.files import NO_WORKING_FOLDER, has_working_folder
-from rnnspec.processes import held_back_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

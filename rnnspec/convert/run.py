@@ -14,9 +14,10 @@ from rnnspec.backends import Backend, form_named
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
-from rnnspec.importing.kinds import kind_of, output_for
+from rnnspec.importing.kinds import kind_of
 from rnnspec.importing.original import Compared, compare_file
 from rnnspec.importing.run import check_spec, take
+from rnnspec.saving import output_for
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:

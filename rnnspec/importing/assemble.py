@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from rnnspec.importing.imported import Account, Imported
     from rnnspec.importing.taken import DraftLayer
     from rnnspec.pipeline import Program
-    from rnnspec.reserved_names import ReservedNames
     from rnnspec.slots import Array
+    from rnnspec.words import ReservedNames
 
 
 @dataclass(frozen=True, slots=True)

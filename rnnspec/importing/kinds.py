@@ -1,4 +1,4 @@
-"""The kinds of files for trained models: how each is recognised, read and written."""
+"""The kinds of files for trained models: how each is recognised and read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rnnspec import saving
-from rnnspec.backends import BACKENDS, Backend, get, having, option_needs, options_in
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends import BACKENDS, Backend, get, having
 from rnnspec.backends.needs import FILES
 from rnnspec.errors import (
     BackendError,
@@ -27,12 +25,11 @@ from rnnspec.files.model import SPEC_KEY, SUFFIX
 from rnnspec.files.regular import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rnnspec.backends.model_files import FileReader
     from rnnspec.importing.imported import Imported
-    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Program
 
@@ -68,7 +65,7 @@ class Kind:
     ``spec_text`` returns the text of the spec in an input, empty if it contains none; it is None if
     the spec is found by reading the model, and only such kinds can be imported. ``files`` returns
     the files of an input. ``options`` are those that it takes of ``--config`` and ``--ignore``, and
-    ``instead`` is a sentence about the others. ``output`` writes it, None if nothing does.
+    ``instead`` is a sentence about the others.
     """
 
     title: str
@@ -78,7 +75,6 @@ class Kind:
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     options: tuple[str, ...] = ()
     instead: str = ""
-    output: saving.OutputKind | None = None
 
     def check_options(self, path: Path, config: Path | None, ignore: Sequence[str]) -> None:
         """Raise UsageError for an option that this kind does not take."""
@@ -216,7 +212,6 @@ _KERAS = Kind(
     recognises=_has_suffix(".h5", ".hdf5", ".keras"),
     read=_read_keras,
     options=("--config", "--ignore"),
-    output=saving.BackendFiles(get("keras")),
 )
 _BUILT_ARRAYS = Kind(
     title="arrays that rnnspec built (.safetensors)",
@@ -236,7 +231,6 @@ _ONNX = Kind(
     recognises=_has_suffix(".onnx"),
     read=_read_onnx,
     instead="an ONNX file takes no {}; its graph is in it",
-    output=saving.BackendFiles(get("onnx")),
 )
 _CANONICAL = Kind(
     title="a .safetensors file of rnnspec",
@@ -244,8 +238,11 @@ _CANONICAL = Kind(
     recognises=lambda path: path.suffix == SUFFIX and not path.is_dir(),
     read=_read_canonical,
     spec_text=_canonical_text,
-    output=saving.CanonicalFile(),
 )
+
+
+_IN_FORMATS = ("keras", "onnx")
+"""The backends whose files are those of the tool, which writes such files too."""
 
 
 def _reader(backend: Backend) -> FileReader:
@@ -263,29 +260,15 @@ def _built_by(backend: Backend) -> Kind:
         read=partial(_read_built, backend=backend),
         spec_text=lambda path: _reader(backend).spec_text(path),
         files=lambda path: _reader(backend).files(path),
-        output=saving.BackendFiles(backend),
     )
 
 
 def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
     formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
-    outputs = [kind.output for kind in formats]
-    named = {output.backend.name for output in outputs if isinstance(output, saving.BackendFiles)}
-    others = [each for each in having(FILES) if each.reads_files and each.name not in named]
-    known = (*formats, *map(_built_by, others))
+    others = [backend for backend in having(FILES) if backend.reads_files]
+    known = (*formats, *(_built_by(other) for other in others if other.name not in _IN_FORMATS))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
-
-
-def _outputs() -> Iterator[saving.OutputKind]:
-    """Yield all kinds of outputs, in the order in which a path is tried."""
-    yield from (kind.output for kind in kinds() if kind.output is not None)
-    for backend in having(FILES):
-        if not backend.reads_files:
-            for option in filter(lambda option: option.suffix, backend.options):
-                options = {option.name: True}
-                yield saving.BackendFiles(backend.with_options(options), options=options)
-            yield saving.BackendFiles(backend)
 
 
 def titles(*, importable: bool = False) -> str:
@@ -341,36 +324,3 @@ def _no_state_dict(path: Path) -> UsageError:
         )
         return UsageError(message, str(path))
     return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
-
-
-def output_for(
-    path: Path,
-    backend: str | None = None,
-    form: Form | None = None,
-    options: SourceOptions = DEFAULTS,
-) -> saving.OutputKind:
-    """Return the kind of an output by its path, or that of a named backend.
-
-    A folder without a named backend is of the first one that writes folders. If an option or the
-    ending asks for it, it is a single file. An output with source has it in a form.
-
-    Raises:
-        UsageError: nothing writes such a path, or the backend does not, or it has no source of this
-            form.
-    """
-    options = {**options, **options_in(path)}
-    known: list[saving.OutputKind]
-    if backend is not None:
-        chosen = get(backend, FILES, *option_needs(options))
-        known = [saving.BackendFiles(chosen.with_options(options))]
-    else:
-        pairs = [(writer, writer.with_options(options)) for writer in having(FILES)]
-        known = [saving.BackendFiles(other) for writer, other in pairs if other != writer]
-        known = known or list(_outputs())
-    output = next((candidate for candidate in known if candidate.is_named(path)), None)
-    if output is None:
-        paths = dict.fromkeys(form for candidate in known for form in candidate.paths)
-        raise UsageError(f"expected {listed(list(paths), 'or')}", str(path))
-    if form is None and options == DEFAULTS:
-        return output
-    return output.with_source(form, options)

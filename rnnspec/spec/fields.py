@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-    from rnnspec.reserved_names import ReservedNames
+    from rnnspec.words import ReservedNames
 
 MAX_SIZE = 2**31 - 1
 """The largest size of an axis: a 32-bit index can address it on every backend."""

@@ -17,7 +17,7 @@ from rnnspec.spec import models, names
 from rnnspec.words import MEANINGS
 
 if TYPE_CHECKING:
-    from rnnspec.reserved_names import ReservedNames
+    from rnnspec.words import ReservedNames
 
 Schema = dict[str, Any]
 

@@ -21,7 +21,7 @@ from rnnspec.spec.zoo import settings_of_cells
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
-    from rnnspec.reserved_names import ReservedNames
+    from rnnspec.words import ReservedNames
 
 _PASSES = 4
 """Maximum number of passes: a misspelled key may hide others, down to the deepest key."""

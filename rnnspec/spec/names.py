@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
-    from rnnspec.reserved_names import ReservedNames
+    from rnnspec.words import ReservedNames
 
 MAX_NAME_LENGTH = 64
 MAX_CELL_NAME_LENGTH = MAX_NAME_LENGTH - len("_99999")

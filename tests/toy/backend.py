@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.base import Backend
-from rnnspec.reserved_names import ReservedNames
+from rnnspec.words import ReservedNames
 
 TOY = Backend(
     name="toy",

@@ -471,7 +471,7 @@ def test_frozen_rows_are_counted_as_such_and_parity_opens_no_file(case: Case, ba
     require(backend, level(DEFAULT_LEVEL), spec)
     text = Path(spec).read_text().replace("vocabulary", "trainable: false, vocabulary")
     Path(spec).write_text(text)
-    assert pipeline.summary(spec).parameters.non_trainable == 18
+    assert rnnspec.summary(spec).parameters.non_trainable == 18
     model = rnnspec.build(spec, backend)
     assert BACKENDS[backend].runtime.counts(model).non_trainable == 18
     (case.folder / "v.txt").unlink()

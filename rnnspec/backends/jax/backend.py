@@ -4,7 +4,7 @@ from itertools import product
 
 from rnnspec.backends.base import Backend
 from rnnspec.ir.text import composed_names
-from rnnspec.reserved_names import ReservedNames
+from rnnspec.words import ReservedNames
 
 _WITH_ATTENTION = product(
     ("_with_",),

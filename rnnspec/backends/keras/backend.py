@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
-from rnnspec.reserved_names import ReservedNames
+from rnnspec.words import ReservedNames
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rnnspec.processes import held_back_stderr
+from rnnspec.backends.quiet import held_back_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

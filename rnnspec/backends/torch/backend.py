@@ -4,7 +4,7 @@ from itertools import product
 
 from rnnspec.backends.base import Backend
 from rnnspec.ir.text import composed_names
-from rnnspec.reserved_names import ReservedNames
+from rnnspec.words import ReservedNames
 
 _CELLS = ("rnn", "lstm", "gru", "reset_first_gru")
 _CLASSES = product(("", "masked_"), ("", "unbiased_"), ("stepwise_", "recurrent_dropout_"), _CELLS)
