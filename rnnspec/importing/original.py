@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,7 +31,6 @@ from rnnspec.comparison.verify import (
 from rnnspec.errors import BackendError, ModelError, Problem, brief
 from rnnspec.files.regular import opened
 from rnnspec.importing.assemble import ImportedModel
-from rnnspec.importing.imported import Imported
 from rnnspec.ir.nodes import (
     Pooling,
     Recurrent,
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
     from rnnspec.ir.nodes import Layer, Network, Shape
-    from rnnspec.pipeline import Generated
+    from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array, Batch
 
 _MOST_NUMBERS = 2**26
@@ -81,6 +80,7 @@ class Original:
     exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
+    ``inputs`` are what it calls the inputs of the network, if it has other names.
     With ``padded_at_end``, it takes sequences with padding at their end alone, and with ``longest``
     those of at most so many steps. ``limits`` are numbers beyond which it may compute otherwise.
     """
@@ -93,6 +93,7 @@ class Original:
     function_error: float = 0.0
     scale: Callable[[float], None] | None = None
     live: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
     padded_at_end: bool = False
     longest: int | None = None
     limits: tuple[float, ...] = ()
@@ -152,32 +153,33 @@ def compare_file(
         output=output,
         function_error=backend.function_error,
         scale=scale,
+        inputs=imported.inputs,
         padded_at_end=imported.padded_at_end,
         limits=imported.limits,
     )
-    return compare(original, model)
+    return compare(original, model.program, model.arrays)
 
 
-def compare(original: Original, model: ImportedModel) -> Compared:
+def compare(original: Original, program: Program, arrays: Mapping[str, Array]) -> Compared:
     """Compare an original with the reference, on the batches that written files are checked with.
 
     Raises:
         ModelError: they differ.
     """
-    if reason := _too_large(model.program.network):
+    if reason := _too_large(program.network):
         return Compared(original.what, reason=reason)
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
-    run = partial(_run, original, model.imported.inputs)
+    run = partial(_run, original, original.inputs)
     dtype = "float64" if original.dtype == "float64" else DTYPE
-    exact = in_float64(model.arrays)
-    for drawn in batches(model.program.network, original.longest):
-        batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
+    exact = in_float64(arrays)
+    for drawn in batches(program.network, original.longest):
+        batch = _padded_at_end(program.network, drawn) if original.padded_at_end else drawn
         shape = tuple(array.shape for array in by_name(batch).values())
         # All batches of a network of fixed length are alike.
         if shape in shapes:
             continue
         shapes.add(shape)
-        case = case_of(model.program, exact, batch, dtype)
+        case = case_of(program, exact, batch, dtype)
         try:
             output = run(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -196,18 +198,16 @@ def compare(original: Original, model: ImportedModel) -> Compared:
         farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
-        smaller = steady_case(
-            model.program, model.arrays, original.function_error, original.longest
-        )
+        smaller = steady_case(program, arrays, original.function_error, original.longest)
         if smaller is not None:
             case, share = smaller
             original.scale(share)
             distances = _distances(case, run(case.batch))
             _check(original, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
-    for drawn in _beyond(model, original.limits):
-        batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
-        case = case_of(model.program, model.arrays, batch, dtype)
+    for drawn in _beyond(program.network, arrays, original.limits):
+        batch = _padded_at_end(program.network, drawn) if original.padded_at_end else drawn
+        case = case_of(program, arrays, batch, dtype)
         if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
             continue
         try:
@@ -227,15 +227,17 @@ def _run(original: Original, names: Mapping[str, str], batch: Batch) -> Array:
     return original.output(own if isinstance(batch, dict) else batch)
 
 
-def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
+def _beyond(
+    network: Network, arrays: Mapping[str, Array], limits: Sequence[float]
+) -> Iterator[Array]:
     """Yield batches of an only input with sizes, numbers and tokens just beyond limits."""
-    network, rng = model.program.network, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     if not limits or network.named_inputs:
         return
     least, steps = least_steps(network), network.input.steps
     whole = sorted({int(limit) for limit in limits if limit == int(limit)})
     # Every array is multiplied at each step.
-    per_step = sum(array.size for array in model.arrays.values())
+    per_step = sum(array.size for array in arrays.values())
     for size in [limit for limit in whole if 1 < limit <= _LARGEST_SIZE][-_MOST_LIMITS:]:
         if steps is None and size >= least and 2 * (size + 1) * per_step < _MOST_PRODUCTS:
             yield draw_input(network.input, rng, size + 1)[:2]
@@ -312,22 +314,18 @@ def _run_chunks(backend: Backend, model: Any, network: Network, inputs: Batch) -
     return step_through(backend, model, network, inputs, lengths)
 
 
-def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array]) -> None:
-    """Check that a live model that rnnspec built computes what its spec says with its arrays.
-
-    Raises:
-        ModelError: it differs, such as a model whose methods were replaced.
-    """
-    backend, program = generated.backend, generated.program
+def of_built(generated: Generated, model: Any, source: str = "model") -> Original:
+    """Return a live model of generated source, which may have been changed since."""
+    backend, network = generated.backend, generated.program.network
 
     def run(inputs: Batch) -> Array:
         if generated.form == "step":
-            return as_array(_run_chunks(backend, model, program.network, inputs))
+            return as_array(_run_chunks(backend, model, network, inputs))
         return as_array(backend.runtime.trace(model, [], inputs).output)
 
-    original = Original(
-        source="model",
-        what="the model",
+    return Original(
+        source=source,
+        what=f"the {source}",
         framework=backend.runtime.version(),
         output=run,
         dtype=backend.runtime.precision(model),
@@ -335,8 +333,6 @@ def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array])
         live=True,
         longest=generated.longest,
     )
-    read = Imported(network=program.network, arrays=arrays, form=backend.title)
-    compare(original, ImportedModel(program.spec.document.text, program, arrays, read))
 
 
 def _own_classes(origin: ImportedModel, backend: Backend) -> Mapping[str, type]:
