@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
@@ -146,7 +145,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         source="model",
         what="the model",
         framework=framework(model, version),
-        output=partial(output, model),
+        output=lambda trial: output(model, trial.inputs),
         dtype=precision(model),
         live=True,
         inputs=result.imported.inputs,

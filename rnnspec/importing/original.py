@@ -72,12 +72,25 @@ _LARGEST_ROUNDING = 0.25
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A batch of the network, what the original takes for it, and what messages call that.
+
+    ``lengths`` are the numbers of real steps, None if no step is padding.
+    """
+
+    batch: Batch
+    inputs: Any
+    title: str = "random batches"
+    lengths: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """The original of a model, ready to be run.
 
     ``source`` is what errors are about, ``what`` its name within a sentence, and ``framework`` has
-    a version. ``output`` returns the output for a batch in inference, and ``dtype`` is the least
-    exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
+    a version. ``output`` returns the output for what is given, in inference, and ``dtype`` is the
+    least exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
     ``inputs`` are what it calls the inputs of the network, if it has other names.
@@ -88,7 +101,7 @@ class Original:
     source: str
     what: str
     framework: str
-    output: Callable[[Any], Array]
+    output: Callable[[Trial], Array]
     dtype: str = DTYPE
     function_error: float = 0.0
     scale: Callable[[float], None] | None = None
@@ -97,6 +110,42 @@ class Original:
     padded_at_end: bool = False
     longest: int | None = None
     limits: tuple[float, ...] = ()
+
+    def draw(self, network: Network) -> Iterator[Trial]:
+        """Yield the batches that written files are checked with, as the original takes them."""
+        shapes = set[tuple[tuple[int, ...], ...]]()
+        for batch in map(partial(self.trial, network), batches(network, self.longest)):
+            shape = tuple(array.shape for array in by_name(batch.batch).values())
+            # All batches of a network of fixed length are alike.
+            if shape not in shapes:
+                shapes.add(shape)
+                yield batch
+
+    def trial(self, network: Network, drawn: Batch) -> Trial:
+        """Return a batch as the original takes it, with the inputs under its own names."""
+        batch = _padded_at_end(network, drawn) if self.padded_at_end else drawn
+        own = {self.inputs.get(name, name): array for name, array in by_name(batch).items()}
+        return Trial(batch, own if isinstance(batch, dict) else batch)
+
+    def failed(self, trial: Trial, error: Exception) -> str:
+        """Return why an error is no difference.
+
+        Raises:
+            ModelError: it is one.
+        """
+        reason = f"{self.framework} does not run it ({brief(error)})"
+        if self.live:
+            shape = tuple(array.shape for array in by_name(trial.batch).values())
+            said = shape[0] if len(shape) == 1 else shape
+            self.differs(f"on a random batch of shape {said}, {reason}")
+        return reason
+
+    def difference(self, trial: Trial, layer: str, far: float, tolerated: float) -> str:  # noqa: ARG002 - others have several results
+        """Return how an output differs from that of a layer."""
+        return (
+            f"on {trial.title}, expected the output of {self.what} in {self.framework} within "
+            f"{tolerated:.2g}, received a difference of {far:.3g}"
+        )
 
     def differs(self, message: str) -> NoReturn:
         """Raise the error for another result."""
@@ -150,7 +199,7 @@ def compare_file(
         source=str(path),
         what=what,
         framework=backend.runtime.version(),
-        output=output,
+        output=lambda trial: output(trial.inputs),
         function_error=backend.function_error,
         scale=scale,
         inputs=imported.inputs,
@@ -168,33 +217,24 @@ def compare(original: Original, program: Program, arrays: Mapping[str, Array]) -
     """
     if reason := _too_large(program.network):
         return Compared(original.what, reason=reason)
-    farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
-    run = partial(_run, original, original.inputs)
+    farthest, rounding = 0.0, 0.0
     dtype = "float64" if original.dtype == "float64" else DTYPE
     exact = in_float64(arrays)
-    for drawn in batches(program.network, original.longest):
-        batch = _padded_at_end(program.network, drawn) if original.padded_at_end else drawn
-        shape = tuple(array.shape for array in by_name(batch).values())
-        # All batches of a network of fixed length are alike.
-        if shape in shapes:
-            continue
-        shapes.add(shape)
-        case = case_of(program, exact, batch, dtype)
+    for trial in original.draw(program.network):
+        case = case_of(program, exact, trial.batch, dtype)
         try:
-            output = run(batch)
+            output = original.output(trial)
+        except ModelError:
+            raise
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
-            reason = f"{original.framework} does not run it ({brief(error)})"
-            if original.live:
-                said = shape[0] if len(shape) == 1 else shape
-                original.differs(f"on a random batch of shape {said}, {reason}")
-            return Compared(original.what, reason=reason)
+            return Compared(original.what, reason=original.failed(trial, error))
         distances = _distances(case, output)
         tolerated = _limits(case, original, distances)
         largest = max(tolerated.values())
         if not (largest <= _LARGEST_ROUNDING or original.scale):
             reason = f"rounding to {original.dtype} alone moves its output by up to {largest:.2g}"
             return Compared(original.what, reason=reason)
-        _check(original, distances, tolerated)
+        _check(original, trial, distances, tolerated)
         farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
@@ -202,29 +242,25 @@ def compare(original: Original, program: Program, arrays: Mapping[str, Array]) -
         if smaller is not None:
             case, share = smaller
             original.scale(share)
-            distances = _distances(case, run(case.batch))
-            _check(original, distances, _limits(case, original, distances))
+            trial = original.trial(program.network, case.batch)
+            case = case_of(program, case.arrays, trial.batch)
+            distances = _distances(case, original.output(trial))
+            _check(original, trial, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
     for drawn in _beyond(program.network, arrays, original.limits):
-        batch = _padded_at_end(program.network, drawn) if original.padded_at_end else drawn
-        case = case_of(program, arrays, batch, dtype)
+        trial = original.trial(program.network, drawn)
+        case = case_of(program, arrays, trial.batch, dtype)
         if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
             continue
         try:
-            output = run(batch)
+            output = original.output(trial)
         except Exception:  # noqa: BLE001, S112 - of a framework, which may lack the memory for it
             continue
         distances = _distances(case, output)
         if not max(distances.values()) <= tolerances(DTYPE)["forward"]:
-            _check(original, distances, _limits(case, original, distances))
+            _check(original, trial, distances, _limits(case, original, distances))
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
-
-
-def _run(original: Original, names: Mapping[str, str], batch: Batch) -> Array:
-    """Return the output for a batch, with the inputs under the ``names`` of the original."""
-    own = {names.get(name, name): array for name, array in by_name(batch).items()}
-    return original.output(own if isinstance(batch, dict) else batch)
 
 
 def _beyond(
@@ -267,16 +303,15 @@ def _beyond(
 
 
 def _check(
-    original: Original, distances: Mapping[str, float], tolerated: Mapping[str, float]
+    original: Original,
+    trial: Trial,
+    distances: Mapping[str, float],
+    tolerated: Mapping[str, float],
 ) -> None:
     for name, far in distances.items():
         # Written this way, the test also refuses NaN.
         if not far <= tolerated[name]:
-            original.differs(
-                f"on random batches, expected the output of {original.what} in "
-                f"{original.framework} within {tolerated[name]:.2g}, received a difference of "
-                f"{far:.3g}"
-            )
+            original.differs(original.difference(trial, name, far, tolerated[name]))
 
 
 def _runner(
@@ -318,10 +353,10 @@ def of_built(generated: Generated, model: Any, source: str = "model") -> Origina
     """Return a live model of generated source, which may have been changed since."""
     backend, network = generated.backend, generated.program.network
 
-    def run(inputs: Batch) -> Array:
+    def run(trial: Trial) -> Array:
         if generated.form == "step":
-            return as_array(_run_chunks(backend, model, network, inputs))
-        return as_array(backend.runtime.trace(model, [], inputs).output)
+            return as_array(_run_chunks(backend, model, network, trial.batch))
+        return as_array(backend.runtime.trace(model, [], trial.batch).output)
 
     return Original(
         source=source,
