@@ -118,11 +118,11 @@ def save(
         raise UsageError(f"{message}; take it over first: {way}")
     # Imported here: a model that is only built is not compared.
     from rnnspec.convert.run import write
-    from rnnspec.importing.original import compare_built
+    from rnnspec.importing.original import compare, of_built
 
     def read() -> Mapping[str, Array]:
         inner, arrays = generated.backend.runtime.unwrap(model), generated.store.read(model)
-        compare_built(generated, inner, arrays)
+        compare(of_built(generated, inner), generated.program, arrays)
         return arrays
 
     write(

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
@@ -16,11 +15,13 @@ from rnnspec.backends import document_options, source_options
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import UsageError, listed
 from rnnspec.importing.assemble import name_network, write_spec
-from rnnspec.importing.original import Original, compare
+from rnnspec.importing.original import Original, compare, of_built
+from rnnspec.live import find_origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.importing.assemble import ImportedModel
     from rnnspec.slots import Array
     from rnnspec.spec.models import Spec
 
@@ -125,30 +126,37 @@ def from_keras(model: Any, name: str = "") -> Model:
     """
     from rnnspec.backends.keras.outputs import precision
     from rnnspec.importing import built
+    from rnnspec.importing.keras.files import is_unchanged
     from rnnspec.importing.keras.model import framework, output, read_live
 
     version = _version(model)
     if version is None:
         raise UsageError(f"expected a Keras model, received {received(model)}")
-    chosen = name or name_network(model.name)
     # Our own source says more than its layers: which first states are given, and in what order
     # the spec has its branches. Attention and a tied kernel with a bias are several operations.
-    imported = built.read_live(model, chosen, f"model of Keras {version}")
-    if imported is None:
-        imported = read_live(model, chosen, version)
-    result = write_spec("model", imported)
+    generated = find_origin(model)
+    result = None
+    if generated is not None:
+        result = built.read_live(generated, model, "model", name, is_unchanged)
+    if result is None:
+        chosen = name or name_network(model.name)
+        result = write_spec("model", read_live(model, chosen, version))
     original = Original(
         source="model",
         what="the model",
         framework=framework(model, version),
-        output=partial(output, model),
+        output=lambda trial: output(model, trial.inputs),
         dtype=precision(model),
         live=True,
-        padded_at_end=imported.padded_at_end,
+        inputs=result.imported.inputs,
+        padded_at_end=result.imported.padded_at_end,
     )
-    compared = str(compare(original, result))
-    imported = result.imported
-    return Model(result.program.spec, result.arrays, imported.left_out, imported.inferred, compared)
+    return _model(result, str(compare(original, result.program, result.arrays)))
+
+
+def _model(read: ImportedModel, compared: str) -> Model:
+    account = read.imported
+    return Model(read.program.spec, read.arrays, account.left_out, account.inferred, compared)
 
 
 def from_torch(
@@ -160,12 +168,14 @@ def from_torch(
 ) -> Model:
     """Return a live PyTorch module as a spec and its canonical arrays.
 
-    Its ``forward`` is traced by ``torch.fx``, with symbols in place of data, in evaluation mode.
-    Then a copy of it is run, in float64 if it can be, and the network must give the same results:
-    on the example and on random inputs. The module itself is neither run nor changed.
+    Its ``forward`` is traced by ``torch.fx``, with symbols in place of data, in evaluation mode;
+    a model of ``rnnspec.build``, trained or not, has its spec, if nothing but its arrays was
+    changed. Then a copy is run, in float64 if it can be, and the network must give the same
+    results: on the example and on random inputs. The module itself is neither run nor changed.
 
     Args:
-        module: an ``nn.Module`` whose ``forward`` calls layers of PyTorch. Its first argument is
+        module: an ``nn.Module`` whose ``forward`` calls layers of PyTorch, and no classes that
+            rnnspec writes around them or for cells by equations. Its first argument is
             tokens, shape (batch, steps), or features, shape (batch, steps, features), or the same
             with the axes in another order; others may be lengths for ``pack_padded_sequence``, or
             inputs of a graph: sequences, vectors, labels and first states. Its result is a
@@ -191,15 +201,21 @@ def from_torch(
         message = "expected a module whose __init__ calls super().__init__(), received"
         raise UsageError(f"{message} {received(module)}")
     from rnnspec.backends.torch.runtime import RUNTIME
-    from rnnspec.importing.torch.graph import arguments
-    from rnnspec.importing.torch.module import read_module
+    from rnnspec.importing import built
+    from rnnspec.importing.torch.graph import arguments, copy_module
+    from rnnspec.importing.torch.module import is_unchanged, read_module
     from rnnspec.importing.torch.runs import compare_module
 
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
     inner: Any = RUNTIME.unwrap(module)
-    if re.match(r"The network \w+ in step form\.", type(inner).__doc__ or ""):
+    generated = find_origin(module)
+    if generated and generated.form == "step":
         message = "expected a module that takes whole sequences, received one in step form"
         raise UsageError(f"{message}; build its spec in another form", "module")
+    own = generated and built.read_live(generated, inner, "module", name, is_unchanged)
+    if generated and own and outputs is None:
+        original = of_built(generated, copy_module(inner).cpu().double(), "module")
+        return _model(own, str(compare(original, own.program, own.arrays)))
     if isinstance(example, Mapping):
         inputs = dict(example)
         if unknown := sorted(inputs.keys() - set(arguments(inner))):
@@ -208,41 +224,9 @@ def from_torch(
     else:
         several = example if isinstance(example, tuple) else () if example is None else (example,)
         inputs = dict(zip(arguments(inner), several, strict=False))
-    if example is None:
-        inputs = _own_example(torch, inner, arguments(inner))
     imported, layout = read_module(inner, chosen, inputs, outputs)
     result = write_spec("module", imported)
-    compared = compare_module(inner, inputs, result, layout)
-    imported = result.imported
-    return Model(result.program.spec, result.arrays, imported.left_out, imported.inferred, compared)
-
-
-def _own_example(torch: Any, module: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return inputs of a module of our own source whose calls do not tell their shapes.
-
-    Its docstring does: it takes a fixed number of steps, or vectors.
-    """
-    from rnnspec.ir.nodes import INPUT
-    from rnnspec.ir.text import read_input_texts
-
-    declared = read_input_texts(type(module).__doc__ or "")
-    if tuple(declared) == (INPUT,):
-        declared = dict(zip(names, declared.values(), strict=False))
-    if not declared.keys() <= set(names) or all(None in shape for _, shape in declared.values()):
-        return {}
-    random = torch.Generator().manual_seed(0)
-    example = {}
-    for name, (vocabulary, shape) in declared.items():
-        size = (_ROWS, *(_STEPS if axis is None else axis for axis in shape))
-        example[name] = (
-            torch.randn(size, generator=random)
-            if vocabulary is None
-            else torch.randint(vocabulary, size, generator=random)
-        )
-    return example
-
-
-_ROWS, _STEPS = 3, 7
+    return _model(result, compare_module(inner, inputs, result, layout))
 
 
 def _version(model: Any) -> str | None:

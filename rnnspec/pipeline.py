@@ -286,12 +286,17 @@ def instantiate(generated: Generated, dtype: str = "float32", *, drawn: bool = T
     module = execute(generated.text, generated.network.name, generated.backend.ending)
     model = runtime.instantiate(module, generated.source, dtype, drawn=drawn)
     # This model, and its copies, can then be read and saved without the spec.
-    _MODELS[model] = _MODULES[module.__name__] = generated
+    _MODELS[model] = generated
+    # Source to deploy may be that of several networks, with other dropout: then nobody knows whose
+    # a copy is.
+    before = _MODULES.get(module.__name__, generated)
+    same = before is not None and before.program.network == generated.program.network
+    _MODULES[module.__name__] = generated if same else None
     return model
 
 
 _MODELS: WeakKeyDictionary[Any, Generated] = WeakKeyDictionary()
-_MODULES: dict[str, Generated] = {}
+_MODULES: dict[str, Generated | None] = {}
 
 
 def origin(model: Any) -> Generated | None:

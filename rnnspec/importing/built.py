@@ -1,8 +1,7 @@
-"""Models that rnnspec itself made: in files with their spec, or live ones of Keras."""
+"""Models that rnnspec itself made: in files with their spec, or live ones that have it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline
 from rnnspec.backends import Backend
 from rnnspec.errors import UsageError, listed
-from rnnspec.importing.imported import Imported
+from rnnspec.importing.assemble import ImportedModel, write_spec
+from rnnspec.importing.imported import Account, Imported
 from rnnspec.ir.nodes import Embedding
-from rnnspec.raising import raise_spec
 from rnnspec.slots import is_finite
-from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,30 +61,47 @@ def read_built(  # noqa: PLR0913, PLR0917 - what is in a file, and what the user
     return replace(imported, spec=text)
 
 
-def read_live(model: Any, name: str, tool: str) -> Imported | None:
-    """Return a live Keras model that ``rnnspec.build`` made, as ``name``, by its source.
+def read_live(
+    generated: Generated,
+    model: Any,
+    source: str,
+    name: str,
+    is_unchanged: Callable[[Any, Any], bool],
+) -> ImportedModel | None:
+    """Return a live model that ``rnnspec.build`` made by its spec, None if it was changed since.
 
-    Returns None if it made another model or this one was changed, and for a model of the step form.
+    That of a model in step form is not read either.
+
+    Args:
+        generated: its source.
+        model: the model, without a wrapper.
+        source: what errors are about.
+        name: the name of the network; by default that of the spec.
+        is_unchanged: true if a model differs from a new one of its source in its numbers only.
+
+    Raises:
+        ModelError: an array has numbers that are not finite.
     """
-    from rnnspec.importing.keras.files import SavedFile
-
-    if (generated := pipeline.origin(model)) is None:
-        return None
     store = generated.store
+    if generated.form == "step" or not store.fits(model):
+        return None
+    if not is_unchanged(model, pipeline.instantiate(generated, drawn=False)):
+        return None
+    arrays, account = store.read(model), Account(source)
+    for array in (name for name, numbers in arrays.items() if not is_finite(numbers)):
+        account.refuse(array, "expected finite numbers, received others", "E708")
+    account.check()
+    program = generated.program
     # The arrays of an embedding are in the model, wherever they came from.
     layers = tuple(
         replace(layer, pretrained=None) if isinstance(layer, Embedding) else layer
-        for layer in store.network.layers
+        for layer in program.network.layers
     )
-    network = replace(store.network, name=name, description="", layers=layers)
-    program = pipeline.reads(dump(raise_spec(network, "model")), "model")
-    read = Imported(network=program.network, arrays=store.read(model), form=tool)
-    saved = SavedFile(read, json.loads(model.to_json()))
-    try:
-        imported = _fitting(saved, "model", store.backend, program, Backend.require)
-    except UsageError:
-        return None
-    return None if imported.source == "step" else imported
+    network = replace(program.network, name=name or program.network.name, layers=layers)
+    read = Imported(network=network, arrays=arrays, form=generated.backend.title)
+    if network != program.network:
+        return write_spec(source, read)
+    return ImportedModel(program.spec.document.text, program, arrays, read)
 
 
 def _fitting(

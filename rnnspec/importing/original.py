@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,7 +31,6 @@ from rnnspec.comparison.verify import (
 from rnnspec.errors import BackendError, ModelError, Problem, brief
 from rnnspec.files.regular import opened
 from rnnspec.importing.assemble import ImportedModel
-from rnnspec.importing.imported import Imported
 from rnnspec.ir.nodes import (
     Pooling,
     Recurrent,
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
     from rnnspec.ir.nodes import Layer, Network, Shape
-    from rnnspec.pipeline import Generated
+    from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array, Batch
 
 _MOST_NUMBERS = 2**26
@@ -73,14 +72,28 @@ _LARGEST_ROUNDING = 0.25
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A batch of the network, what the original takes for it, and what messages call that.
+
+    ``lengths`` are the numbers of real steps, None if no step is padding.
+    """
+
+    batch: Batch
+    inputs: Any
+    title: str = "random batches"
+    lengths: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """The original of a model, ready to be run.
 
     ``source`` is what errors are about, ``what`` its name within a sentence, and ``framework`` has
-    a version. ``output`` returns the output for a batch in inference, and ``dtype`` is the least
-    exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
+    a version. ``output`` returns the output for what is given, in inference, and ``dtype`` is the
+    least exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
+    ``inputs`` are what it calls the inputs of the network, if it has other names.
     With ``padded_at_end``, it takes sequences with padding at their end alone, and with ``longest``
     those of at most so many steps. ``limits`` are numbers beyond which it may compute otherwise.
     """
@@ -88,14 +101,51 @@ class Original:
     source: str
     what: str
     framework: str
-    output: Callable[[Any], Array]
+    output: Callable[[Trial], Array]
     dtype: str = DTYPE
     function_error: float = 0.0
     scale: Callable[[float], None] | None = None
     live: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
     padded_at_end: bool = False
     longest: int | None = None
     limits: tuple[float, ...] = ()
+
+    def draw(self, network: Network) -> Iterator[Trial]:
+        """Yield the batches that written files are checked with, as the original takes them."""
+        shapes = set[tuple[tuple[int, ...], ...]]()
+        for batch in map(partial(self.trial, network), batches(network, self.longest)):
+            shape = tuple(array.shape for array in by_name(batch.batch).values())
+            # All batches of a network of fixed length are alike.
+            if shape not in shapes:
+                shapes.add(shape)
+                yield batch
+
+    def trial(self, network: Network, drawn: Batch) -> Trial:
+        """Return a batch as the original takes it, with the inputs under its own names."""
+        batch = _padded_at_end(network, drawn) if self.padded_at_end else drawn
+        own = {self.inputs.get(name, name): array for name, array in by_name(batch).items()}
+        return Trial(batch, own if isinstance(batch, dict) else batch)
+
+    def failed(self, trial: Trial, error: Exception) -> str:
+        """Return why an error is no difference.
+
+        Raises:
+            ModelError: it is one.
+        """
+        reason = f"{self.framework} does not run it ({brief(error)})"
+        if self.live:
+            shape = tuple(array.shape for array in by_name(trial.batch).values())
+            said = shape[0] if len(shape) == 1 else shape
+            self.differs(f"on a random batch of shape {said}, {reason}")
+        return reason
+
+    def difference(self, trial: Trial, layer: str, far: float, tolerated: float) -> str:  # noqa: ARG002 - others have several results
+        """Return how an output differs from that of a layer."""
+        return (
+            f"on {trial.title}, expected the output of {self.what} in {self.framework} within "
+            f"{tolerated:.2g}, received a difference of {far:.3g}"
+        )
 
     def differs(self, message: str) -> NoReturn:
         """Raise the error for another result."""
@@ -149,93 +199,81 @@ def compare_file(
         source=str(path),
         what=what,
         framework=backend.runtime.version(),
-        output=output,
+        output=lambda trial: output(trial.inputs),
         function_error=backend.function_error,
         scale=scale,
+        inputs=imported.inputs,
         padded_at_end=imported.padded_at_end,
         limits=imported.limits,
     )
-    return compare(original, model)
+    return compare(original, model.program, model.arrays)
 
 
-def compare(original: Original, model: ImportedModel) -> Compared:
+def compare(original: Original, program: Program, arrays: Mapping[str, Array]) -> Compared:
     """Compare an original with the reference, on the batches that written files are checked with.
 
     Raises:
         ModelError: they differ.
     """
-    if reason := _too_large(model.program.network):
+    if reason := _too_large(program.network):
         return Compared(original.what, reason=reason)
-    farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
-    run = partial(_run, original, model.imported.inputs)
+    farthest, rounding = 0.0, 0.0
     dtype = "float64" if original.dtype == "float64" else DTYPE
-    exact = in_float64(model.arrays)
-    for drawn in batches(model.program.network, original.longest):
-        batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
-        shape = tuple(array.shape for array in by_name(batch).values())
-        # All batches of a network of fixed length are alike.
-        if shape in shapes:
-            continue
-        shapes.add(shape)
-        case = case_of(model.program, exact, batch, dtype)
+    exact = in_float64(arrays)
+    for trial in original.draw(program.network):
+        case = case_of(program, exact, trial.batch, dtype)
         try:
-            output = run(batch)
+            output = original.output(trial)
+        except ModelError:
+            raise
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
-            reason = f"{original.framework} does not run it ({brief(error)})"
-            if original.live:
-                said = shape[0] if len(shape) == 1 else shape
-                original.differs(f"on a random batch of shape {said}, {reason}")
-            return Compared(original.what, reason=reason)
+            return Compared(original.what, reason=original.failed(trial, error))
         distances = _distances(case, output)
         tolerated = _limits(case, original, distances)
         largest = max(tolerated.values())
         if not (largest <= _LARGEST_ROUNDING or original.scale):
             reason = f"rounding to {original.dtype} alone moves its output by up to {largest:.2g}"
             return Compared(original.what, reason=reason)
-        _check(original, distances, tolerated)
+        _check(original, trial, distances, tolerated)
         farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
-        smaller = steady_case(
-            model.program, model.arrays, original.function_error, original.longest
-        )
+        smaller = steady_case(program, arrays, original.function_error, original.longest)
         if smaller is not None:
             case, share = smaller
             original.scale(share)
-            distances = _distances(case, run(case.batch))
-            _check(original, distances, _limits(case, original, distances))
+            trial = original.trial(program.network, case.batch)
+            case = case_of(program, case.arrays, trial.batch)
+            distances = _distances(case, original.output(trial))
+            _check(original, trial, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
-    for drawn in _beyond(model, original.limits):
-        batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
-        case = case_of(model.program, model.arrays, batch, dtype)
+    for drawn in _beyond(program.network, arrays, original.limits):
+        trial = original.trial(program.network, drawn)
+        case = case_of(program, arrays, trial.batch, dtype)
         if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
             continue
         try:
-            output = run(batch)
+            output = original.output(trial)
         except Exception:  # noqa: BLE001, S112 - of a framework, which may lack the memory for it
             continue
         distances = _distances(case, output)
         if not max(distances.values()) <= tolerances(DTYPE)["forward"]:
-            _check(original, distances, _limits(case, original, distances))
+            _check(original, trial, distances, _limits(case, original, distances))
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
 
 
-def _run(original: Original, names: Mapping[str, str], batch: Batch) -> Array:
-    """Return the output for a batch, with the inputs under the ``names`` of the original."""
-    own = {names.get(name, name): array for name, array in by_name(batch).items()}
-    return original.output(own if isinstance(batch, dict) else batch)
-
-
-def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
+def _beyond(
+    network: Network, arrays: Mapping[str, Array], limits: Sequence[float]
+) -> Iterator[Array]:
     """Yield batches of an only input with sizes, numbers and tokens just beyond limits."""
-    network, rng = model.program.network, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     if not limits or network.named_inputs:
         return
     least, steps = least_steps(network), network.input.steps
     whole = sorted({int(limit) for limit in limits if limit == int(limit)})
     # Every array is multiplied at each step.
-    per_step = sum(array.size for array in model.arrays.values())
+    per_step = sum(array.size for array in arrays.values())
     for size in [limit for limit in whole if 1 < limit <= _LARGEST_SIZE][-_MOST_LIMITS:]:
         if steps is None and size >= least and 2 * (size + 1) * per_step < _MOST_PRODUCTS:
             yield draw_input(network.input, rng, size + 1)[:2]
@@ -265,16 +303,15 @@ def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
 
 
 def _check(
-    original: Original, distances: Mapping[str, float], tolerated: Mapping[str, float]
+    original: Original,
+    trial: Trial,
+    distances: Mapping[str, float],
+    tolerated: Mapping[str, float],
 ) -> None:
     for name, far in distances.items():
         # Written this way, the test also refuses NaN.
         if not far <= tolerated[name]:
-            original.differs(
-                f"on random batches, expected the output of {original.what} in "
-                f"{original.framework} within {tolerated[name]:.2g}, received a difference of "
-                f"{far:.3g}"
-            )
+            original.differs(original.difference(trial, name, far, tolerated[name]))
 
 
 def _runner(
@@ -312,22 +349,18 @@ def _run_chunks(backend: Backend, model: Any, network: Network, inputs: Batch) -
     return step_through(backend, model, network, inputs, lengths)
 
 
-def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array]) -> None:
-    """Check that a live model that rnnspec built computes what its spec says with its arrays.
+def of_built(generated: Generated, model: Any, source: str = "model") -> Original:
+    """Return a live model of generated source, which may have been changed since."""
+    backend, network = generated.backend, generated.program.network
 
-    Raises:
-        ModelError: it differs, such as a model whose methods were replaced.
-    """
-    backend, program = generated.backend, generated.program
-
-    def run(inputs: Batch) -> Array:
+    def run(trial: Trial) -> Array:
         if generated.form == "step":
-            return as_array(_run_chunks(backend, model, program.network, inputs))
-        return as_array(backend.runtime.trace(model, [], inputs).output)
+            return as_array(_run_chunks(backend, model, network, trial.batch))
+        return as_array(backend.runtime.trace(model, [], trial.batch).output)
 
-    original = Original(
-        source="model",
-        what="the model",
+    return Original(
+        source=source,
+        what=f"the {source}",
         framework=backend.runtime.version(),
         output=run,
         dtype=backend.runtime.precision(model),
@@ -335,8 +368,6 @@ def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array])
         live=True,
         longest=generated.longest,
     )
-    read = Imported(network=program.network, arrays=arrays, form=backend.title)
-    compare(original, ImportedModel(program.spec.document.text, program, arrays, read))
 
 
 def _own_classes(origin: ImportedModel, backend: Backend) -> Mapping[str, type]:

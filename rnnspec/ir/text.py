@@ -148,30 +148,6 @@ def input_text(network_input: Input) -> str:
             assert_never(network_input)
 
 
-_INPUT = re.compile(
-    r"^ *(?P<name>\w+): (?:(?:tokens|labels) in \[0, (?P<size>\d+)\)|features|a first state), "
-    r"shape \((?P<shape>[\w, ]*)\)",
-    re.MULTILINE,
-)
-
-
-def read_input_texts(docstring: str) -> dict[str, tuple[int | None, tuple[int | None, ...]]]:
-    """Return the inputs that a docstring with the lines of ``signature`` tells of, by their names.
-
-    Each has its vocabulary, if it has one, and its shape without the batch, where None stands for
-    any number of steps. Other docstrings tell of none.
-    """
-    inputs = {}
-    for match in _INPUT.finditer(docstring.partition("\n    Output")[0]):
-        _, *axes = match["shape"].split(", ")
-        shape = tuple(int(axis) if axis.isdecimal() else None for axis in axes)
-        inputs[INPUT if match["name"] == "Input" else match["name"]] = (
-            int(match["size"]) if match["size"] else None,
-            shape,
-        )
-    return inputs
-
-
 def _output_lines(network: Network, *, chunks: bool) -> Iterator[str]:
     texts = {
         name: _result_text(layer) + ", for the steps so far" * (chunks and len(layer.output) < 2)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from graphs import OF_PARAMETERS, SETTINGS
+from graphs import OF_PARAMETERS
 from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.errors import ModelError
-from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
@@ -133,95 +129,3 @@ def test_tools_take_a_step_and_the_states_go_on_from_chunk_to_chunk() -> None:
         for chunk in batch.split(2, 1):
             output, states = scripted(chunk, states)
     torch.testing.assert_close(output, whole, rtol=0.0, atol=1e-12)
-
-
-TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
-
-
-@pytest.mark.parametrize(
-    ("cell", "more", "entrance"),
-    [
-        *((cell, "", "input: {features: 3}") for cell in CELLS),
-        ("varied", ", bidirectional: true, merge: sum", "input: {features: 3}"),
-        ("normalized", ", bidirectional: true", TOKENS),
-    ],
-)
-def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str, entrance: str) -> None:
-    text = text_of(CELLS[cell], more=more).replace("input: {features: 3}", entrance)
-    program, module = pipeline.reads(text), pipeline.instantiate(generated(text), "float32")
-    for parameter in module.parameters():
-        torch.nn.init.normal_(parameter, 0.0, 0.3)
-    model = rnnspec.from_torch(module)
-    assert "equal on random inputs" in model.compared
-    recurrent = [
-        [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
-        for network in (program.network, pipeline.program(model.spec).network)
-    ]
-    for written, read in zip(*recurrent, strict=True):
-        assert isinstance(written.cell, nodes.EquationCell)
-        assert isinstance(read.cell, nodes.EquationCell)
-        assert read.cell.equations == written.cell.equations
-        assert read.cell.sizes == written.cell.sizes
-        settings = [(layer.units, layer.merge, layer.masked) for layer in (read, written)]
-        assert settings[0] == settings[1]
-
-
-def test_a_module_gives_back_one_cell_with_two_values_of_a_setting() -> None:
-    module = pipeline.instantiate(generated(SETTINGS), "float32")
-    model = rnnspec.from_torch(module)
-    assert "equal on random inputs" in model.compared
-    types = [layer.type for layer in model.spec.rnn]
-    assert types == ["leaky", "leaky_3", "leaky", "leaky2", "simple"]
-
-
-def test_training_and_masks_are_accounted_for() -> None:
-    text = text_of(NORMALIZED, more=", dropout: 0.2")
-    tokens = text.replace("input: {features: 3}", TOKENS)
-    plain, module = (pipeline.instantiate(generated(each), "float32") for each in (text, tokens))
-    model = rnnspec.from_torch(module)
-    (left_out,) = model.left_out
-    condition = r"the condition on training in variational_dropout, line \d+"
-    assert re.fullmatch(rf"{condition} \(acts in training only\)", left_out)
-    padding = "padding is token 0, skipped wherever it is; compared at the end only"
-    assert padding in model.inferred
-
-    class Mixed(torch.nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding, self.first = module.embedding_1, module.mgu_1
-            self.second = plain.mgu_2
-
-        def forward(self, x: Any) -> Any:
-            return self.second(self.first(self.embedding(x), x != 0))
-
-    with pytest.raises(ModelError, match="takes what stands at padding, which masks leave out"):
-        rnnspec.from_torch(Mixed())
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "what"),
-    [
-        # Not what a few sequences would show.
-        ("    for ", "    x = x if x.shape[1] < 999 else 2 * x\n        for ", "class"),
-        ("eps=epsilon", "eps=epsilon + (x.shape[-1] > 99)", "function standardize"),
-    ],
-)
-def test_a_class_is_the_one_that_is_written_for_its_equations(
-    old: str, new: str, what: str
-) -> None:
-    source = generated(text_of(VARIED))
-    changed = replace(source, text=source.text.replace(old, new, 1))
-    assert changed.text != source.text
-    with pytest.raises(ModelError, match=rf"expected the {what} that rnnspec writes .*E704"):
-        rnnspec.from_torch(pipeline.instantiate(changed, "float32"))
-
-
-def test_a_docstring_is_no_proof() -> None:
-    module = pipeline.instantiate(generated(text_of(NORMALIZED)), "float32")
-    kind = type(module.mgu_1)
-    kind.__doc__ = str(kind.__doc__).replace("i * tanh(W_c @ x)", "i * sigmoid(W_c @ x)")
-    with pytest.raises(ModelError, match="expected the class that rnnspec writes"):
-        rnnspec.from_torch(module)
-    kind.__doc__ = str(kind.__doc__).replace("n = n + i", "n = n + i @ i")
-    with pytest.raises(ModelError, match=r"expected the equations of a cell .* \[E704\]"):
-        rnnspec.from_torch(module)

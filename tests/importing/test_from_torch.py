@@ -393,47 +393,6 @@ def test_a_dropout_gets_its_place() -> None:
     )
 
 
-@cases(
-    "rest",
-    [
-        (
-            "rnn: [{type: conv, filters: 3, kernel_size: 5}, {type: lstm, units: 4}]\n"
-            "head: {pooling: {last_steps: 2}, units: 2}"
-        ),
-        "rnn: {type: gru, units: 3}\nhead: {pooling: flatten}",
-        "rnn: [{type: batch_norm}, {type: gru, units: 3}]",
-    ],
-)
-def test_source_of_ours_says_how_many_steps_it_takes(rest: str) -> None:
-    spec = rnnspec.loads(f"version: 1\nname: net\ninput: {{features: 3, length: 7}}\n{rest}\n")
-    for form in ("training", "inference"):
-        found = rnnspec.from_torch(rnnspec.build(spec, "torch", form=form))
-        assert "equal on" in found.compared
-        kinds = [layer.type for layer in rnnspec.summary(found.spec).layers]
-        assert kinds == [layer.type for layer in rnnspec.summary(spec).layers]
-
-
-def test_source_of_ours_in_step_form_is_refused() -> None:
-    text = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
-    model = rnnspec.build(rnnspec.loads(text), "torch", form="step")
-    with pytest.raises(UsageError, match="takes whole sequences, received one in step form; build"):
-        rnnspec.from_torch(model)
-
-
-def test_a_docstring_without_equations_is_no_error_of_pydantic() -> None:
-    text = (
-        "version: 1\nname: net\ninput: {features: 3}\n"
-        "cells: {mine: {states: [h], equations: {h: tanh(W @ x + U @ h) / 2}}}\n"
-        "rnn: {type: mine, units: 4}\n"
-    )
-    model = rnnspec.build(rnnspec.loads(text), "torch")
-    kind = type(model.mine_1)
-    assert kind.__doc__ is not None
-    kind.__doc__ = re.sub(r"    h = .*\n", "\n", kind.__doc__)
-    with pytest.raises(ModelError, match="expected states and equations in its docstring, as rnn"):
-        rnnspec.from_torch(model)
-
-
 def test_names_that_no_input_and_no_layer_can_have_are_told() -> None:
     class Named(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

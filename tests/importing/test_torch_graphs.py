@@ -1,11 +1,10 @@
-"""Graphs of layers in modules of PyTorch: our own source, and code as people write it."""
+"""Graphs of layers in modules of PyTorch: code as people write it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import graphs
 import pytest
 from cases import cases
 
@@ -15,38 +14,6 @@ from rnnspec.errors import ModelError
 torch = pytest.importorskip("torch")
 torch_modules = pytest.importorskip("importing.torch_modules")
 nn: Any = torch.nn
-START = "version: 1\nname: n\n"
-PADDED = (
-    f"{START}input: {{features: 3, mask_value: 2}}\n"
-    "rnn: {type: lstm, units: 4, bidirectional: true}\nhead: {units: 2}\n"
-)
-
-
-@cases(
-    "text",
-    {
-        "translation": graphs.TRANSLATION,
-        "given": graphs.GIVEN,
-        "streamed": graphs.STREAMED,
-        "copied": graphs.COPIED,
-        "padded": PADDED,
-    },
-)
-def test_own_source_of_a_graph_gives_its_network(text: str) -> None:
-    spec = rnnspec.loads(text)
-    for form in ("training", "inference"):
-        torch.manual_seed(0)
-        model = rnnspec.build(spec, "torch", form=form)
-        # It is compared with its module, too, by the names of the inputs.
-        read = rnnspec.from_torch(model)
-        assert rnnspec.summary(read.spec).parameters == rnnspec.summary(spec).parameters
-
-
-def test_given_states_of_own_source_are_given() -> None:
-    read = rnnspec.from_torch(rnnspec.build(rnnspec.loads(graphs.GIVEN), "torch"))
-    text = read.spec.document.text
-    assert "{type: lstm, units: 3, layers: 2, initial_state: given}\n" in text
-    assert "input: {features: 2, mask_value: 2.0}\n" in text
 
 
 @cases("module", torch_modules.read("graphs.txt"))

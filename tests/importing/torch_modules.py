@@ -82,7 +82,8 @@ class Chomp(nn.Module):
 
 
 class Own(nn.LSTM):
-    pass
+    def forward(self, x: Any, hx: Any = None) -> Any:
+        return super().forward(2 * x, hx)
 
 
 @torch.fx.wrap

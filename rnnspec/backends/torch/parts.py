@@ -123,28 +123,6 @@ _SINGLE_STEP = code('''
 ''')
 
 
-def stock_classes() -> Iterator[tuple[Code, str]]:
-    """Yield each class that stands around a stock layer, for whoever reads it, and what it is.
-
-    That is the base of a layer with one bias, ``batch_norm``, or what a module gives that handles
-    padding: the sequences of ``all``, ``some`` or ``none`` of its layers, or sequences with
-    ``with_state`` or ``with_states``.
-    """
-    for base in ("RNN", "GRU", "LSTM"):
-        yield _single_bias(base), base
-    for kind in ("all", "some", "none", "Masked", "MaskedLSTM"):
-        for class_ in (_masked_to_train(kind), _masked_to_deploy(kind)):
-            yield class_, "with_state" if kind.startswith("Masked") else kind
-    yield _MASKED_STEP, "with_state"
-    yield _MASKED_LSTM_STEP, "with_states"
-    plain, masked = (
-        nodes.BatchNorm(name="", input=(), epsilon=0.0, momentum=0.0, masked=is_masked)
-        for is_masked in (False, True)
-    )
-    for norms in ([plain], [masked], [plain, masked]):
-        yield batch_norm_class(norms), "batch_norm"
-
-
 def _single_bias(base: str) -> Code:
     return code(
         '''

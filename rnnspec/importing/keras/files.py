@@ -262,10 +262,7 @@ class SavedFile(Saved):
 
         Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
         """
-        try:
-            problems = list(islice(differences(_config(fresh()), self.config), _MOST_DIFFERENCES))
-        except ConfigError as error:
-            problems = [str(error)]
+        problems = _first_differences(fresh(), self.config)
         return f"this is not the model of the spec: {'; '.join(problems)}" if problems else ""
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
@@ -274,6 +271,18 @@ class SavedFile(Saved):
         live = {str(settings.get("class_name")) for settings in objects}
         name = unknown_class(self.config, live, generated_classes(objects))
         return (f"the file names {show_value(name)}, which is not opened here",) if name else ()
+
+
+def is_unchanged(model: Any, fresh: Any) -> bool:
+    """True if a live model has the configuration of another one."""
+    return not _first_differences(fresh, _config(model))
+
+
+def _first_differences(fresh: Any, config: Any) -> list[str]:
+    try:
+        return list(islice(differences(_config(fresh), config), _MOST_DIFFERENCES))
+    except ConfigError as error:
+        return [str(error)]
 
 
 def _config(model: Any) -> Any:

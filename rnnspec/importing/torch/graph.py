@@ -20,7 +20,6 @@ from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
 from rnnspec.importing.graph.layer_graph import Place
-from rnnspec.importing.torch.cells import is_own_cell, own_class
 from rnnspec.importing.torch.conditions import Conditions, OpenError
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
 from rnnspec.importing.torch.zoo import zoo_layer
@@ -345,12 +344,7 @@ class _Tracer(fx.Tracer):
             return True
         bases = (base for base in type(m).__mro__ if base not in _CONTAINERS)
         stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
-        return (
-            stock
-            or is_own_cell(m)
-            or own_class(m) != ""
-            or bool(super().is_leaf_module(m, module_qualified_name))
-        )
+        return stock or bool(super().is_leaf_module(m, module_qualified_name))
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """Return the symbol of a node."""
@@ -572,7 +566,6 @@ def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
     kinds = {"placeholder": "input", "call_module": "module", "get_attr": "array"}
     target = node.target if isinstance(node.target, str) else _function(node.target)
     module: Any = root.get_submodule(target) if node.op == "call_module" else None
-    kind = type(module).__name__
     if node.op == "get_attr" and target.startswith("_tensor_constant"):
         module = getattr(root, target)
     return Op(
@@ -580,13 +573,28 @@ def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
         kind=kinds.get(node.op, "output" if node.op == "output" else "call"),
         target=target,
         module=module,
-        layer=kind if getattr(nn, kind, None) is type(module) else "",
+        layer=_stock_class(module),
         overwrites=overwrites,
         modes=node.meta.get("modes", frozenset()),
         args=_plain(node.args),
         kwargs=_plain(node.kwargs),
         place=node.meta.get("place", Place()),
     )
+
+
+def _stock_class(module: Any) -> str:
+    """Return the class of ``torch.nn`` that a module is, empty for one of another class.
+
+    A subclass of a recurrent layer is one if it changes neither what a call does nor its arrays.
+    """
+    kind: Any = type(module)
+    name: str = kind.__name__
+    if getattr(nn, name, None) is kind:
+        return name
+    if not isinstance(module, nn.RNNBase) or nn.utils.parametrize.is_parametrized(module):
+        return ""
+    bases = (base for base in (nn.RNN, nn.GRU, nn.LSTM) if kind.forward is base.forward)
+    return next((base.__name__ for base in bases if calls_itself(module)), "")
 
 
 _OF_TORCH = (

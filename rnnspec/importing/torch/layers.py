@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.torch.plan import direction_key
 from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
 from rnnspec.importing.graph.values import Known, Pairs, Tensor, Unknown
 from rnnspec.importing.torch import pairs, states, windows
-from rnnspec.importing.torch.cells import OwnCell, is_own_cell, own_class, read_own_cell
 from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
-    Firsts,
     Packed,
     Several,
     States,
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Arguments, Op, Value
     from rnnspec.importing.torch.zoo import ZooLayer
-    from rnnspec.words import Activation, Merge
+    from rnnspec.words import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -62,8 +59,6 @@ SETTINGS: dict[str, dict[str, object]] = {
 
 
 _CALLED_AGAIN = "called again, with the same weights; rnnspec does not support that"
-DIRECTIONS = direction_key("forward."), direction_key("backward.")
-"""The keys of the modules of both directions in a model of rnnspec."""
 
 
 _PLAIN = (
@@ -85,23 +80,13 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
-    own = own_class(op.module)
-    if own and own not in (*CELLS, "batch_norm"):
-        return Unknown() if arguments is None else _run_masked(m, op, own, *arguments)
-    if is_own_cell(op.module):
-        return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments)
     of_zoo = zoo_layer(op.module)
-    kind = own or (type(op.module).__name__ if of_zoo else _check_class(op))
+    kind = type(op.module).__name__ if of_zoo else _check_class(op)
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
     for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
         args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
-    if own == "batch_norm":
-        # That of sequences without padding has no mask.
-        if len(args) > 1:
-            _check_mask(m.scope, *args)
-        args, kind = args[:1], "BatchNorm1d"
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
@@ -160,9 +145,10 @@ def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
 
 def _check_class(op: Op) -> str:
     """Return the class of a module of PyTorch that the language has."""
-    module, kind = op.module, type(op.module).__name__
-    if not op.layer:
-        message = f"the class {kind} is a subclass of a layer, whose own code is not read"
+    module, kind = op.module, op.layer
+    if not kind:
+        own = type(module).__name__
+        message = f"the class {own} is a subclass of a layer, whose own code is not read"
         raise RefusedError(message, "E701")
     if kind not in (*_PLAIN, *_WITH_ARRAYS):
         raise RefusedError(lacking_class(kind), "E701")
@@ -328,7 +314,7 @@ def _say_missing(scope: ModuleScope, op: Op) -> None:
 
 
 def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
-    module, own = op.module, own_class(op.module)
+    module = op.module
     if module.running_mean is None or module.running_var is None:
         raise RefusedError("track_running_stats: expected True, received False", "E703")
     if module.momentum is None:
@@ -337,20 +323,18 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
         )
         raise RefusedError(f"momentum: {message}", "E703")
     # In PyTorch, it is the share of the new value.
-    momentum = float(module.momentum) if own else round(1.0 - float(module.momentum), 12)
+    momentum = round(1.0 - float(module.momentum), 12)
     if not 0.0 <= momentum < 1.0:
         message = f"expected more than 0 and at most 1, received {module.momentum}"
         raise RefusedError(f"momentum: {message}", "E703")
     _lay_out_features(scope, value, "second")
     scope.fit_features(value.at, len(module.running_mean))
     _say_missing(scope, op)
-    if not own:
-        scope.account.leave(
-            "the unbiased variance that nn.BatchNorm1d stores",
-            op.target,
-            "the spec stores the biased one of each batch of training; "
-            "the stored array is the same",
-        )
+    scope.account.leave(
+        "the unbiased variance that nn.BatchNorm1d stores",
+        op.target,
+        "the spec stores the biased one of each batch of training; the stored array is the same",
+    )
     layer = nodes.BatchNorm(
         name=op.target, input=(), epsilon=float(module.eps), momentum=momentum, masked=False
     )
@@ -479,129 +463,6 @@ def _add_levels(  # noqa: PLR0913, PLR0917 - what the layers of a module are
         at = states.add_recurrent(scope, layer, at, [part[index] for part in first], paths)
         levels.append(at)
     return tuple(levels), States(name, at, tuple(levels), number, directions)
-
-
-def _run_masked(  # noqa: PLR0912 - what each kind of class gives
-    m: Operators, op: Op, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Value:
-    """Return what a module of rnnspec gives that handles padding around a stock layer."""
-    scope, inner, path = m.scope, op.module.layer, f"{op.target}.layer"
-    if kwargs or not 2 <= len(args) <= 3:
-        raise RefusedError("expected a sequence, its mask and perhaps states, received others")
-    x, mask, *given = args
-    if any(inner is module for module in scope.modules.values()):
-        raise RefusedError(_CALLED_AGAIN)
-    base = own_class(inner) or type(inner).__name__
-    scope.modules[path] = inner
-    _check_mode(inner, base)
-    _check_mask(scope, x, mask)
-    backward, hx = isinstance(x, Turned), given[0] if given else None
-    value = scope.sequence(x.steps if isinstance(x, Turned) else x)
-    lay_out_recurrent(scope, value, batch_first=inner.batch_first)
-    scope.fit_features(value.at, inner.input_size)
-    name, _, key = op.target.rpartition(".")
-    half, levels = None, tuple[int, ...]()
-    if key in DIRECTIONS and name:
-        half = DIRECTIONS.index(key)
-        if half != backward:
-            raise RefusedError("expected the last step first in the backward direction only")
-        paths = tuple(f"{name}.{direction}.layer" for direction in DIRECTIONS)
-        levels = (states.add_direction(
-            scope, name, inner, _cell(inner, base), value.at, hx, half, paths
-        ),)  # fmt: skip
-        hidden: Value = Firsts((Tensor(levels[0], ("B", "F"), half=half, is_final=True),))
-    else:
-        levels, hidden = _add_levels(scope, op.target, inner, base, value.at, hx, (path,))
-        for at in levels if backward else ():
-            _turn_back(scope, at)
-    for at in levels:
-        scope.masked[at] = True
-    every = scope.result(value, levels[-1], half=half, filler=None)
-    outputs: Value = Turned(every) if backward else every
-    match kind:
-        case "with_states" if isinstance(hidden, States):
-            return Several((outputs, Several((hidden, replace(hidden, is_cell=True)))))
-        case "with_state" | "with_states":
-            return Several((outputs, hidden))
-        case "some" if op.module.return_sequences:
-            return outputs
-        case "all":
-            return outputs
-        case _ if half is not None:
-            return Tensor(levels[-1], ("B", "F"), half=half, is_final=True)
-        case _:
-            return Tensor(scope.final(levels[-1]), ("B", "F"))
-
-
-def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
-    """Check that a mask is that of the tokens, in the order of the steps beside it.
-
-    Raises:
-        RefusedError: it is another mask.
-    """
-    turned = isinstance(x, Turned)
-    steps = mask.steps if isinstance(mask, Turned) else mask
-    known = [values.astype(bool) for values in steps.arrays] if isinstance(steps, Known) else []
-    value = scope.operand(x.steps if isinstance(x, Turned) else x)
-    real = scope.real(value)
-    same = len(real) == len(known) and all(map(np.array_equal, real, known))
-    if not known or not same or turned != isinstance(mask, Turned):
-        raise RefusedError("expected the mask of the tokens that are not 0, received another")
-    scope.masks = True
-
-
-def _run_own_cell(
-    scope: ModuleScope, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Value:
-    """Return the outputs or the last state of a cell by equations, of one direction or of two."""
-    if kwargs or not 1 <= len(args) <= 2:
-        raise RefusedError("expected a sequence and perhaps its mask, by position, received others")
-    x, *mask = args
-    if any(op.module is module for module in scope.modules.values()):
-        raise RefusedError(_CALLED_AGAIN)
-    own = read_own_cell(op.module)
-    scope.modules[op.target] = op.module
-    if mask:
-        _check_mask(scope, x, *mask)
-    name, _, key = op.target.rpartition(".")
-    backward = isinstance(x, Turned)
-    value = scope.sequence(x.steps if isinstance(x, Turned) else x)
-    lay_out_recurrent(scope, value, batch_first=True)
-    if key not in DIRECTIONS or not name:
-        if backward:
-            raise RefusedError("expected a sequence, received one with its last step first")
-        at, half = _add_own_cell(scope, value.at, op.target, own, (op.target,)), None
-        scope.masked[at] = bool(mask)
-    else:
-        half = DIRECTIONS.index(key)
-        if half != backward:
-            raise RefusedError("expected the last step first in the backward direction only")
-        modules = tuple(f"{name}.{each}" for each in DIRECTIONS)
-        places = [at for at, step in scope.steps.items() if step.modules == modules]
-        at = places[0] if places else _add_own_cell(scope, value.at, name, own, modules)
-        layer = scope.steps[at].layer
-        same = isinstance(layer, nodes.Recurrent) and (layer.cell, layer.units) == (
-            own.cell,
-            own.units,
-        )
-        masked = scope.masked.setdefault(at, bool(mask)) == bool(mask)
-        if not same or not masked or scope.steps[at].sources != (value.at,):
-            raise RefusedError("expected two equal cells with one input and mask, received others")
-    if not own.returns_sequences:
-        return Tensor(at, ("B", "F"), half=half, is_final=True)
-    result = scope.result(value, at, half=half)
-    return Turned(result) if backward else result
-
-
-def _add_own_cell(
-    scope: ModuleScope, source: int, name: str, own: OwnCell, modules: tuple[str, ...]
-) -> int:
-    """Add a layer, and return its place."""
-    scope.fit_features(source, own.features)
-    merge: Merge | None = "concat" if len(modules) == 2 else None
-    layer = recurrent(name, own.cell, own.units, merge=merge, bias=True, return_sequences=True)
-    layer = replace(layer, recurrent_dropout=own.recurrent_dropout)
-    return scope.add(layer, source, modules=modules)
 
 
 def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.backends.torch.slots import attributes
+from rnnspec.errors import few
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import graph, states
 from rnnspec.importing.torch.arrays import arrays_of
-from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
@@ -29,6 +31,7 @@ from rnnspec.importing.torch.state_dict import (
     ZooCell,
     modules,
 )
+from rnnspec.importing.torch.values import HOOKS
 from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.importing.unplaced import CELLS
 from rnnspec.ir import nodes
@@ -93,7 +96,7 @@ def read_module(
     reader = read_operations(
         account, module, operations, shapes, given, outputs, whole=fault is None
     )
-    calls = Counter(op.target for op in operations if type(op.module).__name__ in CELLS)
+    calls = Counter(op.target for op in operations if op.layer in CELLS)
     for path in (path for path, number in calls.items() if number > 1):
         account.refuse(path, f"called {calls[path]} times; {graph.ONE_CALL}", "E704")
     if fault is not None:
@@ -284,24 +287,9 @@ def _modules_of(
             return [Norm(step.layer.name, weight, bias)]
         case nodes.Recurrent(cell=nodes.EquationCell() as cell):
             first = scope.modules[step.modules[0]]
-            if not is_own_cell(first):
-                names, values = attributes(cell), _parameters(first, cell.equations)
-                arrays = {names[name]: entry for name, entry in values.items()}
-                return [ZooCell(step.modules[0], type(first).__name__, arrays)]
-            entries = _entries(scope, step)
-            directions = tuple(
-                {k.rpartition(".")[2]: entry for k, entry in entries.items() if _owner(k) == path}
-                for path in step.modules
-            )
-            return [RecurrentModule(step.layer.name, (directions,))]
-        case nodes.Recurrent() if len(step.modules) == 2:
-            # Each direction has a module of its own.
-            parts = [
-                modules(_entries(scope, replace(step, modules=(path,))), account)
-                for path in step.modules
-            ]
-            stacks = [part for part, *_ in parts if isinstance(part, RecurrentModule)]
-            return [RecurrentModule(step.layer.name, (tuple(s.layers[0][0] for s in stacks),))]
+            names, values = attributes(cell), _parameters(first, cell.equations)
+            arrays = {names[name]: entry for name, entry in values.items()}
+            return [ZooCell(step.modules[0], type(first).__name__, arrays)]
         case _:
             whole = modules(_entries(scope, step), account)
             return [
@@ -339,8 +327,7 @@ def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
         case nodes.LayerNorm() | nodes.BatchNorm():
             module = scope.modules[path]
             norm = isinstance(step.layer, nodes.LayerNorm)
-            # The batch norm of our own source has no number of features.
-            size = module.normalized_shape[0] if norm else len(module.running_mean)
+            size = module.normalized_shape[0] if norm else module.num_features
             entries.setdefault(f"{path}.weight", _constant(1.0, size))
             entries.setdefault(f"{path}.bias", _constant(0.0, size))
             entries.pop(f"{path}.num_batches_tracked", None)
@@ -363,18 +350,66 @@ def _check_calls(account: Account, module: Any) -> None:
     if reason := _untraceable(module):
         account.refuse("module", reason, "E704" if is_alone(module) else "E701")
         account.check()
-    cells = {path: part for path, part in module.named_modules() if is_own_cell(part)}
-    begun = {path: first_states_of(part) for path, part in cells.items()}
-    for path, taken in begun.items():
-        if taken:
-            message = (
-                f"takes first states ({', '.join(taken)}), which rnnspec does not read for a cell "
-                "by equations; give the spec of the model to read its arrays alone"
-            )
-            account.refuse(path, message, "E704")
-    if any(begun.values()):
-        # No meaning of its arguments makes another network of it.
+    written = {
+        path or "module": type(part).__name__
+        for path, part in module.named_modules()
+        if _WRITTEN.search(type(part).__doc__ or "")
+    }
+    kinds = set(written.values())
+    if written and not account.problems:
+        message = (
+            "expected the model of rnnspec.build as it was built, which has its spec, or a "
+            "file of it; "
+            f"received a part of its source, whose classes are not read ({few(sorted(kinds))}); "
+            "rnnspec.read_weights(model, spec) reads its arrays"
+        )
+        account.refuse(few([*written]), message, "E704")
+    if written:
         account.check()
+
+
+_WRITTEN = re.compile(
+    r"The cell \w+, run step by step\.|run step by step, with arrays named|and arrays as in ``nn\."
+    r"|skips padded steps; its outputs there|A batch norm of \(batch, features"
+)
+"""What the docstrings say of classes that rnnspec writes around layers and cells."""
+
+
+def is_unchanged(module: Any, fresh: Any) -> bool:
+    """True if a module differs from a fresh one of the same source in nothing but its numbers.
+
+    An attribute that neither its class nor the fresh one has is the user's, and changes nothing.
+    """
+    kinds = {type(part) for part in module.modules()}
+    replaced = graph.hooks_of_all_modules() or any(map(_has_other_methods, kinds))
+    return not replaced and _structure(module, fresh) == _structure(fresh, fresh)
+
+
+def _structure(module: Any, fresh: Any) -> list[Any]:
+    """Return the classes, the settings that a fresh module has, and the arrays of a module."""
+    settings, structure = {path: vars(part) for path, part in fresh.named_modules()}, list[Any]()
+    for path, part in module.named_modules(remove_duplicate=False):
+        own = {
+            name: repr(value)
+            for name, value in vars(part).items()
+            if (name in settings.get(path, ()) or hasattr(type(part), name))
+            and not name.startswith("_")
+            and name != "training"
+        }
+        hooks = any(getattr(part, name, None) for name in HOOKS)
+        structure.append((path, type(part), own, hooks))
+    # Each once, so that one which has become another's lacks its name.
+    arrays = (*module.named_parameters(), *module.named_buffers())
+    return [*structure, *((name, array.shape) for name, array in arrays)]
+
+
+def _has_other_methods(kind: type) -> bool:
+    """True if functions have been put into the place of methods."""
+    return any(
+        isinstance(value, FunctionType) and value.__module__ != base.__module__
+        for base in kind.__mro__
+        for value in vars(base).values()
+    )
 
 
 def _untraceable(module: Any) -> str:

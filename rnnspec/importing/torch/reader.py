@@ -21,7 +21,6 @@ from rnnspec.importing.graph.values import (
 )
 from rnnspec.importing.imported import Account
 from rnnspec.importing.torch import calls, graph, layers, shapes, states
-from rnnspec.importing.torch.cells import own_class
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
@@ -252,7 +251,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
         not tokens and "any" in calls
     )
 
-    masks = bool(padded or calls & _MASKS or any(own_class(op.module) for op in operations))
+    masks = bool(padded or calls & _MASKS)
     number = sum(op.kind == "input" for op in operations)
     causes = set[str]()
     tensors, bare = graph.parameters(module), graph.bare_parameters(module)

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
-from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.comparison.reference import result_shapes, split_outputs
+from rnnspec.comparison.reference import join_outputs, result_shapes
 from rnnspec.errors import ModelError, Problem, UsageError, brief, listed
 from rnnspec.importing.graph import values as graph_values
 from rnnspec.importing.graph.values import Tensor
+from rnnspec.importing.original import Compared, Original, Trial, compare
 from rnnspec.importing.torch import graph
 from rnnspec.ir import nodes
-from rnnspec.slots import as_batch
+from rnnspec.slots import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.importing.torch.values import Given, Layout
+    from rnnspec.importing.torch.values import Given, Layout, ResultLayout
     from rnnspec.slots import Array
 
-_TOLERANCE = 1e-9
-"""The largest difference in float64, relative to the largest value or to 1."""
 _ROWS = 3
 
 
 class _ModuleError(Exception):
     """An error that a module raised for its inputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """Inputs of ``forward``, what messages call them, and those of the network, by their names.
-
-    ``lengths`` are the numbers of real steps, None if no step is padding.
-    """
-
-    title: str
-    values: Mapping[str, Any]
-    batch: Mapping[str, Array]
-    lengths: Any
 
 
 def compare_module(
@@ -70,20 +56,164 @@ def compare_module(
     with graph.keep_randomness(module):
         network = imported.program.network
         layout = _with_names(layout, network)
-        runs = _Runs(module, imported, layout)
         several = [_of_example(example, network, layout)] if example else []
         if several:
-            runs.compare(several)
+            _compare(module, imported, layout, several)
         where = "the example and random inputs" if example else "random inputs"
         try:
-            dtype = runs.compare(list(_draw(module, network, layout)))
+            compared = _compare(module, imported, layout, list(_draw(module, network, layout)))
         except UsageError:
             if not example:
                 raise
             # Twice, because a module may keep something from one call to the next.
-            dtype, where = runs.compare(several * 2), "the example"
-    version = get("torch").runtime.version()
-    return f"compared with the module in {version}: equal on {where} ({dtype})"
+            compared, where = _compare(module, imported, layout, several * 2), "the example"
+    return str(replace(compared, outcome=f"equal on {where} ({compared.outcome})"))
+
+
+def _compare(
+    module: Any, imported: ImportedModel, layout: Layout, several: Sequence[Trial]
+) -> Compared:
+    """Compare the results for several inputs, one after the other on one copy of the module.
+
+    The outcome is the dtype: float32 only where a module fails in float64 or rounds by itself.
+    """
+
+    def run(dtype: str, trials: Sequence[Trial]) -> Compared:
+        original = _Original.of(module, dtype, imported.program.network, layout, trials)
+        compared = compare(original, imported.program, imported.arrays)
+        return replace(compared, outcome=dtype)
+
+    def run_all(dtype: str) -> Compared:
+        try:
+            return run(dtype, several)
+        except ModelError as error:
+            (problem,) = error.problems
+            trial = next(one for one in several if problem.message.startswith(f"on {one.title}, "))
+            try:
+                run(dtype, [trial])
+            except ModelError:
+                raise error from None
+            message = (
+                f"on {trial.title}, expected the result of a first call, received a result that "
+                "depends on the call before: the module keeps a state"
+            )
+            raise ModelError((replace(problem, message=message),)) from None
+
+    try:
+        return run_all("float64")
+    except ModelError:
+        if not layout.casts:
+            raise
+    except _ModuleError:
+        pass
+    try:
+        return run_all("float32")
+    except _ModuleError as error:
+        title = several[0].title
+        advice = "" if title == "the example" else "; give inputs that it takes as example="
+        message = f"expected a module that runs on {title}, received an error: {error}"
+        raise UsageError(f"{message}{advice}", "module") from error.__cause__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Original(Original):
+    """A copy of a module, with several inputs of it and what its results are."""
+
+    several: Sequence[Trial]
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        module: Any,
+        dtype: str,
+        network: nodes.Network,
+        layout: Layout,
+        several: Sequence[Trial],
+    ) -> _Original:
+        """Return a copy of a module in a dtype, which gives the output of a network."""
+        try:
+            copied = graph.runnable(module, dtype)
+        except UsageError:
+            raise
+        except Exception as error:  # of its own train, or of a device without float64
+            raise _ModuleError(brief(error)) from error
+        torch = get("torch")
+        assert len(network.results) == len(layout.results), "each output is compared"
+        layers = [layer.name for layer in network.results.values()]
+        return cls(
+            source="module",
+            what="the module",
+            framework=torch.runtime.version(),
+            output=partial(_output, copied, dtype, network, layout),
+            dtype=dtype,
+            function_error=torch.function_error,
+            several=several,
+            names=dict(zip(layers, (result.name for result in layout.results), strict=True)),
+        )
+
+    def draw(self, network: nodes.Network) -> Iterator[Trial]:  # noqa: ARG002 - they are its own
+        """Yield the inputs."""
+        yield from self.several
+
+    def failed(self, trial: Trial, error: Exception) -> str:  # noqa: ARG002 - the caller knows it
+        """Raise an error of the module."""
+        raise error
+
+    def difference(self, trial: Trial, layer: str, far: float, _: float) -> str:
+        """Return how a result differs from that of the module."""
+        return _differs(trial, f"a difference of {far:.3g}", self.names[layer])
+
+
+def _differs(trial: Trial, what: str, name: str) -> str:
+    place = f" in '{name}'" if name else ""
+    return f"on {trial.title}, expected the result of the module, received {what}{place}"
+
+
+def _output(module: Any, dtype: str, network: nodes.Network, layout: Layout, trial: Trial) -> Array:
+    """Return the results of a module as the output of its network.
+
+    Raises:
+        ModelError: one is missing, or has another shape.
+        _ModuleError: the module fails.
+    """
+    try:
+        results = graph.outcome(module, trial.inputs, dtype)
+    except Exception as error:
+        raise _ModuleError(brief(error)) from error
+    rows, outputs = len(next(iter(by_name(trial.batch).values()))), dict[str, "Array"]()
+    for (name, sample), of in zip(result_shapes(network, trial.batch), layout.results, strict=True):
+        shape, problem = (rows, *sample), ""
+        if of.path not in results:
+            problem = _differs(trial, f"no tensor as the result {of.name}", "")
+        else:
+            result = _laid_out(results[of.path], of, shape)
+            if of.padded and trial.lengths is not None and result.ndim > 1:
+                # At padding, the result is unspecified, and it may have no steps there.
+                missing = max(0, shape[1] - result.shape[1])
+                result = np.pad(result, [(0, 0), (0, missing), *[(0, 0)] * (result.ndim - 2)])
+            if result.size != math.prod(shape):
+                problem = _differs(trial, f"shape {result.shape} in place of {shape}", of.name)
+            else:
+                # The module may have squeezed a last axis of size 1.
+                outputs[name] = result.reshape(shape)
+        if problem:
+            raise ModelError((Problem("module", problem, code="E709"),))
+    return join_outputs(network, outputs)
+
+
+def _laid_out(result: Array, layout: ResultLayout, shape: tuple[int, ...]) -> Array:
+    """Return a result with the batch first."""
+    if layout.rows:
+        result = result.take(layout.rows, layout.axes.index("D"))
+    if result.ndim != len(layout.axes):
+        return result
+    axes = layout.axes
+    if "".join(axes) in ("BTF", "TBF") and len(axes) == 2:
+        # All steps of all sequences as rows.
+        axes = tuple("".join(axes))
+        result = result.reshape([{"B": shape[0], "T": shape[1]}.get(axis, -1) for axis in axes])
+    return _as_batch(result, axes)
 
 
 def _with_names(layout: Layout, network: nodes.Network) -> Layout:
@@ -104,145 +234,7 @@ def _with_names(layout: Layout, network: nodes.Network) -> Layout:
     )
 
 
-class _Runs:
-    """The module and its network, each in both dtypes, made when they are first needed."""
-
-    def __init__(self, module: Any, imported: ImportedModel, layout: Layout) -> None:
-        self._module = module
-        self._imported = imported
-        self._layout = layout
-        self._networks: dict[str, Any] = {}
-
-    @cached_property
-    def _inference(self) -> pipeline.Generated:
-        # The form without initial weights, which take longer to draw than the rest to run.
-        return pipeline.generate(self._imported.program, get("torch"), "inference")
-
-    def compare(self, several: Sequence[_Inputs]) -> str:
-        """Compare the results for several inputs, one after the other on one copy of the module.
-
-        Returns the dtype: float32 only where a module fails in float64 or rounds by itself.
-        """
-        dtype = "float64"
-        try:
-            problem = self._difference("float64", several)
-        except _ModuleError as failure:
-            dtype = "float32"
-            try:
-                problem = self._difference(dtype, several)
-            except _ModuleError:
-                title = several[0].title
-                advice = "" if title == "the example" else "; give inputs that it takes as example="
-                message = f"expected a module that runs on {title}, received an error: {failure}"
-                raise UsageError(f"{message}{advice}", "module") from failure.__cause__
-        else:
-            if problem and self._layout.casts:
-                dtype = "float32"
-                problem = self._difference(dtype, several)
-        if problem:
-            raise ModelError((Problem("module", problem, code="E709"),))
-        return dtype
-
-    def _difference(self, dtype: str, several: Sequence[_Inputs]) -> str:
-        """Return how the results differ, empty if they are equal."""
-        copied = self._copy(dtype)
-        for place, inputs in enumerate(several):
-            difference = self._distance(copied, inputs, dtype)
-            if difference and place:
-                fresh = self._distance(self._copy(dtype), inputs, dtype)
-                if not fresh:
-                    return (
-                        f"on {inputs.title}, expected the result of a first call, received a "
-                        "result that depends on the call before: the module keeps a state"
-                    )
-            if difference:
-                return (
-                    f"on {inputs.title}, expected the result of the module, received {difference}"
-                )
-        return ""
-
-    def _copy(self, dtype: str) -> Any:
-        try:
-            return graph.runnable(self._module, dtype)
-        except UsageError:
-            raise
-        except Exception as error:  # of its own train, or of a device without float64
-            raise _ModuleError(brief(error)) from error
-
-    def _distance(self, module: Any, inputs: _Inputs, dtype: str) -> str:
-        try:
-            results = graph.outcome(module, inputs.values, dtype)
-        except Exception as error:
-            raise _ModuleError(brief(error)) from error
-        batch = {
-            name: array.astype(np.float32)
-            if dtype == "float32" and array.dtype.kind == "f"
-            else array
-            for name, array in inputs.batch.items()
-        }
-        outputs = self._outputs("float64", batch)
-        # What float32 costs the network itself is what it may cost the module.
-        rounded = self._outputs("float32", batch) if dtype == "float32" else outputs
-        assert len(outputs) == len(self._layout.results), "each output is compared"
-        for which, layout in enumerate(self._layout.results):
-            lengths = inputs.lengths if layout.padded else None
-            if layout.path not in results:
-                return f"no tensor as the result {layout.name}"
-            result = results[layout.path]
-            if layout.rows:
-                result = result.take(layout.rows, layout.axes.index("D"))
-            if result.ndim == len(layout.axes):
-                axes = layout.axes
-                if "".join(axes) in ("BTF", "TBF") and len(axes) == 2:
-                    # All steps of all sequences as rows.
-                    rows, steps = outputs[which].shape[:2]
-                    axes = tuple("".join(axes))
-                    sizes = [{"B": rows, "T": steps}.get(axis, -1) for axis in axes]
-                    result = result.reshape(sizes)
-                result = _as_batch(result, axes)
-            far = _difference(outputs[which], rounded[which], result, lengths, dtype)
-            if far:
-                return f"{far} in '{layout.name}'" if layout.name else far
-        return ""
-
-    def _outputs(self, dtype: str, arrays: Mapping[str, Array]) -> list[Array]:
-        generated = self._inference
-        if dtype not in self._networks:
-            model = pipeline.instantiate(generated, dtype, drawn=False)
-            generated.store.write(model, self._imported.arrays)
-            self._networks[dtype] = model
-        network = self._imported.program.network
-        batch = as_batch(arrays)
-        output = generated.backend.runtime.trace(self._networks[dtype], [], batch).output
-        parts = split_outputs(network, output, result_shapes(network, batch))
-        return [parts[layer.name] for layer in network.results.values()]
-
-
-def _difference(output: Array, rounded: Array, expected: Array, lengths: Any, dtype: str) -> str:
-    """Return how a result differs from that of the module, empty if they are equal.
-
-    ``rounded`` is the result in ``dtype``. ``lengths`` are None if no step of it is padding.
-    """
-    if lengths is not None:
-        output, rounded = (array[:, : expected.shape[1]] for array in (output, rounded))
-        if output.shape == expected.shape:  # at padding, the result is unspecified
-            is_real = np.arange(expected.shape[1]) < graph.array(lengths)[:, np.newaxis]
-            output, rounded, expected = (array[is_real] for array in (output, rounded, expected))
-    if output.size != expected.size:
-        return f"shape {output.shape} in place of {expected.shape}"
-    # The module may have squeezed a last axis of size 1.
-    expected = expected.reshape(output.shape)
-    scale = float(np.abs(expected).max(initial=1.0, where=np.isfinite(expected)))
-    tolerance = _TOLERANCE * scale
-    if dtype == "float32":
-        cost = float(np.abs(rounded - output).max(initial=0.0, where=np.isfinite(rounded)))
-        tolerance = 8 * cost + 16 * float(np.finfo(np.float32).eps) * scale
-    unequal = output != expected  # leaves out equal infinities, which have no difference
-    far = float(np.abs(output[unequal] - expected[unequal]).max(initial=0.0))
-    return "" if far <= tolerance else f"a difference of {far:.3g}"
-
-
-def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
+def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout) -> Trial:
     batch, lengths = dict[str, "Array"](), None
     items = {name: given[argument][place] for name, (argument, place) in layout.items.items()}
     example = {**given, **items}
@@ -268,7 +260,7 @@ def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout
     if layout.counted:
         tokens = [n for n in batch if isinstance(by_name[n], nodes.TokenInput)]
         lengths = np.count_nonzero(batch[tokens[0]], axis=1) if tokens else None
-    return _Inputs("the example", given, batch, lengths)
+    return Trial(batch, given, "the example", lengths)
 
 
 def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
@@ -337,7 +329,7 @@ def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
     return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]
 
 
-def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inputs]:
+def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[Trial]:
     """Yield random inputs with different numbers of steps, padded at the end if there are lengths.
 
     Inputs that need not have as many steps have others, but for those with the same lengths.
@@ -376,7 +368,7 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inpu
             yield _inputs(module, padded, order, layout)
 
 
-def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Layout) -> _Inputs:
+def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Layout) -> Trial:
     values = {name: _lay_out(batch[name], axes) for name, axes in layout.axes.items()}
     kinds = {
         name: "tokens" if array.dtype.kind == "i" else "features" for name, array in values.items()
@@ -398,7 +390,7 @@ def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Lay
             inputs.pop(places[place]) if place in places else None
             for place in range(max(places) + 1)
         )
-    return _Inputs(title, inputs, batch, lengths)
+    return Trial(batch, inputs, title, lengths)
 
 
 def _values(rng: np.random.Generator, network_input: nodes.Input, rows: int, steps: int) -> Array:

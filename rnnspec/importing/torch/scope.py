@@ -41,9 +41,7 @@ class ModuleScope(Scope):
     ``packed`` says of each recurrent module whether it was given a
     packed sequence. ``padding`` is an embedding with its ``padding_idx``. ``masks`` is true if
     padded steps are left out by masks. Others are those of ``Layout``, ``lengths`` by its name.
-    ``learned`` has the places of vectors that are learned, by their array and its rows, and
-    ``directions`` what the forward direction of a layer begins with, while the backward one is
-    unknown.
+    ``learned`` has the places of vectors that are learned, by their array and its rows.
     ``given`` are the places of inputs that are first states of layers.
     ``stand_ins`` are numbers in place of those of arrays in functions of features, by their paths.
     """
@@ -77,7 +75,6 @@ class ModuleScope(Scope):
         self.masks = False
         self.stand_ins: dict[str, Array] = {}
         self.learned: dict[tuple[str, tuple[int, ...]], int] = {}
-        self.directions: dict[str, list[Any]] = {}
         self.given: set[int] = set()
 
     @property

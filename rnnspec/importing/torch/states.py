@@ -25,7 +25,7 @@ from rnnspec.importing.torch.values import (
     Zeros,
     describe,
 )
-from rnnspec.importing.unplaced import CELLS, recurrent
+from rnnspec.importing.unplaced import CELLS
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, 
     reached, items, is_cut = {name: (False, False)}, set[int](), False
     for op in operations:
         source = next((one.name for one in op.args[:1] if isinstance(one, Ref)), "")
-        if op.kind == "module" and type(op.module).__name__ in CELLS and op.layer:
+        if op.layer in CELLS:
             hx = op.args[1] if len(op.args) > 1 else op.kwargs.get("hx")
             apart = hx if isinstance(hx, tuple) else ()
             for one in (hx, *apart):
@@ -392,49 +392,3 @@ def _place_learned(scope: ModuleScope, at: int, vectors: Sequence[int]) -> None:
     for vector in vectors:
         if vector > 0 and isinstance(scope.steps[vector].layer, LearnedVector):
             scope.steps[vector].sources = (at,)
-
-
-def add_direction(  # noqa: PLR0913, PLR0917 - a layer, and a direction of it
-    scope: ModuleScope,
-    name: str,
-    module: Any,
-    cell: nodes.Cell,
-    at: int,
-    hx: Any,
-    direction: int,
-    paths: tuple[str, ...],
-) -> int:
-    """Return the place of a layer whose directions have a module each, the forward one first.
-
-    Raises:
-        RefusedError: they differ.
-    """
-    layer = recurrent(
-        name, cell, module.hidden_size, merge="concat", bias=bool(module.bias),
-        return_sequences=True,
-    )  # fmt: skip
-    number = len(replace(layer, input=(None, 1)).states)
-    values = (
-        hx.items if isinstance(hx, Several) else hx if isinstance(hx, tuple) else (hx,) * number
-    )
-    halves = [_vectors(scope, value, 1)[0] for value in values]
-    if module.num_layers > 1 or module.bidirectional:
-        raise RefusedError("expected one layer for each direction, received several")
-    if direction == 0:
-        scope.directions[name] = halves
-        return scope.add(layer, at, modules=paths)
-    place = next((at for at, step in scope.steps.items() if step.modules == paths), 0)
-    step = scope.steps.get(place)
-    if step is None or step.layer != replace(layer, name=step.layer.name) or step.sources != (at,):
-        raise RefusedError("expected two equal layers with one input and mask, received others")
-    first = [
-        _side_by_side(scope, pair, module.hidden_size)
-        for pair in zip(scope.directions.pop(name), halves, strict=True)
-    ]
-    vectors = tuple(vector for vector in first if vector is not None)
-    if vectors:
-        initial = tuple(None if vector is None else "first" for vector in first)
-        step.layer = replace(layer, name=step.layer.name, initial=initial)
-        step.sources = (at, *vectors)
-        _place_learned(scope, at, vectors)
-    return place
