@@ -17,7 +17,7 @@ from rnnspec.drawing.layout.drawing import (
     NAME_SIZE,
     SPACE,
     Drawing,
-    Port,
+    Outlet,
     box,
     circle_width,
     dots,
@@ -251,36 +251,36 @@ def _draw_input(drawing: Drawing, node: Input) -> None:
     drawing.axis = drawing.axes.get(node.name)
     place = max(axis.columns[-1].x for axis in drawing.axes.values())
     drawing.columns = drawing.axis.columns if drawing.axis else (Column(place, ""),)
-    ports: list[Port | None] = []
+    outlets: list[Outlet | None] = []
     for column in drawing.columns:
         width = max(circle_width(column), 0.0 if tokens else 84.0 if wide else 40.0)
         shapes = variable_node(column, y, "x", width, is_round=tokens)
         name = drawing.canvas.node(node.name, column, *shapes)
         # Padded tokens have an embedding; padded vectors go nowhere.
         goes = tokens or not column.padded
-        ports.append(Port(column.x, y - half, name, width / 2) if goes else None)
+        outlets.append(Outlet(column.x, y - half, name, width / 2) if goes else None)
     drawing.draw_ellipsis(node.name, y)
-    drawing.complete_row(ports, y - half)
+    drawing.complete_row(outlets, y - half)
 
 
 def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
     """Draw the embedding at each step."""
     y = drawing.place(15, 40, drawing.entry(layer))
-    ports = []
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
+    outlets = []
+    for column, outlet in zip(drawing.columns, drawing.outlets, strict=True):
         hollow = column.padded and layer.masked
         shapes = box(column.x, y, look(layer).word, "padding" if hollow else look(layer).role)
         name = drawing.canvas.node(layer.name, column, *shapes)
-        if port and hollow:
-            points = ((column.x, port.y - SPACE), (column.x, y + 15 + SPACE))
+        if outlet and hollow:
+            points = ((column.x, outlet.y - SPACE), (column.x, y + 15 + SPACE))
             arrow = Line(points=points, role="padding")
-            drawing.canvas.edge(port.node, name, arrow)
-        elif port:
-            drawing.rise(port, name, (column.x, y + 15))
-        ports.append(None if hollow else Port(column.x, y - 15, name, 42))
+            drawing.canvas.edge(outlet.node, name, arrow)
+        elif outlet:
+            drawing.rise(outlet, name, (column.x, y + 15))
+        outlets.append(None if hollow else Outlet(column.x, y - 15, name, 42))
     drawing.write_notes(layer.name, y + 15)
     drawing.draw_ellipsis(layer.name, y)
-    drawing.complete_row(ports, y - 15)
+    drawing.complete_row(outlets, y - 15)
 
 
 def _draw_residual(drawing: Drawing, layer: Residual) -> None:
@@ -311,17 +311,17 @@ def _draw_nodes(
 ) -> float:
     """Draw a node for each arrow, go on above them, and return their height."""
     y = drawing.place(node.half, node.gap, entry)
-    ports: list[Port | None] = []
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        if port is None and not (node.everywhere and column.padded):
-            ports.append(None)
+    outlets: list[Outlet | None] = []
+    for column, outlet in zip(drawing.columns, drawing.outlets, strict=True):
+        if outlet is None and not (node.everywhere and column.padded):
+            outlets.append(None)
             continue
         name = drawing.canvas.node(layer, column, *node.draw(column, y))
-        if port:
-            drawing.rise(port, name, (column.x, y + node.half))
-        ports.append(port and Port(column.x, y - node.half, name, node.half_width))
+        if outlet:
+            drawing.rise(outlet, name, (column.x, y + node.half))
+        outlets.append(outlet and Outlet(column.x, y - node.half, name, node.half_width))
     drawing.write_notes(layer, y + node.half)
     if ellipsis:
         drawing.draw_ellipsis(layer, y)
-    drawing.complete_row(ports, y - node.half)
+    drawing.complete_row(outlets, y - node.half)
     return y

@@ -14,7 +14,7 @@ from rnnspec.drawing.layout.drawing import (
     Drawing,
     Flow,
     Note,
-    Port,
+    Outlet,
     box,
     dots,
     fits,
@@ -91,7 +91,7 @@ class _Track:
 
 def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     """Draw one cell at each step."""
-    if any(port and port.via is not None for port in drawing.ports):
+    if any(outlet and outlet.via is not None for outlet in drawing.outlets):
         drawing.route = _FOLDED_ROUTE if drawing.folded else _ROUTE
         if layer.attention and layer.backward and not drawing.folded:
             drawing.route += ROOM_FOR_ATTENTION
@@ -99,7 +99,7 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     y = drawing.place(_HALF, 112 if layer.attention else 52, *drawing.entries(layer))
     drawing.forward_y = y
     track = _Track(layer, "", y, 0.0, _HALF_WIDTH)
-    ports = [_draw_cell(drawing, track, column) for column in drawing.columns]
+    outlets = [_draw_cell(drawing, track, column) for column in drawing.columns]
     _rise_to(drawing, track)
     drawing.write_notes(layer.name, y + (_ATTENTION_DROP + 30 if layer.attention else _HALF))
     _draw_state(drawing, track)
@@ -107,11 +107,11 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
         _draw_attention(drawing, track)
     # The final state is that of step 1 if time runs to the left.
     last, end = (
-        (drawing.columns[0], ports[0]) if layer.backward else (drawing.columns[-1], ports[-1])
+        (drawing.columns[0], outlets[0]) if layer.backward else (drawing.columns[-1], outlets[-1])
     )
     if layer.return_sequences:
-        pairs = zip(drawing.columns, ports, strict=True)
-        outputs = [None if track.hollow(column) else port for column, port in pairs]
+        pairs = zip(drawing.columns, outlets, strict=True)
+        outputs = [None if track.hollow(column) else outlet for column, outlet in pairs]
         drawing.complete_row(outputs, y - _HALF)
         return
     if track.hollow(last):
@@ -123,7 +123,7 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
         drawing.notes.append(Note(output, "grey", length))
 
 
-def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
+def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Outlet:
     """Draw a cell, and return where its arrow leaves: the state itself in a hollow cell."""
     hollow, x = track.hollow(column), column.x + track.shift
     role: Role = "padding" if hollow else "backward" if track.sign < 0 else "forward"
@@ -135,16 +135,16 @@ def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
     shapes = box(x, track.y, "" if hollow else word, role, (2 * track.half, high))
     name = drawing.canvas.node(track.layer.name, column, *shapes, direction=track.direction)
     top = track.y + track.lanes[-1][1] if hollow else track.y - high / 2
-    return Port(x, top, name, track.half)
+    return Outlet(x, top, name, track.half)
 
 
 def _rise_to(drawing: Drawing, track: _Track, *, cased: bool = False) -> None:
     """Draw the arrows from the row below to the cells of one direction."""
     high = track.half_height
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        if port and not track.hollow(column):
+    for column, outlet in zip(drawing.columns, drawing.outlets, strict=True):
+        if outlet and not track.hollow(column):
             end = (column.x + track.shift, track.y + high)
-            drawing.rise(port, column.name(track.name), end, cased=cased)
+            drawing.rise(outlet, column.name(track.name), end, cased=cased)
 
 
 def _draw_attention(drawing: Drawing, track: _Track) -> None:
@@ -156,7 +156,7 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
     asks = side * (track.half + 14)
     state = track.y + (9 if drawing.folded else track.lanes[-1][1])
     y, before = track.y + _ATTENTION_DROP, _first_node(drawing, track)
-    ports, contexts = list[Port](), dict[Column, Port]()
+    outlets, contexts = list[Outlet](), dict[Column, Outlet]()
     for column, previous in zip(columns, (None, *columns), strict=False):
         cell = column.name(layer.name)
         if {column, previous} == beside_dots:
@@ -167,7 +167,7 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
         x = column.x + side * _ATTENTION_SHIFT
         shapes = pill(x, y, "attention", 2 * _ATTENTION_HALF)
         name = drawing.canvas.node(layer.name, column, *shapes, direction="attention")
-        ports.append(Port(x, y - 13, name, _ATTENTION_HALF))
+        outlets.append(Outlet(x, y - 13, name, _ATTENTION_HALF))
         drawing.canvas.marks(
             layer.name, Disc(x=column.x + asks, y=state, radius=2.6, role="ink", solid=True)
         )
@@ -179,9 +179,9 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
         context = ((inner, high), (enters, high), (enters, track.y + _HALF + SPACE))
         drawing.canvas.edge(name, cell, Line(points=context, cased=True), kind="context")
         left, via = x - _ATTENTION_HALF - SPACE, y + 6 if side > 0 else y
-        contexts[column] = Port(column.x, y, name, _ATTENTION_HALF, via=via, side=left)
+        contexts[column] = Outlet(column.x, y, name, _ATTENTION_HALF, via=via, side=left)
         before = cell
-    draw_memories(drawing, [memory.name for memory in memories(layer)], ports)
+    draw_memories(drawing, [memory.name for memory in memories(layer)], outlets)
     for part in drawing.network.ports_of(layer.name):
         if not part.state:
             forks = [contexts.get(column) for column in drawing.columns]
@@ -331,7 +331,7 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
                 points = (begin, (edge - 12, begin[1]), (edge - 12, low), (tip[0] - 24, low), tip)
             line = Line(points=points, cased=True)
             canvas.edge(column.name(track.name), final.name, line, kind="final", state=final.state)
-        drawing.finals[final.name] = Port(x, y - 12, final.name, 15)
+        drawing.finals[final.name] = Outlet(x, y - 12, final.name, 15)
     return right + (60 + 36 * (len(states) - 1) if states and not leftwards else 0.0)
 
 
@@ -345,9 +345,9 @@ def _state_notes(drawing: Drawing, layer: Recurrent) -> list[Note]:
     return notes
 
 
-def _hold(canvas: Canvas, layer: str, port: Port) -> None:
+def _hold(canvas: Canvas, layer: str, outlet: Outlet) -> None:
     """Put a dot where an arrow leaves the state that is held."""
-    canvas.marks(layer, Disc(x=port.x, y=port.y, radius=2.6, role="ink", solid=True))
+    canvas.marks(layer, Disc(x=outlet.x, y=outlet.y, radius=2.6, role="ink", solid=True))
 
 
 def _draw_states(drawing: Drawing, track: _Track, axis: Axis) -> None:
@@ -450,12 +450,12 @@ def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The two directions of a layer, and the ports of their cells in each column."""
+    """The two directions of a layer, and the outlets of their cells in each column."""
 
     layer: Recurrent
     forward: _Track
     backward: _Track
-    ports: list[tuple[Port, Port]]
+    outlets: list[tuple[Outlet, Outlet]]
 
     @property
     def sign(self) -> str:
@@ -465,8 +465,12 @@ class _Pair:
 
 def draw_both_ways(drawing: Drawing, layer: Recurrent) -> None:
     """Draw two cells at each step, the forward one below, and what merges them."""
-    forks = [port for port in drawing.ports if port and (port.half < 33 or port.via is not None)]
-    if any(port.via is not None for port in forks):
+    forks = [
+        outlet
+        for outlet in drawing.outlets
+        if outlet and (outlet.half < 33 or outlet.via is not None)
+    ]
+    if any(outlet.via is not None for outlet in forks):
         drawing.route = _BOTH_FOLDED_ROUTE if drawing.folded else _BOTH_ROUTE
     drawing.drop(layer)
     pair = _place_pair(drawing, layer, 52.0 if not forks and not drawing.folded else 66.0)
@@ -487,11 +491,11 @@ def _place_pair(drawing: Drawing, layer: Recurrent, gap: float) -> _Pair:
     drawing.forward_y = y
     forward = _Track(layer, "forward", y, -shift, _BOTH_HALF_WIDTH)
     backward = _Track(layer, "backward", y - apart, shift, _BOTH_HALF_WIDTH)
-    ports = [
+    outlets = [
         (_draw_cell(drawing, forward, column), _draw_cell(drawing, backward, column))
         for column in drawing.columns
     ]
-    return _Pair(layer, forward, backward, ports)
+    return _Pair(layer, forward, backward, outlets)
 
 
 def _draw_both_states(drawing: Drawing, pair: _Pair) -> None:
@@ -516,19 +520,21 @@ def _draw_merge(drawing: Drawing, pair: _Pair) -> None:
     """Merge the two directions at each step."""
     y = pair.backward.y - 66
     wide = 84.0 if not drawing.folded else 150.0
-    ports: list[Port | None] = []
-    for column, both in zip(drawing.columns, pair.ports, strict=True):
+    outlets: list[Outlet | None] = []
+    for column, both in zip(drawing.columns, pair.outlets, strict=True):
         if pair.forward.hollow(column):
-            ports.append(None)
+            outlets.append(None)
             continue
         name = drawing.canvas.node(
             pair.layer.name, column, *pill(column.x, y, pair.sign, wide), direction="merge"
         )
-        for port in both:
-            cased = port is both[0] and not drawing.folded
-            drawing.canvas.edge(port.node, name, Line(points=_straight_up(port, y), cased=cased))
-        ports.append(Port(column.x, y - 13, name, wide / 2))
-    drawing.complete_row(ports, y - 13)
+        for outlet in both:
+            cased = outlet is both[0] and not drawing.folded
+            drawing.canvas.edge(
+                outlet.node, name, Line(points=_straight_up(outlet, y), cased=cased)
+            )
+        outlets.append(Outlet(column.x, y - 13, name, wide / 2))
+    drawing.complete_row(outlets, y - 13)
 
 
 def _draw_final(drawing: Drawing, pair: _Pair) -> None:
@@ -537,21 +543,21 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
     y, half = pair.backward.y - 82, 75.0 if drawing.folded else 42.0
     shapes = pill(last.x, y, pair.sign, 2 * half)
     name = drawing.canvas.node(layer.name, Column(last.x, ""), *shapes, direction="merge")
-    forward, backward = pair.ports[-1][0], pair.ports[0][1]
+    forward, backward = pair.outlets[-1][0], pair.outlets[0][1]
     if pair.forward.hollow(last):
         _hold(drawing.canvas, layer.name, forward)
     along: tuple[Point, ...] = _straight_up(backward, y)
     if len(drawing.columns) > 1:  # the way to the first step
         along = (along[0], (backward.x, y), (last.x - half - SPACE, y))
-    ends: tuple[tuple[Port, tuple[Point, ...], Role], ...] = (
+    ends: tuple[tuple[Outlet, tuple[Point, ...], Role], ...] = (
         (forward, _straight_up(forward, y), "forward"),
         (backward, along, "backward"),
     )
-    for port, points, role in ends:
+    for outlet, points, role in ends:
         line = Line(points=points, role=role, width=1.8, cased=True)
-        drawing.canvas.edge(port.node, name, line, kind="final")
+        drawing.canvas.edge(outlet.node, name, line, kind="final")
     ahead, back = words.last_states(layer, drawing.lengths[layer.name])
-    right = max([last.x + half, *(port.x + 15 for port in drawing.finals.values())])
+    right = max([last.x + half, *(outlet.x + 15 for outlet in drawing.finals.values())])
     if not drawing.running and all(
         fits(text, last.x - half - backward.x, 11) for text in (ahead, back)
     ):
@@ -563,9 +569,9 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
     else:
         both = [Note(ahead, "forward"), Note(back, "backward")]
         drawing.write_beside(layer.name, right, y, both)
-    drawing.to_vector(last.x, Port(last.x, y - 13, name, half), y - 13)
+    drawing.to_vector(last.x, Outlet(last.x, y - 13, name, half), y - 13)
 
 
-def _straight_up(port: Port, y: float) -> tuple[Point, Point]:
-    """Return the points of an arrow from a port to the pill whose middle is at ``y``."""
-    return (port.x, port.y - SPACE), (port.x, y + 13 + SPACE)
+def _straight_up(outlet: Outlet, y: float) -> tuple[Point, Point]:
+    """Return the points of an arrow from a outlet to the pill whose middle is at ``y``."""
+    return (outlet.x, outlet.y - SPACE), (outlet.x, y + 13 + SPACE)

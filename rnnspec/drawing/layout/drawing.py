@@ -121,7 +121,7 @@ class Canvas:
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class Outlet:
     """The place where an arrow leaves a node upwards; the node reaches ``half`` to both sides.
 
     ``via`` is the height of a dot on the arrow, where a residual or a join begins. ``side`` is the
@@ -142,7 +142,7 @@ class Flow:
 
     axis: Axis | None
     columns: tuple[Column, ...]
-    ports: list[Port | None]
+    outlets: list[Outlet | None]
     rates: list[float]
     notes: list[Note]
     last: str
@@ -177,12 +177,12 @@ class Note:
 class Drawing:
     """The picture so far, row by row, from the input upwards.
 
-    ``ports`` has one entry per column, None where nothing goes up. ``axis`` is None once the
+    ``outlets`` has one entry per column, None where nothing goes up. ``axis`` is None once the
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
-    has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
-    ``forks`` what leaves each layer for others than the next. ``finals`` has the ports of the final
-    states beside the last row, ``contexts`` what leaves its attention, and ``forward_y`` is the
-    height of its forward cells. ``last`` is the layer or input that the ports belong to, and
+    has begun. ``branches`` has the outlets at which each residual begins, by its first layer, and
+    ``forks`` what leaves each layer for others than the next. ``finals`` has the outlets of the
+    final states beside the last row, ``contexts`` what leaves its attention, and ``forward_y`` is
+    the height of its forward cells. ``last`` is the layer or input that the outlets belong to, and
     ``running`` has the sequences whose lanes go on. ``lengths`` has the name of the last step after
     each layer, and ``projections`` those of each attention. ``level`` is the centre of the row if
     it is placed already, because it has the layers of several heads.
@@ -198,15 +198,15 @@ class Drawing:
         self.folded = folded
         self.axis: Axis | None = None
         self.columns: tuple[Column, ...] = ()
-        self.ports: list[Port | None] = []
+        self.outlets: list[Outlet | None] = []
         self.top = self.floor = 0.0
         self.route = 0.0
         self.rates: list[float] = []
         self.notes: list[Note] = []
         self.named = False
-        self.branches: dict[str, list[Port | None]] = {}
+        self.branches: dict[str, list[Outlet | None]] = {}
         self.forks: dict[str, Flow] = {}
-        self.finals: dict[str, Port] = {}
+        self.finals: dict[str, Outlet] = {}
         self.contexts: dict[str, Flow] = {}
         self._dotted = set[str]()
         self.running = set[str]()
@@ -256,39 +256,39 @@ class Drawing:
         """Return how far left of a column the output of a layer goes up to its joins."""
         return self._lane + LANE * self._lanes[layer]
 
-    def lane_at(self, name: str, port: Port) -> float:
+    def lane_at(self, name: str, outlet: Outlet) -> float:
         """Return the place of the lane of a layer: that of a sequence is left of its column."""
         if name in self._lanes:
-            return port.x - self.lane(name)
+            return outlet.x - self.lane(name)
         return -self._far - VECTOR_LANE * self._vector_lanes[name]
 
     def reach(self, name: str, y: float) -> None:
         """Say that a lane is drawn up to a height."""
         self._reached[name] = min(y, self._reached.get(name, inf))
 
-    def way(self, name: str, port: Port, y: float) -> tuple[Point, ...]:
-        """Return the points from a port along the lane of its layer up to a height."""
-        assert port.via is not None, "a fork has a height"
-        x = self.lane_at(name, port)
+    def way(self, name: str, outlet: Outlet, y: float) -> tuple[Point, ...]:
+        """Return the points from a outlet along the lane of its layer up to a height."""
+        assert outlet.via is not None, "a fork has a height"
+        x = self.lane_at(name, outlet)
         reached = self._reached.get(name, inf)
         if y < reached - 24 and reached < inf:  # goes on where the last line has left the lane
             line = Line(points=((x, reached + 12), (x, reached - 12)), head=False)
-            self.canvas.lane(port.node, line)
+            self.canvas.lane(outlet.node, line)
             return (x, reached - 12), (x, y)
-        if port.side is not None:
-            return (port.side, port.via), (x, port.via), (x, y)
+        if outlet.side is not None:
+            return (outlet.side, outlet.via), (x, outlet.via), (x, y)
         # From a dot, if another arrow leads up to it.
-        is_dotted = name in self._dotted or port.via > port.y - SPACE
-        stem = () if is_dotted else ((port.x, port.y - SPACE),)
-        return *stem, (port.x, port.via), (x, port.via), (x, y)
+        is_dotted = name in self._dotted or outlet.via > outlet.y - SPACE
+        stem = () if is_dotted else ((outlet.x, outlet.y - SPACE),)
+        return *stem, (outlet.x, outlet.via), (x, outlet.via), (x, y)
 
     def vector_way(self, name: str, y: float) -> tuple[str, tuple[Point, ...]]:
         """Return the node that an earlier vector comes from, and its way up to a height."""
-        (port,) = self.forks[name].ports
-        assert port is not None, "a vector is no padding"
-        way = self.way(name, port, y)
+        (outlet,) = self.forks[name].outlets
+        assert outlet is not None, "a vector is no padding"
+        way = self.way(name, outlet, y)
         self.reach(name, y)
-        return port.node, way
+        return outlet.node, way
 
     def takes(self, layer: Layer, name: str) -> bool:
         """True if a layer takes the output of this name first."""
@@ -298,7 +298,9 @@ class Drawing:
         """Return the place for a vector near ``x`` that no lane of a sequence goes through."""
         if not self.running:
             return x
-        return min((port.x for port in self.ports if port), key=lambda place: abs(place - x))
+        return min(
+            (outlet.x for outlet in self.outlets if outlet), key=lambda place: abs(place - x)
+        )
 
     def is_forked(self, layer: Layer) -> bool:
         """True if more than the next layer takes the output of a layer."""
@@ -348,24 +350,24 @@ class Drawing:
                 low -= 8
         return centre
 
-    def complete_row(self, ports: list[Port | None], top: float) -> None:
-        """Go on from these ports: the row is complete, and reaches up to ``top``."""
-        self.ports, self.top, self.floor = ports, top, top
+    def complete_row(self, outlets: list[Outlet | None], top: float) -> None:
+        """Go on from these outlets: the row is complete, and reaches up to ``top``."""
+        self.outlets, self.top, self.floor = outlets, top, top
 
-    def to_vector(self, x: float, port: Port, top: float) -> None:
+    def to_vector(self, x: float, outlet: Outlet, top: float) -> None:
         """Go on with one vector instead of a sequence."""
         self.axis, self.columns = None, (Column(x, ""),)
-        self.complete_row([port], top)
+        self.complete_row([outlet], top)
 
     @property
     def flow(self) -> Flow:
         """The inputs of the next row."""
         rates, notes = [*self.rates], [*self.notes]
-        return Flow(self.axis, self.columns, [*self.ports], rates, notes, self.last)
+        return Flow(self.axis, self.columns, [*self.outlets], rates, notes, self.last)
 
     @flow.setter
     def flow(self, flow: Flow) -> None:
-        self.axis, self.columns, self.ports = flow.axis, flow.columns, [*flow.ports]
+        self.axis, self.columns, self.outlets = flow.axis, flow.columns, [*flow.outlets]
         self.rates, self.notes, self.last = [*flow.rates], [*flow.notes], flow.last
 
     def begin(self, layer: str, takes: Sequence[str], *, is_join: bool = False) -> None:
@@ -380,11 +382,11 @@ class Drawing:
             self._dotted |= {self.last} if follows else set()
             self.forks[self.last] = replace(self.flow, notes=[])
             self.running |= {self.last} if self.last in self._lanes else set()
-        for name, port in self.finals.items():
+        for name, outlet in self.finals.items():
             if name in self._vector_lanes:
                 self.floor -= 12
-                ports: list[Port | None] = [replace(port, via=self.floor)]
-                self.forks[name] = Flow(None, (Column(port.x, ""),), ports, [], [], name)
+                outlets: list[Outlet | None] = [replace(outlet, via=self.floor)]
+                self.forks[name] = Flow(None, (Column(outlet.x, ""),), outlets, [], [], name)
         used = {name: flow for name, flow in self.contexts.items() if name in self._lanes}
         self.forks |= used
         self.running |= used.keys()
@@ -395,18 +397,20 @@ class Drawing:
                 self._resume(takes[0])
         if layer in self._starts:
             self._put_dots(layer)
-            self.branches[layer] = self.ports
+            self.branches[layer] = self.outlets
 
     def _put_dots(self, layer: str) -> None:
         """Let something leave the arrows: at dots, if they lead to a ``layer`` too."""
-        if any(port.via is not None for port in self.ports if port):
+        if any(outlet.via is not None for outlet in self.outlets if outlet):
             return
         via = self.top - 14
         self.floor = min(self.floor, via)
-        self.ports = [port and replace(port, via=via) for port in self.ports]
+        self.outlets = [outlet and replace(outlet, via=via) for outlet in self.outlets]
         if layer:
-            ports = [port for port in self.ports if port]
-            discs = [Disc(x=port.x, y=via, radius=2.6, role="ink", solid=True) for port in ports]
+            outlets = [outlet for outlet in self.outlets if outlet]
+            discs = [
+                Disc(x=outlet.x, y=via, radius=2.6, role="ink", solid=True) for outlet in outlets
+            ]
             self.canvas.marks(layer, *discs)
 
     def _resume(self, name: str) -> None:
@@ -414,13 +418,15 @@ class Drawing:
         turn = self.floor - 14
         flow = self.forks[name]
         top = turn - 12
-        for port in flow.ports:
-            if port:
-                points = (*self.way(name, port, turn), (port.x, turn), (port.x, top - SPACE))
-                self.canvas.lane(port.node, Line(points=points, cased=True, head=False))
+        for outlet in flow.outlets:
+            if outlet:
+                points = (*self.way(name, outlet, turn), (outlet.x, turn), (outlet.x, top - SPACE))
+                self.canvas.lane(outlet.node, Line(points=points, cased=True, head=False))
         self.reach(name, turn)
         self.flow = flow
-        self.complete_row([port and Port(port.x, top, port.node, 4) for port in flow.ports], top)
+        self.complete_row(
+            [outlet and Outlet(outlet.x, top, outlet.node, 4) for outlet in flow.outlets], top
+        )
 
     def draw_drop(self, layer: Dropout) -> None:
         """Draw a dropout that is a layer: the arrows through its row are dashed.
@@ -434,17 +440,17 @@ class Drawing:
         self.drop(layer)
         if not is_forked:
             return
-        ports: list[Port | None] = []
-        for column, port in zip(self.columns, self.ports, strict=True):
-            if port is None:
-                ports.append(None)
+        outlets: list[Outlet | None] = []
+        for column, outlet in zip(self.columns, self.outlets, strict=True):
+            if outlet is None:
+                outlets.append(None)
                 continue
             disc = Disc(x=column.x, y=y - 10, radius=2.6, role="ink", solid=True)
             name = self.canvas.node(layer.name, column, disc)
-            self.rise(port, name, (column.x, y - 10 + 2.6))
-            ports.append(Port(column.x, y - 10, name, 2.6, via=y - 10))
+            self.rise(outlet, name, (column.x, y - 10 + 2.6))
+            outlets.append(Outlet(column.x, y - 10, name, 2.6, via=y - 10))
         self.write_notes(layer.name, y - 10)
-        self.complete_row(ports, y - 10)
+        self.complete_row(outlets, y - 10)
 
     def draw_ellipsis(self, layer: str, y: float) -> None:
         """Draw dots for the steps that are left out."""
@@ -458,20 +464,20 @@ class Drawing:
             self.notes.append(Note(text, "dropout"))
 
     def rise(
-        self, port: Port, target: str, end: Point, *, cased: bool = False, width: float = 1.4
+        self, outlet: Outlet, target: str, end: Point, *, cased: bool = False, width: float = 1.4
     ) -> None:
-        """Draw the arrow from a port to the lower edge of a node, with its dot and its dashes."""
-        self._draw_up(port, target, _path(port, end), cased=cased, width=width)
+        """Draw the arrow from a outlet to the lower edge of a node, with its dot and its dashes."""
+        self._draw_up(outlet, target, _path(outlet, end), cased=cased, width=width)
 
-    def slant(self, port: Port, target: str, end: Point, width: float = 1.1) -> None:
-        """Draw a straight arrow from a port to the lower edge of a node beside it."""
-        start, tip = (port.x, port.y - SPACE), (end[0], end[1] + SPACE)
-        points = (start, tip) if port.via is None else (start, (port.x, port.via), tip)
-        self._draw_up(port, target, points, width=width)
+    def slant(self, outlet: Outlet, target: str, end: Point, width: float = 1.1) -> None:
+        """Draw a straight arrow from a outlet to the lower edge of a node beside it."""
+        start, tip = (outlet.x, outlet.y - SPACE), (end[0], end[1] + SPACE)
+        points = (start, tip) if outlet.via is None else (start, (outlet.x, outlet.via), tip)
+        self._draw_up(outlet, target, points, width=width)
 
     def _draw_up(
         self,
-        port: Port,
+        outlet: Outlet,
         target: str,
         points: tuple[Point, ...],
         *,
@@ -479,15 +485,15 @@ class Drawing:
         width: float = 1.4,
     ) -> None:
         lines = []
-        if port.via is not None and self.rates:  # dashed from the dot on
-            dot = port.x, port.via
+        if outlet.via is not None and self.rates:  # dashed from the dot on
+            dot = outlet.x, outlet.via
             lines.append(Line(points=(points[0], dot), head=False, width=width))
             points = (dot, *points[1:]) if points[1] != dot else points[1:]
         role: Role = "dropout" if self.rates else "ink"
         dashed = role == "dropout"
         lines.append(Line(points=points, role=role, dashed=dashed, cased=cased, width=width))
         rates = " ".join(f"{rate:g}" for rate in self.rates)
-        self.canvas.edge(port.node, target, *lines, dropout=rates)
+        self.canvas.edge(outlet.node, target, *lines, dropout=rates)
 
     def write_notes(self, layer: str, bottom: float, right: float = 0.0) -> None:
         """Write the notes on the arrows that have reached a row, and forget them."""
@@ -568,15 +574,15 @@ def wrap(content: str, size: float, widest: float) -> list[str]:
     return lines
 
 
-def _path(port: Port, end: Point) -> tuple[Point, ...]:
+def _path(outlet: Outlet, end: Point) -> tuple[Point, ...]:
     """Return the way of an arrow, with a bend where it ends beside its node."""
-    start, tip = (port.x, port.y - SPACE), (end[0], end[1] + SPACE)
-    if end[0] == port.x:
+    start, tip = (outlet.x, outlet.y - SPACE), (end[0], end[1] + SPACE)
+    if end[0] == outlet.x:
         return start, tip
-    if abs(end[0] - port.x) < port.half - 8 and port.via is None:
+    if abs(end[0] - outlet.x) < outlet.half - 8 and outlet.via is None:
         return (end[0], start[1]), tip
-    bend = (port.y if port.via is None else port.via) - 16
-    return start, (port.x, bend), (end[0], bend), tip
+    bend = (outlet.y if outlet.via is None else outlet.via) - 16
+    return start, (outlet.x, bend), (end[0], bend), tip
 
 
 def dots(x: float, y: float, *, upright: bool = False) -> Iterator[Disc]:

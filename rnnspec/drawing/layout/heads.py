@@ -76,9 +76,9 @@ class _Strand:
 def draw_heads(drawing: Drawing, draw_layer: _Draw) -> None:
     """Draw all heads, row by row, and the results."""
     # The arrows part above the row, also if they begin inside a node that holds a state.
-    drawing.ports = [
-        replace(port, via=drawing.top) if port and port.y > drawing.top else port
-        for port in drawing.ports
+    drawing.outlets = [
+        replace(outlet, via=drawing.top) if outlet and outlet.y > drawing.top else outlet
+        for outlet in drawing.outlets
     ]
     remarks, drawing.notes = drawing.notes, []
     drawing.write_beside(drawing.last, drawing.columns[-1].x, drawing.top - 34, remarks)
@@ -152,7 +152,7 @@ def _draw_row(drawing: Drawing, draw_layer: _Draw, strands: list[_Strand], row: 
         for layer in (unit.layers if isinstance(unit, Poolings) else (unit,))
     ]
     pools = [strand for strand, unit in units if isinstance(unit, _Pools)]
-    far = [abs(strand.x - port.x) for strand in pools for port in strand.flow.ports if port]
+    far = [abs(strand.x - outlet.x) for strand in pools for outlet in strand.flow.outlets if outlet]
     # Remarks on arrows at each step stand beside all of these.
     remarks = [note for strand, _ in units if not strand.width for note in strand.flow.notes]
     drawing.notes = max((remarks, *(strand.flow.notes for strand, _ in units)), key=len)
@@ -183,9 +183,9 @@ def _draw_unit(drawing: Drawing, draw_layer: _Draw, strand: _Strand, unit: _Unit
         case Join():
             draw_vector_join(drawing, unit)
         case Pooling() | AttentionPooling() | Flatten():
-            port = draw_pool(drawing, unit, strand.x, y, POOL_WIDTH)
+            outlet = draw_pool(drawing, unit, strand.x, y, POOL_WIDTH)
             drawing.write_notes(unit.name, y + 13)
-            drawing.to_vector(strand.x, port, y - 13)
+            drawing.to_vector(strand.x, outlet, y - 13)
         case LastSteps():
             draw_last_steps(drawing, unit, strand.x, HEAD)
         case _:
@@ -232,10 +232,10 @@ def draw_inner_result(drawing: Drawing, name: str, *entries: words.Entry) -> Non
 
 def draw_result(drawing: Drawing, y: float, head: str = "") -> None:
     """Draw the result of a network, or of a ``head``: one vector, or one at each step."""
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
+    for column, outlet in zip(drawing.columns, drawing.outlets, strict=True):
         shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
         name = drawing.canvas.node("output", column, *shapes, direction=head)
-        if port:
-            drawing.rise(port, name, (column.x, y + 19))
+        if outlet:
+            drawing.rise(outlet, name, (column.x, y + 19))
     drawing.write_notes("output", y + 19)
     drawing.draw_ellipsis("output", y)

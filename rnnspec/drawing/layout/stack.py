@@ -10,7 +10,7 @@ from rnnspec.drawing.layout.drawing import (
     SPACE,
     Drawing,
     Note,
-    Port,
+    Outlet,
     box,
     dots,
     fits,
@@ -60,21 +60,21 @@ def draw_windows(drawing: Drawing, layer: Windowed) -> None:
     if text := every(layer.window):
         drawing.notes.append(Note(text, "grey"))
     real = [one for column, one in zip(drawing.columns, gathered, strict=True) if not column.padded]
-    zeros: dict[str, Port] = {}
+    zeros: dict[str, Outlet] = {}
     if isinstance(layer, Conv):  # what is added to a pool does not count
         if any(one.before for one in real):
             zeros["before"] = _draw_zero(drawing, layer, columns[0], "before")
         if any(one.after for one in real):
             zeros["after"] = _draw_zero(drawing, layer, columns[-1], "after")
-    ports: list[Port | None] = []
+    outlets: list[Outlet | None] = []
     for column, one in zip(drawing.columns, gathered, strict=True):
         name = drawing.canvas.node(layer.name, column, *_window(drawing, layer, column, y))
-        ports.append(None if column.padded else Port(column.x, y - _HALF, name, 42))
+        outlets.append(None if column.padded else Outlet(column.x, y - _HALF, name, 42))
         if not column.padded:
-            begins = [port for at in one.columns if (port := drawing.ports[at])]
+            begins = [outlet for at in one.columns if (outlet := drawing.outlets[at])]
             if one.hidden and below.dots is not None:
                 beside = 10 if column is drawing.columns[-1] else -10
-                begins.append(Port(below.dots + beside, drawing.top, f"{drawing.last}@...", 4))
+                begins.append(Outlet(below.dots + beside, drawing.top, f"{drawing.last}@...", 4))
             added = [zeros["before"]] if one.before and zeros else []
             added += [zeros["after"]] if one.after and zeros else []
             _draw_lines(drawing, name, (column.x, y + _HALF), begins, added, dotted=one.dots)
@@ -83,30 +83,30 @@ def draw_windows(drawing: Drawing, layer: Windowed) -> None:
     right = columns[-1].x - drawing.columns[-1].x + (84 if "after" in zeros else 30)
     drawing.write_notes(layer.name, y + _HALF, right=right)
     drawing.draw_ellipsis(layer.name, y)
-    drawing.complete_row(ports, y - _HALF)
+    drawing.complete_row(outlets, y - _HALF)
 
 
 def _draw_lines(  # noqa: PLR0913 - where the lines begin, and where they end
     drawing: Drawing,
     target: str,
     end: Point,
-    begins: list[Port],
-    added: list[Port],
+    begins: list[Outlet],
+    added: list[Outlet],
     *,
     dotted: bool,
 ) -> None:
     """Draw the lines from steps, and from steps that are added, to the lower edge of a node."""
-    ports = sorted([*begins, *added], key=lambda port: port.x)
+    outlets = sorted([*begins, *added], key=lambda outlet: outlet.x)
     # Dots between the outer two stand for the rest.
-    pitch = 56.0 if dotted else min(15.0, 66 / max(1, len(ports)))
-    for index, port in enumerate(ports):
-        tip = end[0] + pitch * (index - (len(ports) - 1) / 2), end[1]
-        if port in begins:
-            drawing.slant(port, target, tip)
+    pitch = 56.0 if dotted else min(15.0, 66 / max(1, len(outlets)))
+    for index, outlet in enumerate(outlets):
+        tip = end[0] + pitch * (index - (len(outlets) - 1) / 2), end[1]
+        if outlet in begins:
+            drawing.slant(outlet, target, tip)
             continue
-        points = ((port.x, port.y - SPACE), (tip[0], tip[1] + SPACE))
+        points = ((outlet.x, outlet.y - SPACE), (tip[0], tip[1] + SPACE))
         line = Line(points=points, role="padding", width=1.1, dashed=True)
-        drawing.canvas.edge(port.node, target, line, kind="added")
+        drawing.canvas.edge(outlet.node, target, line, kind="added")
 
 
 def gap(far: float) -> float:
@@ -132,7 +132,7 @@ def _window(drawing: Drawing, layer: Windowed, column: Column, y: float) -> tupl
 
 def _draw_zero(
     drawing: Drawing, layer: Conv, column: Column, side: Literal["before", "after"]
-) -> Port:
+) -> Outlet:
     """Draw the zeros that are added before the first step or after the last."""
     if side == "before":
         x = column.x - max(64.0, drawing.left + 18)
@@ -142,16 +142,16 @@ def _draw_zero(
     disc = Disc(x=x, y=y, radius=9, role="padding", dashed=True)
     zero = label(x, y, "0", "grey", 11)
     name = drawing.canvas.node(layer.name, Column(x, ""), disc, zero, direction=side)
-    return Port(x, y - 9, name, 9)
+    return Outlet(x, y - 9, name, 9)
 
 
 def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
     """Draw a statistic over the steps, which no arrow from a padded or unused step reaches."""
     y = drawing.place(13, 44, drawing.entry(layer))
     if isinstance(layer, Pooling) and layer.statistic in ("first_step", "last_step"):
-        at = len(drawing.ports) - 1 if layer.statistic == "last_step" else 0
-        used: list[Port | None] = [None] * len(drawing.ports)
-        used[at] = drawing.ports[at]
+        at = len(drawing.outlets) - 1 if layer.statistic == "last_step" else 0
+        used: list[Outlet | None] = [None] * len(drawing.outlets)
+        used[at] = drawing.outlets[at]
         drawing.complete_row(used, drawing.top)
         drawing.columns = drawing.columns[at : at + 1]
     first, last = drawing.columns[0], drawing.columns[-1]
@@ -161,16 +161,16 @@ def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
     out = drawing.beside_lanes(x)
     _rise_all(drawing, layer.name, name, y + 13)
-    drawing.to_vector(out, Port(out, y - 13, name, wide / 2), y - 13)
+    drawing.to_vector(out, Outlet(out, y - 13, name, wide / 2), y - 13)
 
 
 def draw_fan(drawing: Drawing, layer: AttentionPooling | Pooling) -> None:
     """Draw lines from the steps that a pooling takes into one node."""
     x = drawing.beside_lanes(_middle(drawing))
     y = drawing.place(13, gap(x - drawing.columns[0].x), drawing.entry(layer))
-    port = draw_pool(drawing, layer, x, y, POOL_WIDTH)
+    outlet = draw_pool(drawing, layer, x, y, POOL_WIDTH)
     drawing.write_notes(layer.name, y + 13)
-    drawing.to_vector(x, port, y - 13)
+    drawing.to_vector(x, outlet, y - 13)
 
 
 def draw_poolings(drawing: Drawing, row: Poolings) -> None:
@@ -196,36 +196,36 @@ def draw_pools(drawing: Drawing, row: Poolings, x: float, y: float, pitch: float
     """Draw several poolings side by side around ``x``."""
     layers, wide = row.layers, _pool_width(row)
     xs = [x + pitch * (at - (len(layers) - 1) / 2) for at in range(len(layers))]
-    ports = [draw_pool(drawing, layer, x, y, wide) for layer, x in zip(layers, xs, strict=True)]
+    outlets = [draw_pool(drawing, layer, x, y, wide) for layer, x in zip(layers, xs, strict=True)]
     drawing.write_notes(layers[-1].name, y + 13)
     drawing.axis, drawing.columns = None, tuple(Column(x, "") for x in xs)
-    drawing.complete_row([*ports], y - 13)
+    drawing.complete_row([*outlets], y - 13)
 
 
 def draw_vector_join(drawing: Drawing, join: Join) -> None:
     """Draw the join of the vectors that go up."""
     y = drawing.place(13, 36, drawing.entry(join))
-    ports = [port for port in drawing.ports if port]
-    middle = (ports[0].x + ports[-1].x) / 2
-    width = ports[-1].x - ports[0].x + 2 * ports[0].half
+    outlets = [outlet for outlet in drawing.outlets if outlet]
+    middle = (outlets[0].x + outlets[-1].x) / 2
+    width = outlets[-1].x - outlets[0].x + 2 * outlets[0].half
     shapes = pill(middle, y, look(join).word, width)
     name = drawing.canvas.node(join.name, Column(middle, ""), *shapes)
     _rise_all(drawing, join.name, name, y + 13)
-    drawing.to_vector(middle, Port(middle, y - 13, name, width / 2), y - 13)
+    drawing.to_vector(middle, Outlet(middle, y - 13, name, width / 2), y - 13)
 
 
 def _middle(drawing: Drawing) -> float:
     """Return the middle of the steps that are not padding."""
-    real = [port.x for port in drawing.ports if port]
+    real = [outlet.x for outlet in drawing.outlets if outlet]
     return (real[0] + real[-1]) / 2
 
 
 def draw_pool(
     drawing: Drawing, layer: Pooling | AttentionPooling | Flatten, x: float, y: float, wide: float
-) -> Port:
+) -> Outlet:
     """Draw one pooling, and a line from each step that it takes."""
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
-    real = [port for port in drawing.ports if port]
+    real = [outlet for outlet in drawing.outlets if outlet]
     match layer:
         case Pooling(statistic="last_step"):
             real = real[-1:]
@@ -238,15 +238,15 @@ def draw_pool(
         case _:
             pass
     room = min(14.0, (wide - 34) / max(1, len(real) - 1))
-    for at, port in enumerate(real):
+    for at, outlet in enumerate(real):
         end = x + room * (at - (len(real) - 1) / 2), y + 13
         width = _WIDTHS[at % len(_WIDTHS)] if isinstance(layer, AttentionPooling) else 1.1
-        drawing.slant(port, name, end, width)
+        drawing.slant(outlet, name, end, width)
     if isinstance(layer, AttentionPooling) and layer.query is not None:
         source, way = drawing.vector_way(layer.query, y)
         line = Line(points=(*way, (x - wide / 2 - SPACE, y)), cased=True)
         drawing.canvas.edge(source, name, line, kind="query")
-    return Port(x, y - 13, name, wide / 2)
+    return Outlet(x, y - 13, name, wide / 2)
 
 
 def draw_spread(drawing: Drawing, layer: Layer) -> None:
@@ -256,54 +256,54 @@ def draw_spread(drawing: Drawing, layer: Layer) -> None:
     """
     y = drawing.place(13, 48, drawing.entry(layer))
     if isinstance(layer, LastSteps):
-        drawing.ports = _last_ports(drawing, layer)
+        drawing.outlets = _last_ports(drawing, layer)
     axis = drawing.axes[layer.name]
-    edges = [port.x for port in drawing.ports if port]
+    edges = [outlet.x for outlet in drawing.outlets if outlet]
     edges += [column.x for column in axis.columns]
     left, right = min(edges) - 50, max(edges) + 50
     x, wide = (left + right) / 2, right - left
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
     _rise_all(drawing, layer.name, name, y + 13)
     drawing.axis, drawing.columns = axis, axis.columns
-    drawing.complete_row([Port(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
+    drawing.complete_row([Outlet(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
 
 
 def draw_last_steps(drawing: Drawing, layer: LastSteps, x: float, pitch: float) -> None:
     """Draw the last steps of a sequence as columns around ``x``."""
     y = drawing.place(13, 48, drawing.entry(layer))
-    ports = [port for port in _last_ports(drawing, layer) if port]
+    outlets = [outlet for outlet in _last_ports(drawing, layer) if outlet]
     axis = drawing.axes[layer.name]
     places = axis.around(x, pitch)
     wide = places.columns[-1].x - places.columns[0].x + 84
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
-    for at, port in enumerate(ports):
-        end = x + min(14.0, wide / (2 * len(ports))) * (at - (len(ports) - 1) / 2)
-        drawing.slant(port, name, (end, y + 13))
+    for at, outlet in enumerate(outlets):
+        end = x + min(14.0, wide / (2 * len(outlets))) * (at - (len(outlets) - 1) / 2)
+        drawing.slant(outlet, name, (end, y + 13))
     drawing.write_notes(layer.name, y + 13)
     drawing.axis, drawing.columns = places, places.columns
-    drawing.complete_row([Port(column.x, y - 13, name, 50) for column in places.columns], y - 13)
+    drawing.complete_row([Outlet(column.x, y - 13, name, 50) for column in places.columns], y - 13)
 
 
-def _last_real(drawing: Drawing, real: list[Port]) -> Port:
-    """Return the port of the last step that is not padding, that of the dots if it is hidden."""
+def _last_real(drawing: Drawing, real: list[Outlet]) -> Outlet:
+    """Return the outlet of the last step that is not padding, that of the dots if it is hidden."""
     axis = drawing.axis
     if axis is None or axis.dots is None or not axis.columns[-1].padded:
         return real[-1]
-    return Port(axis.dots, drawing.top, f"{drawing.last}@...", 4)
+    return Outlet(axis.dots, drawing.top, f"{drawing.last}@...", 4)
 
 
-def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:
-    """Return the ports of the last steps, and one of the dots if some of these are hidden."""
+def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Outlet | None]:
+    """Return the outlets of the last steps, and one of the dots if some of these are hidden."""
     below = drawing.axis
     if below is None or drawing.folded:
-        return drawing.ports
+        return drawing.outlets
     begin = below.steps.length - layer.count
     is_last = [below.steps.step(at) >= begin for at in range(below.steps.columns)]
-    pairs = zip(drawing.ports, is_last, strict=True)
-    ports = [port if is_taken else None for port, is_taken in pairs]
+    pairs = zip(drawing.outlets, is_last, strict=True)
+    outlets = [outlet if is_taken else None for outlet, is_taken in pairs]
     if sum(is_last) < layer.count and below.dots is not None:
-        ports.append(Port(below.dots, drawing.top, f"{drawing.last}@...", 4))
-    return ports
+        outlets.append(Outlet(below.dots, drawing.top, f"{drawing.last}@...", 4))
+    return outlets
 
 
 def draw_join(drawing: Drawing, layer: Join) -> None:
@@ -317,86 +317,86 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
         columns = axis.columns
     else:
         columns = drawing.columns if below else drawing.forks[earlier[0]].columns
-    straight: list[Port | None] = [None] * len(columns)
+    straight: list[Outlet | None] = [None] * len(columns)
     if below and below not in vectors:
-        straight = _align(drawing.ports, len(columns))
+        straight = _align(drawing.outlets, len(columns))
     sides = {
-        name: _align(drawing.forks[name].ports, len(columns))
+        name: _align(drawing.forks[name].outlets, len(columns))
         for name in earlier
         if name not in vectors
     }
     begins = [_begin_bus(drawing, name, below) for name in vectors]
-    ports: list[Port | None] = []
+    outlets: list[Outlet | None] = []
     for at, column in enumerate(columns):
         forks = {source: fork for source, forks in sides.items() if (fork := forks[at])}
-        port = straight[at]
+        outlet = straight[at]
         # A step is padding if it is so in one of the sequences.
-        if len(forks) < len(sides) or (port is None and below and below not in vectors):
-            ports.append(None)
+        if len(forks) < len(sides) or (outlet is None and below and below not in vectors):
+            outlets.append(None)
             continue
         name = drawing.canvas.node(layer.name, column, *pill(column.x, y, look(layer).word))
-        if port:
-            drawing.rise(port, name, (column.x, y + 13))
+        if outlet:
+            drawing.rise(outlet, name, (column.x, y + 13))
         inner_first = sorted(forks.items(), key=lambda fork: drawing.lane_at(*fork), reverse=True)
         for number, (source, fork) in enumerate(inner_first):
             high = y - 14 * ((number + 0.5) / len(forks) - 0.5)
             end = column.x - 42 - SPACE, high
             line = Line(points=(*drawing.way(source, fork, high), end), cased=True)
             drawing.canvas.edge(fork.node, name, line, kind="join")
-        ports.append(Port(column.x, y - 13, name, 42))
+        outlets.append(Outlet(column.x, y - 13, name, 42))
     for number, (source, way) in enumerate(begins):
-        _draw_bus(drawing, source, way, [port for port in ports if port], number)
+        _draw_bus(drawing, source, way, [outlet for outlet in outlets if outlet], number)
     drawing.axis, drawing.columns = axis, columns
     drawing.write_notes(layer.name, y + 13)
     drawing.draw_ellipsis(layer.name, y)
-    drawing.complete_row(ports, y - 13)
+    drawing.complete_row(outlets, y - 13)
 
 
 def draw_memory(drawing: Drawing, memory: Memory) -> None:
     """Draw the steps of a sequence as one node, which attentions take from its left side."""
     y = drawing.place(13, 40)
-    edges = [port.x for port in drawing.ports if port] + [drawing.columns[0].x]
+    edges = [outlet.x for outlet in drawing.outlets if outlet] + [drawing.columns[0].x]
     left, right = min(edges) - 48, max(edges) + 48
     x = (left + right) / 2
     shapes = pill(x, y, "memory", right - left)
     name = drawing.canvas.node(memory.of, Column(x, ""), *shapes, direction="memory")
     _rise_all(drawing, memory.of, name, y + 13)
-    port = Port(x, y - 13, name, (right - left) / 2, via=y, side=left - SPACE)
-    drawing.to_vector(x, port, y - 13)
+    outlet = Outlet(x, y - 13, name, (right - left) / 2, via=y, side=left - SPACE)
+    drawing.to_vector(x, outlet, y - 13)
 
 
 def draw_attention(drawing: Drawing, layer: Attention) -> None:
     """Draw a context for each query, which comes from below; the memory comes from the side."""
     names = [memory.name for memory in memories(layer)]
     y = drawing.place(13, 44 + 18 * len(names), *drawing.entries(layer))
-    ports: list[Port | None] = []
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        if port is None:
-            ports.append(None)
+    outlets: list[Outlet | None] = []
+    for column, outlet in zip(drawing.columns, drawing.outlets, strict=True):
+        if outlet is None:
+            outlets.append(None)
             continue
         name = drawing.canvas.node(layer.name, column, *pill(column.x, y, look(layer).word))
-        drawing.rise(port, name, (column.x, y + 13))
-        ports.append(Port(column.x, y - 13, name, 42))
-    draw_memories(drawing, names, [port for port in ports if port])
+        drawing.rise(outlet, name, (column.x, y + 13))
+        outlets.append(Outlet(column.x, y - 13, name, 42))
+    draw_memories(drawing, names, [outlet for outlet in outlets if outlet])
     drawing.write_notes(layer.name, y + 13)
     drawing.draw_ellipsis(layer.name, y)
-    drawing.complete_row(ports, y - 13)
+    drawing.complete_row(outlets, y - 13)
 
 
-def draw_memories(drawing: Drawing, names: Sequence[str], ports: list[Port]) -> None:
+def draw_memories(drawing: Drawing, names: Sequence[str], outlets: list[Outlet]) -> None:
     """Lead memories into nodes of attention, along a line below them."""
     for number, name in enumerate(names):
         source, way = _begin_bus(drawing, name, "")
-        _draw_bus(drawing, source, way, ports, number, kind="memory")
+        _draw_bus(drawing, source, way, outlets, number, kind="memory")
 
 
 def _is_vector(drawing: Drawing, name: str, below: str) -> bool:
     return (drawing if name == below else drawing.forks[name]).axis is None
 
 
-def _align(ports: Sequence[Port | None], columns: int) -> list[Port | None]:
-    """Return the ports of so many columns: the first ones, and that of the last."""
-    return [*ports[: columns - 1], ports[-1]]
+def _align(outlets: Sequence[Outlet | None], columns: int) -> list[Outlet | None]:
+    """Return the outlets of so many columns: the first ones, and that of the last."""
+    return [*outlets[: columns - 1], outlets[-1]]
 
 
 def _begin_bus(
@@ -405,33 +405,33 @@ def _begin_bus(
     """Return the node of a vector, and its way up to a height."""
     if name != below:
         return drawing.forks[name].last, lambda y: drawing.vector_way(name, y)[1]
-    (port,) = drawing.ports
-    assert port is not None, "a vector is no padding"
-    return port.node, lambda y: ((port.x, port.y - SPACE), (port.x, y))
+    (outlet,) = drawing.outlets
+    assert outlet is not None, "a vector is no padding"
+    return outlet.node, lambda y: ((outlet.x, outlet.y - SPACE), (outlet.x, y))
 
 
 def _draw_bus(  # noqa: PLR0913 - a line, where it begins and ends, and its number and kind
     drawing: Drawing,
     source: str,
     way: Callable[[float], tuple[Point, ...]],
-    ports: list[Port],
+    outlets: list[Outlet],
     number: int,
     *,
     kind: str = "join",
 ) -> None:
     """Lead a vector to a node at each step: the same one, along one line below them all."""
-    low = ports[0].y + 26
+    low = outlets[0].y + 26
     points = way(low + 16 + 18 * number)
     x = points[-1][0]
     # The longest lines first: those after them do not cross their ends.
-    for port in sorted(ports, key=lambda port: -abs(port.x - x)):
-        tap = port.x + 26 - 12 * number
+    for outlet in sorted(outlets, key=lambda outlet: -abs(outlet.x - x)):
+        tap = outlet.x + 26 - 12 * number
         line = Line(points=(*points, (tap, points[-1][1]), (tap, low + SPACE)), cased=True)
-        drawing.canvas.edge(source, port.node, line, kind=kind)
+        drawing.canvas.edge(source, outlet.node, line, kind=kind)
 
 
 def _rise_all(drawing: Drawing, layer: str, name: str, bottom: float) -> None:
-    for port in drawing.ports:
-        if port:
-            drawing.rise(port, name, (port.x, bottom))
+    for outlet in drawing.outlets:
+        if outlet:
+            drawing.rise(outlet, name, (outlet.x, bottom))
     drawing.write_notes(layer, bottom)
