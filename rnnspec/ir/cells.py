@@ -40,11 +40,13 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.normal_form import normal_form
 from rnnspec.ir.parser import parse
+from rnnspec.ir.schedule import schedule
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.ir.schedule import JoinedProduct, Schedule
 
 FIELDS = Fields("Node.source Recurrent.state_names")
 """The fields that a layer is written from if its cell is written from its equations."""
@@ -306,6 +308,22 @@ def has_recurrent_bias(cell: StandardCell) -> bool:
     """Return true if the recurrent product has a bias of its own."""
     parameters = (name for name, _ in equations(cell).parameters)
     return any(place(name)[0] == "recurrent_bias" for name in parameters)
+
+
+@lru_cache
+def packed_schedule(cell: StandardCell, *, bias: bool, order: str = "") -> Schedule:
+    """Return the schedule of a cell whose gates are side by side in the canonical arrays.
+
+    ``order`` is that of the gates in the arrays, by default the canonical one.
+    """
+    arrays = (tuple(f"{letter}_{gate}" for gate in order or gates(cell)) for letter in ARRAYS)
+    return schedule(equations(cell, bias=bias), packed=tuple(arrays))
+
+
+def gates_of(product: JoinedProduct) -> str:
+    """Return the gates that a packed product has parts for, in their order."""
+    names = (matrix.name for matrix in product.matrices if isinstance(matrix, Name))
+    return "".join(place(name)[1] for name in names)
 
 
 @dataclass(frozen=True, slots=True)

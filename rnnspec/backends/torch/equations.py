@@ -17,7 +17,6 @@ from rnnspec.backends.torch.slots import attributes
 from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.equations import (
     INPUT,
-    Apply,
     Elementwise,
     Line,
     Name,
@@ -25,7 +24,13 @@ from rnnspec.ir.equations import (
     Size,
 )
 from rnnspec.ir.notation import describe
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, Slice, schedule
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    Slice,
+    most_common_function,
+    schedule,
+)
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
@@ -404,8 +409,9 @@ class _Forward:
     def _add_several(self, total: JoinedSum, value: Expression) -> Code:
         """Return a sum split into its parts, under the function that most of them have."""
         names, sizes = list(total.names), [[size] for size in total.sizes]
-        applied = self._functions_of(total)
-        ((function, count),) = Counter(f for _, f in applied.values()).most_common(1) or [("", 0)]
+        # Nothing is computed for the identity.
+        applied = {n: by for n, by in self.plan.functions_of(total).items() if FUNCTIONS[by[1]]}
+        function, count = most_common_function(applied)
         rest = [name for name in names if applied.get(name, ("", ""))[1] != function]
         is_named = isinstance(value, Name)
         gates = self.writer.write(value) if is_named else code("{}", self.writer.new("gates"))
@@ -424,19 +430,6 @@ class _Forward:
         why = code("# One call is faster than several; one part is not used.")
         part = code("{}[{!r}]", self._chunk(gates, sizes), names.index(rest[0]))
         return lines(start, why, together, code("{} = {}", rest[0], part))
-
-    def _functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
-        """Return the lines that are a function of one of the sums, each with the function."""
-        applied = dict[str, tuple[str, str]]()
-        for line in self.plan.step if self.writer.is_step else self.plan.before:
-            match line:
-                case Line(
-                    name=name, value=Apply(function=function, operand=Name(name=operand))
-                ) if name not in self.cell.equations.states and FUNCTIONS[function]:
-                    applied[operand] = name, function
-                case _:
-                    pass
-        return {name: applied[name] for name in total.names if name in applied}
 
 
 def _label(product: JoinedProduct) -> str:
