@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, assert_never
 
+from rnnspec.ir.cells import ARRAYS, gates, place
+from rnnspec.ir.cells import equations as cell_equations
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.ir.equations import Equations, Operator
+    from rnnspec.ir.nodes import StandardCell
 
 When = Literal["constant", "before", "step"]
 """When a value is known: it follows from parameters, from these and the input, or from a state."""
@@ -107,6 +110,12 @@ class Schedule:
         """The joined products in a step."""
         return tuple(part for part in self.step if isinstance(part, JoinedProduct))
 
+    def products_of(self, total: JoinedSum) -> tuple[JoinedProduct, ...]:
+        """Return the joined products that a sum has slices of."""
+        statements = (*self.before, *self.step)
+        products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
+        return tuple(products[part.product] for part in total.slices)
+
     def functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
         """Return the line that is a function of each sum, if one is, and that function.
 
@@ -147,6 +156,22 @@ def schedule(
     places = {name: place for array in packed for place, name in enumerate(array)}
     folded = _fold_numbers(equations)
     return _Scheduler(folded, places, shares=shares, attends=attends).run()
+
+
+@lru_cache
+def packed_schedule(cell: StandardCell, *, bias: bool, order: str = "") -> Schedule:
+    """Return the schedule of a cell whose gates are side by side in the canonical arrays.
+
+    ``order`` is that of the gates in the arrays, by default the canonical one.
+    """
+    arrays = (tuple(f"{letter}_{gate}" for gate in order or gates(cell)) for letter in ARRAYS)
+    return schedule(cell_equations(cell, bias=bias), packed=tuple(arrays))
+
+
+def gates_of(product: JoinedProduct) -> str:
+    """Return the gates that a packed product has parts for, in their order."""
+    names = (matrix.name for matrix in product.matrices if isinstance(matrix, Name))
+    return "".join(place(name)[1] for name in names)
 
 
 _ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {

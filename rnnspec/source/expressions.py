@@ -49,13 +49,12 @@ def local_names(equations: Equations, reserved: Collection[str]) -> dict[str, st
 
 @dataclass(slots=True)
 class ExpressionWriter:
-    """The names of a cell's functions, and the text for sums of gates and for lines.
+    """The names of a cell's functions, and the text for the values of names that have another.
 
     A function without a name is the identity.
     """
 
     functions: Mapping[str, str]
-    sums: dict[str, Code] = field(default_factory=dict)
     lines: dict[str, Code] = field(default_factory=dict)
 
     def idiom(self, expression: Elementwise) -> Code | None:
@@ -101,8 +100,7 @@ class ExpressionWriter:
 
     def write_name(self, name: Name, binding: int) -> Code:
         """Return the text for a name, by default the name itself."""
-        texts = self.sums if name.kind == "gate" else self.lines
-        text = texts.get(name.name) or code("{}", name.name)
+        text = self.lines.get(name.name) or code("{}", name.name)
         return code("({})", text) if binding and " + " in text else text
 
     def _write_sides(
