@@ -67,6 +67,11 @@ class JoinedProduct:
     vector: Expression
     biases: tuple[Expression | None, ...]
 
+    @property
+    def label(self) -> str:
+        """The beginning of the names of its matrix, bias and masks."""
+        return self.name.removesuffix("_product")
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -115,6 +120,12 @@ class Schedule:
         statements = (*self.before, *self.step)
         products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
         return tuple(products[part.product] for part in total.slices)
+
+    def slices_of(self, product: str) -> list[Slice]:
+        """Return the slices of a product that sums take, each once."""
+        sums = (part for part in (*self.before, *self.step) if isinstance(part, JoinedSum))
+        slices = {part: None for total in sums for part in total.slices if part.product == product}
+        return sorted(slices, key=lambda part: part.start)
 
     def functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
         """Return the line that is a function of each sum, if one is, and that function.
@@ -288,7 +299,7 @@ class _Scheduler:
         step = tuple(s for s in statements if self._when_of(s) == "step")
         before = tuple(s for s in statements if self._when_of(s) == "before")
         used = {name for statement in step for name in _names_in(statement)}
-        given = [INPUT, *(name for statement in before for name in _targets(statement))]
+        given = [INPUT, *(name for statement in before for name in targets(statement))]
         return Schedule(
             states=self.equations.states,
             constants=tuple(self.constants),
@@ -509,7 +520,7 @@ class _Scheduler:
         return {product.name: product for product in products.values()}, slices
 
     def _when_of(self, statement: Statement) -> When:
-        return self.when[next(_targets(statement))]
+        return self.when[targets(statement)[0]]
 
 
 def _terms(expression: Expression, *, negative: bool = False) -> Iterator[tuple[bool, Expression]]:
@@ -536,11 +547,9 @@ def _lines_in(line: Line) -> set[str]:
     return {part.name for part in parts if isinstance(part, Name) and part.kind == "line"}
 
 
-def _targets(statement: Statement) -> Iterator[str]:
-    if isinstance(statement, JoinedSum):
-        yield from statement.names
-    else:
-        yield statement.name
+def targets(statement: Statement) -> tuple[str, ...]:
+    """Return the names that a statement gives a value."""
+    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
 
 
 def _names_in(statement: Statement) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import ATTENDS
-from rnnspec.backends.jax.cells import ACTIVATIONS, FLAT, joined_label, make_initializer
+from rnnspec.backends.jax.cells import ACTIVATIONS, FLAT, make_initializer
 from rnnspec.backends.jax.recurrent import (
     attributes_of_attention,
     describe_result,
@@ -329,7 +329,7 @@ class EquationClass:
 
     def _kernels(self, product: JoinedProduct) -> Code:
         """Return the statements of the kernel of a product, and of its bias or masks."""
-        label = joined_label(product)
+        label = product.label
         statements = [code("{}_kernel = {}", label, self._transposed(product))]
         if product.biases:
             first = next(bias for bias in product.biases if bias is not None)
@@ -358,7 +358,7 @@ class EquationClass:
             match statement:
                 case JoinedProduct(name=name):
                     yield code("{} = {}", name, self._product(statement))
-                    yield self._split_product(statement, statements)
+                    yield self._split_product(statement)
                 case JoinedSum():
                     yield self._add(statement)
                 case Line(name=name, value=value):
@@ -386,18 +386,16 @@ class EquationClass:
             yield code("{s} = jnp.where(real, {}, {s})", new, s=self._variable(state))
 
     def _product(self, product: JoinedProduct) -> Code:
-        label = joined_label(product)
+        label = product.label
         if self._drops(product):
             vector = self.writer.write(product.vector)
             return code("gate_products({}, {n}_kernel, {n}_masks)", vector, n=label)
         text = code("{} @ {}_kernel", self.writer.write(product.vector, 3), label)
         return code("{} + {}_bias", text, label) if product.biases else text
 
-    def _split_product(self, product: JoinedProduct, statements: Sequence[Statement]) -> Code:
+    def _split_product(self, product: JoinedProduct) -> Code:
         """Return the statement that splits a product into the parts that sums take, if any does."""
-        sums = [statement for statement in statements if isinstance(statement, JoinedSum)]
-        slices = {part for total in sums for part in total.slices if part.product == product.name}
-        parts = sorted(slices, key=lambda part: part.start)
+        parts = self.schedule.slices_of(product.name)
         if len(parts) < 2:
             self.parts |= {part: code("{}", product.name) for part in parts}
             return Code()

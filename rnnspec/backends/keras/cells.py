@@ -23,7 +23,7 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.nodes import EquationCell, Network, Recurrent, cell_expressions
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule, targets
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, call, code, docstring, function, lines, listed, literal
 from rnnspec.source.expressions import ExpressionWriter, local_names
@@ -87,7 +87,7 @@ _RESERVED = ATTRIBUTES | frozenset(
 def attributes(cell: EquationCell) -> dict[str, str]:
     """Return the attribute or variable for each name of a cell's equations."""
     plan = schedule(guard_branches(cell.equations, _FLAT))
-    labels = [_label(s) for s in (*plan.before, *plan.step) if isinstance(s, JoinedProduct)]
+    labels = [s.label for s in (*plan.before, *plan.step) if isinstance(s, JoinedProduct)]
     own = {f"{label}_{what}" for label in labels for what in ("kernel", "bias", "masks")}
     own |= {f"{label}_part_{n}" for label in labels for n in range(len(plan.sizes))}
     own |= {size_argument(name) for name, _ in cell.sizes}
@@ -114,11 +114,6 @@ def size_argument(name: str) -> str:
 def is_by_equation(layer: Layer) -> bool:
     """True if a layer has a cell by equation."""
     return isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
-
-
-def _label(product: JoinedProduct) -> str:
-    """Return the beginning of the names of a product's kernel, bias, masks and parts."""
-    return product.name.removesuffix("_product")
 
 
 def parts_of_cells(network: Network, form: Form) -> Iterator[Code]:
@@ -281,7 +276,7 @@ class _CellClass:
         self.names = attributes(cell)
         self.sizes = cell_sizes(layers[0], cell)
         batched = {INPUT, *cell.equations.states}
-        batched |= {name for statement in self.step for name in _targets(statement)}
+        batched |= {name for statement in self.step for name in targets(statement)}
         weights = dict(self.parameters)
         variables = {
             name: code("self.{}" if name in weights else "{}", text)
@@ -430,7 +425,7 @@ class _CellClass:
         names = [line.name for line in self.schedule.constants if line.name in used]
         shared = [self._variable(name) for name in names]
         for product in self.products.values():
-            label = _label(product)
+            label = product.label
             shared += [f"{label}_kernel"] if self._is_joined(product) else []
             shared += [f"{label}_bias"] if len(product.biases) > 1 else []
             shared += [f"{label}_masks"] if self._drops(product) else []
@@ -464,7 +459,7 @@ class _CellClass:
 
     def _joined(self, product: JoinedProduct) -> Code:
         """Return the statements that join the arrays of a product."""
-        label, write = _label(product), self.writer.write
+        label, write = product.label, self.writer.write
         kernels = [write(matrix) for matrix in product.matrices]
         biases = [
             code("keras.ops.zeros(({},), self.compute_dtype)", self._size(size))
@@ -484,7 +479,7 @@ class _CellClass:
         if not drawn:
             return
         draw = code("draw_masks(self, {{!r}}, keras.ops.shape(sequences)[0], {{}})")
-        yield lines(code("{}_masks = None", _label(product)) for product in drawn)
+        yield lines(code("{}_masks = None", product.label) for product in drawn)
         yield code(
             """
             if training:
@@ -493,7 +488,7 @@ class _CellClass:
             lines(
                 code(
                     f"{{}}_masks = {draw}",
-                    _label(product),
+                    product.label,
                     len(product.matrices),
                     self._size(self._columns(product.matrices[0])),
                 )
@@ -555,7 +550,7 @@ class _CellClass:
 
     def _product(self, product: JoinedProduct) -> Iterator[Code]:
         """Yield the statements of a product, with its bias and the parts that sums take."""
-        label, write = _label(product), self.writer.write
+        label, write = product.label, self.writer.write
         vector = write(product.vector)
         kernel = (
             code("{}_kernel", label) if self._is_joined(product) else write(product.matrices[0])
@@ -583,24 +578,18 @@ class _CellClass:
                 total = code("{} + {}", total, write(bias, 1))
             case _:
                 total = code("{} + {}_bias", total, label)
-        spans = self._spans(product.name)
-        if len(spans) > 1:
-            names = [f"{label}_part_{start}" for start, _ in spans]
-            sizes = [self._sum(product.sizes[start:stop]) for start, stop in spans]
+        slices = self.schedule.slices_of(product.name)
+        if len(slices) > 1:
+            names = [f"{label}_part_{part.start}" for part in slices]
+            sizes = [self._sum(product.sizes[part.start : part.stop]) for part in slices]
             yield code("{} = {}", _tuple(names), self._parts(sizes, total))
         elif total != product.name:
             yield code("{} = {}", product.name, total)
 
-    def _spans(self, product: str) -> list[tuple[int, int]]:
-        """Return the first part, and the one after the last, of each slice of a product."""
-        sums = (s for s in self.step if isinstance(s, JoinedSum))
-        slices = (part for s in sums for part in s.slices if part.product == product)
-        return sorted({(part.start, part.stop) for part in slices})
-
     def _slice(self, part: Slice) -> str:
         product = self.products[part.product]
-        is_whole = len(self._spans(part.product)) == 1
-        return part.product if is_whole else f"{_label(product)}_part_{part.start}"
+        is_whole = len(self.schedule.slices_of(part.product)) == 1
+        return part.product if is_whole else f"{product.label}_part_{part.start}"
 
     def _split(self, names: Sequence[str], sizes: Sequence[Size], total: Code) -> Code:
         """Return the statement that gives the parts of a vector their names."""
@@ -644,10 +633,6 @@ class _CellClass:
             describes=["Return a cell that was saved, unless its equations were others."],
             decorators=[code("classmethod")],
         )
-
-
-def _targets(statement: Statement) -> tuple[str, ...]:
-    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
 
 
 def _entries(values: Mapping[str, Any], margin: str) -> Iterator[str]:

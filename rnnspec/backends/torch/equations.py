@@ -30,6 +30,7 @@ from rnnspec.ir.schedule import (
     Slice,
     most_common_function,
     schedule,
+    targets,
 )
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
@@ -115,8 +116,8 @@ def _write_sizes(sizes: Sequence[Size], names: Mapping[str, str], owner: str = "
 class _Forward:
     """The method that runs the cell over all steps: what precedes the loop, and a step.
 
-    ``slices`` are the parts of each joined product that sums take, ``pieces`` their values, and
-    ``sizes_in_use`` the sizes that the method reads from the module.
+    ``pieces`` are the values of the slices of joined products, and ``sizes_in_use`` the sizes that
+    the method reads from the module.
     """
 
     def __init__(self, class_: CellClass) -> None:
@@ -126,12 +127,8 @@ class _Forward:
         self.plan = schedule(guard_branches(self.cell.equations), attends=self.attends)
         self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
-        self.writer = TensorWriter(self.cell, [n for s in statements for n in _targets(s)])
+        self.writer = TensorWriter(self.cell, [n for s in statements for n in targets(s)])
         self.writer.constants |= {line.name for line in self.plan.constants}
-        self.slices: dict[str, dict[Slice, None]] = {}
-        for statement in statements:
-            for part in statement.slices if isinstance(statement, JoinedSum) else ():
-                self.slices.setdefault(part.product, {})[part] = None
         self.pieces: dict[Slice, Expression] = {}
         self.products: dict[str, Product] = {}
         self.weights: dict[tuple[Expression, ...], str] = {}
@@ -145,7 +142,7 @@ class _Forward:
         before = lines(map(self._statement, (*self.plan.constants, *self.plan.before)))
         products = [s for s in self.plan.step if isinstance(s, JoinedProduct)]
         weights = lines(map(self._prepare_product, products))
-        writer.before |= {name for s in self.plan.before for name in _targets(s)}
+        writer.before |= {name for s in self.plan.before for name in targets(s)}
         writer.is_step = True
         if self.layer.masked:
             for state, name in zip(self.cell.equations.states, self.states, strict=True):
@@ -313,7 +310,7 @@ class _Forward:
 
     def _split(self, product: JoinedProduct) -> Code:
         """Return the statement that splits a product into the parts that sums take, if any does."""
-        slices = sorted(self.slices[product.name], key=lambda part: part.start)
+        slices = self.plan.slices_of(product.name)
         if len(slices) == 1:
             self.pieces[slices[0]] = Name(product.name, "line")
             return Code()
@@ -385,7 +382,7 @@ class _Forward:
                 weights=weights,
                 plain=self.writer.write(replace(value, matrix=product.vector)),
             )
-        elif [*self.slices[product.name]] == [whole]:
+        elif self.plan.slices_of(product.name) == [whole]:
             self.pieces[whole] = value
             return Code()
         else:
@@ -434,7 +431,3 @@ class _Forward:
 
 def _label(product: JoinedProduct) -> str:
     return product.name.replace("_product", "")
-
-
-def _targets(statement: Statement) -> tuple[str, ...]:
-    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
