@@ -12,12 +12,9 @@ from rnnspec.ir.equations import (
     INPUT,
     Apply,
     ApplyToVector,
-    Choose,
     Concat,
-    Elementwise,
     Line,
     Name,
-    Part,
     Product,
     Transpose,
     walk,
@@ -26,7 +23,7 @@ from rnnspec.ir.nodes import EquationCell, Network, Recurrent, cell_expressions
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule, targets
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, call, code, docstring, function, lines, listed, literal
-from rnnspec.source.expressions import ExpressionWriter, local_names
+from rnnspec.source.expressions import Calls, ExpressionWriter, local_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +47,15 @@ _FUNCTIONS: Mapping[str, str] = {
     "linear": "",
     "legacy_hard_sigmoid": "legacy_hard_sigmoid",
 }
+_CALLS = Calls(
+    bound="keras.ops.{}({}, {})",
+    transpose="keras.ops.transpose({})",
+    choose="keras.ops.where({}, {}, {})",
+    softmax="keras.ops.softmax({}, axis=-1)",
+    standardize="standardized({}, {!r})",
+    concat="keras.ops.concatenate([{}], axis=-1)",
+    part="keras.ops.split({}, {!r}, axis=-1)[{!r}]",
+)
 _FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
 """The functions whose gradient is a product on TensorFlow or on JAX."""
 ATTRIBUTES = frozenset(
@@ -187,7 +193,7 @@ class _Writer(ExpressionWriter):
     """
 
     def __init__(self, lines: dict[str, Code], batched: frozenset[str]) -> None:
-        super().__init__(_FUNCTIONS, lines=lines)
+        super().__init__(_FUNCTIONS, lines, _CALLS)
         self.batched = batched
 
     def write(self, expression: Expression, binding: int = 0) -> Code:
@@ -196,7 +202,7 @@ class _Writer(ExpressionWriter):
             case Product(matrix=matrix, vector=vector):
                 return code("keras.ops.matmul({}, {})", self.write(vector), self.write(matrix))
             case Apply(operand=operand) if not _has_names(operand):
-                return self.activate(expression.function, self._tensor(operand))
+                return self.activate(expression.function, self.as_tensor(operand, operand))
             case _:
                 return super().write(expression, binding)
 
@@ -206,32 +212,9 @@ class _Writer(ExpressionWriter):
             return code("keras.ops.clip(0.2 * ({}) + 0.5, 0, 1)", value)
         return super().activate(function, value)
 
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
-        """Return a call of Keras."""
-        match expression:
-            case Elementwise(operator=operator, left=left, right=right):
-                sides = self._tensor(left), self.write(right)
-                return code("keras.ops.{}({}, {})", operator, *sides)
-            case Transpose(matrix=matrix):
-                return code("keras.ops.transpose({})", self.write(matrix))
-            case Choose(comparison=comparison, left=left, right=right):
-                test = code(f"{{}} {comparison} {{}}", self.write(left, 1), self.write(right, 1))
-                chosen, rest = expression.chosen, self.write(expression.otherwise)
-                return code("keras.ops.where({}, {}, {})", test, self._tensor(chosen), rest)
-            case ApplyToVector(function="softmax", operand=operand):
-                return code("keras.ops.softmax({}, axis=-1)", self.write(operand))
-            case ApplyToVector(operand=operand, epsilon=epsilon):
-                return code("standardized({}, {!r})", self.write(operand), epsilon)
-            case Concat(parts=vectors):
-                write = self.batch if self._has_batch(expression) else self.write
-                return code("keras.ops.concatenate([{}], axis=-1)", listed(*map(write, vectors)))
-            case Part(operand=operand, index=index, count=count):
-                parts = code("keras.ops.split({}, {!r}, axis=-1)", self.write(operand), count)
-                return code("{}[{!r}]", parts, index)
-            case _:
-                assert_never(expression)
+    def write_parts(self, whole: Concat) -> Iterator[Code]:
+        """Yield the parts of a vector: of each sequence, if one of them is."""
+        yield from map(self.batch if self._has_batch(whole) else self.write, whole.parts)
 
     def batch(self, vector: Expression) -> Code:
         """Return a vector for each sequence."""
@@ -244,8 +227,9 @@ class _Writer(ExpressionWriter):
         parts = (part for part in walk(expression) if isinstance(part, Name))
         return any(part.name in self.batched for part in parts)
 
-    def _tensor(self, expression: Expression) -> Code:
+    def as_tensor(self, expression: Expression, beside: Expression) -> Code:
         """Return an expression, as a tensor if it is a number, which functions would round."""
+        del beside
         text = self.write(expression)
         if _has_names(expression):
             return text
