@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from offered import import_later
+from offered import import_later, require
 
+import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.backends.needs import MODEL
 from rnnspec.comparison import reference
 from rnnspec.ir import cells, nodes
 from rnnspec.ir.equations import Line
@@ -203,6 +205,27 @@ def test_source_has_the_equations(
     text = pipeline.generate(program, get(framework)).text
     assert after in text
     assert before not in text
+
+
+STEPWISE = """\
+version: 1
+name: net
+input: {{length: 5, features: 3}}
+rnn:
+  - {{type: simple, units: 3, activation: silu, bias: {bias}}}
+  - {{type: lstm, units: 4, activation: silu, bias: {bias}}}
+  - {{type: gru, units: 3, activation: silu, bias: {bias}}}
+  - {{type: gru, units: 4, activation: silu, reset_after: false, bias: {bias}}}
+"""
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax", "onnx", "c"])
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_source_that_runs_step_by_step_is_the_reference(framework: str, bias: str) -> None:
+    require(framework, MODEL)
+    spec = rnnspec.loads(STEPWISE.format(bias=bias))
+    report = rnnspec.parity(spec, [framework], level="forward", dtype="float32")
+    assert report.equal, report.differences
 
 
 def lines_of(plan: Schedule) -> list[Line]:
