@@ -158,7 +158,7 @@ class _Layout:
                 number = _number(value)
                 return _fence(number) if value < 0.0 and binding else number
             case Name(name=name, kind=kind):
-                times = {"state": "t-1", "input": "t", "line": "t", "gate": "t", "parameter": ""}
+                times = {"state": "t-1", "input": "t", "line": "t", "parameter": ""}
                 return identifier(name, times[kind])
             case Apply(function="sqrt", operand=operand):
                 return Root(self.place(operand))

@@ -1,4 +1,4 @@
-"""The cells of the language as equations, and the few steps in which code computes them.
+"""The cells of the language as equations.
 
 Parameters are parts of the canonical arrays, named by the array and the gate: ``W_i`` is the part
 of ``kernel`` for the gate ``i``, transposed as the equations want it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial, reduce
+from functools import lru_cache
 from itertools import count, product
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
@@ -20,7 +20,6 @@ from rnnspec.ir.equations import (
     Line,
     Name,
     Number,
-    Product,
     interpolation,
     leave_out,
     rewrite,
@@ -43,8 +42,7 @@ from rnnspec.ir.parser import parse
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
+    from collections.abc import Callable, Iterator, Mapping
 
 FIELDS = Fields("Node.source Recurrent.state_names")
 """The fields that a layer is written from if its cell is written from its equations."""
@@ -306,163 +304,3 @@ def has_recurrent_bias(cell: StandardCell) -> bool:
     """Return true if the recurrent product has a bias of its own."""
     parameters = (name for name, _ in equations(cell).parameters)
     return any(place(name)[0] == "recurrent_bias" for name in parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class GateProduct:
-    """The product of a vector with the recurrent kernel, or the part of it for some gates.
-
-    If ``joined``, each gate takes the sum of this and of the product of the input; otherwise it
-    takes them apart. ``names`` are what the sums become: those of the gates in ``activated`` under
-    ``function``, the others as they are.
-    """
-
-    vector: Expression
-    gates: str
-    joined: bool
-    names: tuple[str, ...] = ()
-    activated: tuple[str, ...] = ()
-    function: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step of a cell as code computes it: few products, and lines by element.
-
-    The kernel and the bias have made one product of the input for all ``gates``. In a line, a gate
-    stands for its sum (``z``), or if that is not joined for the part of the input (``x_z``) or of
-    the state (``h_z``).
-    """
-
-    gates: str
-    states: tuple[str, ...]
-    statements: tuple[GateProduct | Line, ...]
-
-    @property
-    def products(self) -> tuple[GateProduct, ...]:
-        """The products of the recurrent kernel."""
-        return tuple(part for part in self.statements if isinstance(part, GateProduct))
-
-
-@lru_cache
-def compile_step(cell: StandardCell, *, bias: bool, order: str = "") -> Step:
-    """Return the step of a cell: matrices that multiply the same vector are one product.
-
-    ``order`` is that of the gates in the arrays, by default the canonical one; the lines of gates
-    are in that order.
-    """
-    order, whole = order or gates(cell), equations(cell, bias=bias)
-    sums = [_terms(part) for line in whole.lines for part in walk(line.value)]
-    joined = set[str]()
-    vectors = dict[Expression, set[str]]()
-    for terms in sums:
-        places = [_place(term) for term in terms]
-        from_input = {gate for array, gate in places if array == "kernel"}
-        joined |= from_input & {gate for array, gate in places if array == "recurrent_kernel"}
-        for term in terms:
-            if isinstance(term, Product) and _place(term)[0] == "recurrent_kernel":
-                vectors.setdefault(term.vector, set()).add(_place(term)[1])
-    products = dict[str, GateProduct]()
-    for vector, members in vectors.items():
-        names = "".join(sorted(members, key=order.index))
-        product = GateProduct(vector, names, joined=members <= joined)
-        products |= dict.fromkeys(names, product)
-
-    def change(expression: Expression) -> Expression | None:
-        terms = dict[Expression, None]()
-        for term in _terms(expression):
-            array, gate = _place(term)
-            if not array:
-                terms[rewrite(term, change) if len(_terms(expression)) > 1 else term] = None
-                continue
-            side = "h_" if array.startswith("recurrent") else "x_"
-            label = gate if products[gate].joined else f"{side}{gate}"
-            terms[Name(label, "gate")] = None
-        if not any(isinstance(term, Name) and term.kind == "gate" for term in terms):
-            return None
-        return reduce(partial(Elementwise, "+"), terms)
-
-    # Sorted before they change, for the vector of a product is not in a changed line.
-    ordered = _sort_lines(whole.lines, whole.states, order)
-    lines = [replace(line, value=rewrite(line.value, change)) for line in ordered]
-    products = {gate: _activate(products[gate], lines, whole.states) for gate in order}
-    statements = dict[GateProduct | Line, None]()
-    for line in lines:
-        statements |= {products[gate]: None for gate in gates_in(line.value)}
-        if not any(line.name in product.activated for product in products.values()):
-            statements[line] = None
-    return Step(order, whole.states, tuple(statements))
-
-
-def gates_in(expression: Expression) -> Iterator[str]:
-    """Yield the gates that have a part of an array, or of a product, in an expression."""
-    for part in walk(expression):
-        match part:
-            case Name(name=name, kind="gate"):
-                yield name[-1]
-            case Name() if gate := _place(part)[1]:
-                yield gate
-            case _:
-                pass
-
-
-def _sort_lines(lines: Sequence[Line], states: Sequence[str], order: str) -> Iterator[Line]:
-    """Yield lines by their gates, as far as no line comes before another that it needs."""
-    waiting = list(lines)
-    while waiting:
-        names = {line.name for line in waiting}
-        # A state gets its new value when nothing is left that needs the old one.
-        ready = [
-            line
-            for line in waiting
-            if line == waiting[0] or (line.name not in states and not _lines_in(line.value) & names)
-        ]
-        first = min(
-            ready, key=lambda line: min(map(order.index, gates_in(line.value)), default=len(order))
-        )
-        waiting.remove(first)
-        yield first
-
-
-def _lines_in(expression: Expression) -> set[str]:
-    parts = walk(expression)
-    return {part.name for part in parts if isinstance(part, Name) and part.kind == "line"}
-
-
-def _terms(expression: Expression) -> tuple[Expression, ...]:
-    match expression:
-        case Elementwise(operator="+", left=left, right=right):
-            return *_terms(left), *_terms(right)
-        case _:
-            return (expression,)
-
-
-def _place(term: Expression) -> tuple[str, str]:
-    """Return the canonical array and the gate of a term, or empty ones."""
-    match term:
-        case Product(matrix=Name(name=name)) | Name(name=name, kind="parameter"):
-            return place(name) if name[:2] in {f"{letter}_" for letter in ARRAYS} else ("", "")
-        case _:
-            return "", ""
-
-
-def _activate(product: GateProduct, lines: Sequence[Line], states: Sequence[str]) -> GateProduct:
-    """Return a joined product of several gates with the function that most of them have."""
-    if not product.joined or len(product.gates) == 1:
-        return product
-    functions = dict[str, tuple[str, str]]()
-    for line in lines:
-        match line.value:
-            case Apply(function=function, operand=Name(name=gate, kind="gate")):
-                if line.name not in states:
-                    functions[gate] = line.name, function
-            case _:
-                pass
-    by_gate = {gate: functions[gate] for gate in product.gates if gate in functions}
-    ((most, _),) = Counter(function for _, function in by_gate.values()).most_common(1) or [("", 0)]
-    return replace(
-        product,
-        names=tuple(by_gate.get(gate, (gate, ""))[0] for gate in product.gates),
-        activated=tuple(name for name, function in by_gate.values() if function == most),
-        function=most,
-    )

@@ -24,11 +24,10 @@ Size = str
 Shape = tuple[Size, ...]
 """No size for a scalar, that of a vector, or those of the result and the input of a matrix."""
 
-Kind = Literal["input", "state", "line", "parameter", "gate"]
+Kind = Literal["input", "state", "line", "parameter"]
 """The kind of a name.
 
-``state`` is a state before the step, ``line`` the value of a line, and ``gate`` a part of a product
-for several gates, which no text has.
+``state`` is a state before the step, and ``line`` the value of a line.
 """
 
 Operator = Literal["+", "-", "*", "/", "minimum", "maximum"]

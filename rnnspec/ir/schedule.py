@@ -3,6 +3,11 @@
 It is what a person would do by hand. What depends on no state is computed for all steps before the
 loop, with all matrices that multiply the input as one, and so are in the loop the matrices that
 multiply the same vector. What depends on parameters only is computed once.
+
+Parameters may be *packed*, side by side in one array. Then the parts of a product are in the order
+of the array, and so are the lines that they go into; a product in the loop is added up as a whole
+or, where one of its parts has another place, each part apart; and a packed bias goes with its
+product.
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, assert_never
 
+from rnnspec.ir.cells import ARRAYS, gates, place
+from rnnspec.ir.cells import equations as cell_equations
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.ir.equations import Equations, Operator
+    from rnnspec.ir.nodes import StandardCell
 
 When = Literal["constant", "before", "step"]
 """When a value is known: it follows from parameters, from these and the input, or from a state."""
@@ -58,6 +66,11 @@ class JoinedProduct:
     sizes: tuple[Size, ...]
     vector: Expression
     biases: tuple[Expression | None, ...]
+
+    @property
+    def label(self) -> str:
+        """The beginning of the names of its matrix, bias and masks."""
+        return self.name.removesuffix("_product")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +103,86 @@ class Schedule:
     ``sizes`` are those of all values that are vectors, joined products included.
     """
 
+    states: tuple[str, ...]
     constants: tuple[Line, ...]
     before: tuple[Statement, ...]
     step: tuple[Statement, ...]
     inputs: tuple[str, ...]
     sizes: Mapping[str, Size]
 
+    @property
+    def products(self) -> tuple[JoinedProduct, ...]:
+        """The joined products in a step."""
+        return tuple(part for part in self.step if isinstance(part, JoinedProduct))
+
+    def products_of(self, total: JoinedSum) -> tuple[JoinedProduct, ...]:
+        """Return the joined products that a sum has slices of."""
+        statements = (*self.before, *self.step)
+        products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
+        return tuple(products[part.product] for part in total.slices)
+
+    def slices_of(self, product: str) -> list[Slice]:
+        """Return the slices of a product that sums take, each once."""
+        sums = (part for part in (*self.before, *self.step) if isinstance(part, JoinedSum))
+        slices = {part: None for total in sums for part in total.slices if part.product == product}
+        return sorted(slices, key=lambda part: part.start)
+
+    def functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
+        """Return the line that is a function of each sum, if one is, and that function.
+
+        No line that gives a state its new value is among them.
+        """
+        applied = dict[str, tuple[str, str]]()
+        for line in (*self.before, *self.step):
+            match line:
+                case Line(name=name, value=Apply(function=function, operand=Name(name=operand))):
+                    if operand in total.names and name not in self.states:
+                        applied[operand] = name, function
+                case _:
+                    pass
+        return {name: applied[name] for name in total.names if name in applied}
+
+
+def most_common_function(applied: Mapping[str, tuple[str, str]]) -> tuple[str, int]:
+    """Return the function that most sums are under, the first of several, and their number."""
+    functions = Counter(function for _, function in applied.values())
+    return functions.most_common(1)[0] if functions else ("", 0)
+
 
 @lru_cache
-def schedule(equations: Equations, *, shares: bool = True, attends: bool = False) -> Schedule:
+def schedule(
+    equations: Equations,
+    *,
+    shares: bool = True,
+    attends: bool = False,
+    packed: tuple[tuple[str, ...], ...] = (),
+) -> Schedule:
     """Return the schedule of equations.
 
     If it ``shares`` parts, repeated lines have one part of a joined product between them; otherwise
     each part goes into one sum, so that products can be added up in its place. If the layer
-    ``attends``, the input has the context in it, and is known in the step.
+    ``attends``, the input has the context in it, and is known in the step. ``packed`` are the
+    parameters in each array of several, in their order.
     """
-    return _Scheduler(_fold_numbers(equations), shares=shares, attends=attends).run()
+    places = {name: place for array in packed for place, name in enumerate(array)}
+    folded = _fold_numbers(equations)
+    return _Scheduler(folded, places, shares=shares, attends=attends).run()
+
+
+@lru_cache
+def packed_schedule(cell: StandardCell, *, bias: bool, order: str = "") -> Schedule:
+    """Return the schedule of a cell whose gates are side by side in the canonical arrays.
+
+    ``order`` is that of the gates in the arrays, by default the canonical one.
+    """
+    arrays = (tuple(f"{letter}_{gate}" for gate in order or gates(cell)) for letter in ARRAYS)
+    return schedule(cell_equations(cell, bias=bias), packed=tuple(arrays))
+
+
+def gates_of(product: JoinedProduct) -> str:
+    """Return the gates that a packed product has parts for, in their order."""
+    names = (matrix.name for matrix in product.matrices if isinstance(matrix, Name))
+    return "".join(place(name)[1] for name in names)
 
 
 _ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {
@@ -148,12 +225,12 @@ def _fold_numbers(equations: Equations) -> Equations:
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """The products of a sum, and its bias."""
+    """The products of a sum, and the bias that goes with each, or None."""
 
     name: str
     size: Size
     products: tuple[Product, ...]
-    bias: Expression | None
+    biases: tuple[Expression | None, ...]
 
     @property
     def vectors(self) -> tuple[Expression, ...]:
@@ -184,10 +261,16 @@ def shape_of(expression: Expression, shapes: Mapping[str, Shape]) -> Shape:
 
 
 class _Scheduler:
-    """The values so far, when each is known, and the sums of products, which are yet to join."""
+    """The values so far, when each is known, and the sums of products, which are yet to join.
 
-    def __init__(self, equations: Equations, *, shares: bool, attends: bool) -> None:
-        self.equations, self.shares = equations, shares
+    ``places`` are those of packed parameters in their arrays, ``apart`` the vectors whose products
+    are not added up as a whole.
+    """
+
+    def __init__(
+        self, equations: Equations, places: Mapping[str, int], *, shares: bool, attends: bool
+    ) -> None:
+        self.equations, self.shares, self.places = equations, shares, places
         self.shapes: dict[str, Shape] = {
             INPUT: ("features",),
             **dict(equations.parameters),
@@ -200,25 +283,66 @@ class _Scheduler:
         # A number behind a name that is there already.
         self.numbers: Counter[str] = Counter(dict.fromkeys(self.shapes, 1))
 
+        self.apart: set[Expression] = set()
+
     def run(self) -> Schedule:
         for line in self.equations.lines:
             self.when[line.name] = self._when(line.value)
             # A state has its value in the loop, even if it follows from the input alone.
             if line.name in self.equations.states:
                 self.when[line.name] = "step"
+        if self.places:
+            self.apart = self._vectors_apart()
+        for line in self._ordered_lines():
             self._add(line)
         statements = list(self._statements())
         step = tuple(s for s in statements if self._when_of(s) == "step")
         before = tuple(s for s in statements if self._when_of(s) == "before")
         used = {name for statement in step for name in _names_in(statement)}
-        given = [INPUT, *(name for statement in before for name in _targets(statement))]
+        given = [INPUT, *(name for statement in before for name in targets(statement))]
         return Schedule(
+            states=self.equations.states,
             constants=tuple(self.constants),
             before=before,
             step=step,
             inputs=tuple(name for name in given if name in used),
             sizes={name: shape[0] for name, shape in self.shapes.items() if len(shape) == 1},
         )
+
+    def _vectors_apart(self) -> set[Expression]:
+        """Return the vectors of a step whose products go into sums with different others."""
+        others = dict[Expression, set[tuple[Expression, ...]]]()
+        for line in self.equations.lines:
+            for terms in _sums_in(line.value):
+                vectors = tuple(term.vector for term in terms if isinstance(term, Product))
+                for vector in vectors:
+                    others.setdefault(vector, set()).add(vectors)
+        return {
+            vector
+            for vector, sums in others.items()
+            if len(sums) > 1 and self._when(vector) == "step"
+        }
+
+    def _ordered_lines(self) -> Iterator[Line]:
+        """Yield lines by their packed parameters, none before another that it needs."""
+        waiting, states = list(self.equations.lines), self.equations.states
+        while self.places and waiting:
+            names = {line.name for line in waiting}
+            # A state gets its new value when nothing is left that needs the old one.
+            ready = [
+                line
+                for line in waiting
+                if line == waiting[0] or (line.name not in states and not _lines_in(line) & names)
+            ]
+            yield (first := min(ready, key=lambda line: self._place(line.value)))
+            waiting.remove(first)
+        yield from waiting
+
+    def _place(self, expression: Expression) -> int:
+        """Return the first place of a packed parameter in an expression, or one behind all."""
+        names = (part.name for part in walk(expression) if isinstance(part, Name))
+        places = (self.places[name] for name in names if name in self.places)
+        return min(places, default=len(self.places))
 
     def _new(self, name: str, shape: Shape, when: When) -> Name:
         """Return a name that is not taken: the same, or with a number."""
@@ -267,38 +391,60 @@ class _Scheduler:
         return rewrite(expression, change)
 
     def _take_out_sum(self, expression: Expression, about: str) -> Expression | None:
-        """Return a sum with one name for all its products, or None if it has none."""
-        terms = list(_terms(expression))
+        """Return a sum with one name for all its products, or None if it has none.
+
+        There is a name for each if a product is not added up as a whole.
+        """
         vectors = dict[Expression, Product]()
+        biases = dict[Expression, Expression]()
         rest = list[tuple[bool, Expression]]()
-        for negative, term in terms:
+        last: Expression | None = None
+        for negative, term in _terms(expression):
             is_first = isinstance(term, Product) and not negative and term.vector not in vectors
             if isinstance(term, Product) and is_first and self._when(term) != "constant":
-                vector = self._take_out(term.vector, about, self._when(term.vector))
-                vectors[term.vector] = replace(term, vector=vector)
+                last = term.vector
+                vectors[last] = replace(term, vector=self._take_out(last, about, self._when(last)))
+            elif last and not negative and isinstance(term, Name) and term.name in self.places:
+                biases[last] = term
             else:
                 rest.append((negative, term))
         if not vectors:
             return None
         products = tuple(vectors.values())
         size = self._shape(products[0])[0]
-        with_input = any(self._when(product) == "before" for product in products)
-        bias = None
-        for index, (negative, term) in enumerate(rest):
-            if with_input and not negative and self._is_bias(term, size):
-                bias = self._take_out(term, about, "constant")
-                del rest[index]
-                break
-        when: When = "step" if any(self._when(p) == "step" for p in products) else "before"
-        name = self._new(f"{about}_sum", (size,), when)
-        self.sums[name.name] = _Sum(name.name, size, products, bias)
-        when_rest = self._when(expression)
-
-        result: Expression = name
+        first = next((v for v, product in vectors.items() if self._when(product) == "before"), None)
+        if first is not None and first not in biases:
+            for index, (negative, term) in enumerate(rest):
+                if not negative and self._is_bias(term, size):
+                    biases[first] = self._take_out(term, about, "constant")
+                    del rest[index]
+                    break
+        when = self._when(expression)
+        whole = tuple(biases.get(vector) for vector in vectors)
+        if self.apart.isdisjoint(vectors):
+            parts = [(products, whole)]
+        else:
+            parts = [((product,), (bias,)) for product, bias in zip(products, whole, strict=True)]
+        result: Expression = self._add_sum(about, size, *parts[0])
+        for part in parts[1:]:
+            result = Elementwise("+", result, self._add_sum(about, size, *part))
         for negative, term in rest:
-            value = self._take_out(term, about, when_rest)
+            value = self._take_out(term, about, when)
             result = Elementwise("-" if negative else "+", result, value)
         return result
+
+    def _add_sum(
+        self,
+        about: str,
+        size: Size,
+        products: tuple[Product, ...],
+        biases: tuple[Expression | None, ...],
+    ) -> Name:
+        """Return the name of a new sum of products."""
+        when: When = "step" if any(self._when(p) == "step" for p in products) else "before"
+        name = self._new(f"{about}_sum", (size,), when)
+        self.sums[name.name] = _Sum(name.name, size, products, biases)
+        return name
 
     def _is_bias(self, term: Expression, size: Size) -> bool:
         return self._when(term) == "constant" and self._shape(term) == (size,)
@@ -309,7 +455,7 @@ class _Scheduler:
     def _statements(self) -> Iterator[Statement]:
         """Yield the lines, each after the joined products and sums that it needs."""
         groups = dict[tuple[Expression, ...], list[_Sum]]()
-        for total in self.sums.values():
+        for total in sorted(self.sums.values(), key=lambda total: self._place(total.products[0])):
             groups.setdefault(total.vectors, []).append(total)
         joined, slices = self._join(list(groups.values()))
         group_of = {total.name: totals for totals in groups.values() for total in totals}
@@ -341,50 +487,40 @@ class _Scheduler:
         self, groups: Sequence[Sequence[_Sum]]
     ) -> tuple[dict[str, JoinedProduct], dict[str, tuple[Slice, ...]]]:
         """Return the joined products, and the slices that each sum is made of."""
-        members = dict[Expression, list[tuple[Product, _Sum]]]()
+        members = dict[Expression, list[tuple[Expression, Size, Expression | None]]]()
         places = dict[str, list[tuple[Expression, int, int]]]()
         alone = dict[tuple[Expression, Expression, Expression | None], tuple[int, int]]()
         for totals in groups:
             for index, vector in enumerate(totals[0].vectors):
                 parts = members.setdefault(vector, [])
                 start = len(parts)
+                own = [(t.products[index].matrix, t.size, t.biases[index]) for t in totals]
                 if len(totals) == 1 and self.shares:
                     # Repeated lines have the same product of the input.
-                    part = totals[0].products[index], totals[0]
-                    content = vector, part[0].matrix, self._bias_of(*part)
+                    matrix, _, bias = own[0]
+                    content = vector, matrix, bias
                     if content in alone:
                         places.setdefault(totals[0].name, []).append((vector, *alone[content]))
                         continue
                     alone[content] = start, start + 1
-                parts += [(total.products[index], total) for total in totals]
+                parts += own
                 for total in totals:
                     places.setdefault(total.name, []).append((vector, start, len(parts)))
         products = dict[Expression, JoinedProduct]()
         for vector, parts in members.items():
-            sizes = tuple(total.size for _, total in parts)
+            matrices, sizes, biases = zip(*parts, strict=True)
             label = vector.name if isinstance(vector, Name) else "vector"
             name = self._new(f"{label}_product", (" + ".join(sizes),), self._when(vector))
-            biases = tuple(self._bias_of(*part) for part in parts)
-            products[vector] = JoinedProduct(
-                name.name,
-                tuple(product.matrix for product, _ in parts),
-                sizes,
-                vector,
-                biases if any(biases) else (),
-            )
+            joined_biases = biases if any(biases) else ()
+            products[vector] = JoinedProduct(name.name, matrices, sizes, vector, joined_biases)
         slices = {
             total: tuple(Slice(products[vector].name, *span) for vector, *span in spans)
             for total, spans in places.items()
         }
         return {product.name: product for product in products.values()}, slices
 
-    def _bias_of(self, product: Product, total: _Sum) -> Expression | None:
-        """Return the bias of a sum, if it goes with this product: the first before the loop."""
-        first = next((p for p in total.products if self._when(p) == "before"), None)
-        return total.bias if product is first else None
-
     def _when_of(self, statement: Statement) -> When:
-        return self.when[next(_targets(statement))]
+        return self.when[targets(statement)[0]]
 
 
 def _terms(expression: Expression, *, negative: bool = False) -> Iterator[tuple[bool, Expression]]:
@@ -397,11 +533,23 @@ def _terms(expression: Expression, *, negative: bool = False) -> Iterator[tuple[
             yield negative, expression
 
 
-def _targets(statement: Statement) -> Iterator[str]:
-    if isinstance(statement, JoinedSum):
-        yield from statement.names
-    else:
-        yield statement.name
+def _sums_in(expression: Expression) -> Iterator[list[Expression]]:
+    """Yield the terms of each sum in an expression, or a term by itself."""
+    terms = [term for _, term in _terms(expression)]
+    yield terms
+    for term in terms:
+        for operand in operands(term):
+            yield from _sums_in(operand)
+
+
+def _lines_in(line: Line) -> set[str]:
+    parts = walk(line.value)
+    return {part.name for part in parts if isinstance(part, Name) and part.kind == "line"}
+
+
+def targets(statement: Statement) -> tuple[str, ...]:
+    """Return the names that a statement gives a value."""
+    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
 
 
 def _names_in(statement: Statement) -> Iterator[str]:

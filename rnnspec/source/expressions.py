@@ -21,10 +21,10 @@ from rnnspec.ir.equations import (
     Product,
     Transpose,
 )
-from rnnspec.source.code import Code, code
+from rnnspec.source.code import Code, code, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from rnnspec.ir.equations import Equations
 
@@ -47,16 +47,36 @@ def local_names(equations: Equations, reserved: Collection[str]) -> dict[str, st
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How a framework spells what it has a function for, and Python no operator.
+
+    ``bound`` takes its function and two sides, ``choose`` a comparison and two results,
+    ``standardize`` a vector and the epsilon, and ``part`` a vector, the number of its parts and
+    the index of one.
+    """
+
+    bound: str
+    transpose: str
+    choose: str
+    softmax: str
+    standardize: str
+    concat: str
+    part: str
+
+
 @dataclass(slots=True)
 class ExpressionWriter:
-    """The names of a cell's functions, and the text for sums of gates and for lines.
+    """The names of a cell's functions, and the text for the values of names that have another.
 
-    A function without a name is the identity.
+    A function without a name is the identity. What is none of them is written as ``calls``.
+    ``new_states`` are the variables of states after a step, if that may be padding.
     """
 
     functions: Mapping[str, str]
-    sums: dict[str, Code] = field(default_factory=dict)
     lines: dict[str, Code] = field(default_factory=dict)
+    calls: Calls | None = None
+    new_states: dict[str, str] = field(default_factory=dict)
 
     def idiom(self, expression: Elementwise) -> Code | None:
         """Return the call that computes an expression at once, if there is one."""
@@ -67,7 +87,37 @@ class ExpressionWriter:
         self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
     ) -> Code:
         """Return what a framework has a function for, and Python no operator."""
-        raise AssertionError(f"no standard cell has {expression!r}")
+        calls, write = self.calls, self.write
+        assert calls, f"no standard cell has {expression!r}"
+        match expression:
+            case Elementwise(operator=operator, left=left, right=right):
+                return code(calls.bound, operator, self.as_tensor(left, right), write(right))
+            case Transpose(matrix=matrix):
+                return code(calls.transpose, write(matrix, 3))
+            case Choose(comparison=comparison, chosen=chosen, otherwise=otherwise):
+                results = self.as_tensor(chosen, otherwise), write(otherwise)
+                sides = write(expression.left, 1), write(expression.right, 1)
+                condition = code(f"{{}} {comparison} {{}}", *sides)
+                return code(calls.choose, condition, *results)
+            case ApplyToVector(function="softmax", operand=operand):
+                return code(calls.softmax, write(operand))
+            case ApplyToVector(operand=operand, epsilon=epsilon):
+                return code(calls.standardize, write(operand), epsilon)
+            case Concat():
+                return code(calls.concat, listed(*self.write_parts(expression)))
+            case Part(operand=operand, index=index, count=count):
+                return code(calls.part, write(operand), count, index)
+            case _:
+                assert_never(expression)
+
+    def as_tensor(self, expression: Expression, beside: Expression) -> Code:
+        """Return what a function takes beside a value, which may have to be a tensor."""
+        del beside
+        return self.write(expression)
+
+    def write_parts(self, whole: Concat) -> Iterator[Code]:
+        """Yield the parts of a vector, which may have to be of each sequence."""
+        yield from map(self.write, whole.parts)
 
     def write(self, expression: Expression, binding: int = 0) -> Code:
         """Return an expression, in parentheses if its operator binds less."""
@@ -101,8 +151,9 @@ class ExpressionWriter:
 
     def write_name(self, name: Name, binding: int) -> Code:
         """Return the text for a name, by default the name itself."""
-        texts = self.sums if name.kind == "gate" else self.lines
-        text = texts.get(name.name) or code("{}", name.name)
+        if name.kind == "line" and name.name in self.new_states:
+            return code("{}", self.new_states[name.name])
+        text = self.lines.get(name.name) or code("{}", name.name)
         return code("({})", text) if binding and " + " in text else text
 
     def _write_sides(

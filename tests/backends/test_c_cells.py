@@ -15,14 +15,14 @@ from rnnspec.backends import get
 from rnnspec.backends.c import cells
 from rnnspec.backends.c.compiler import command
 from rnnspec.backends.needs import MODEL
-from rnnspec.ir import cells as ir_cells
 from rnnspec.ir.equations import Line, Name
+from rnnspec.ir.schedule import packed_schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rnnspec.ir.cells import Step
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.schedule import Schedule
 
 CELLS = """\
 version: 1
@@ -125,16 +125,14 @@ def test_products_of_one_vector_are_one() -> None:
 
 
 def test_standard_cells_are_made_from_their_equations(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_step = ir_cells.compile_step
-
-    def change(*args: Any, **options: Any) -> Step:
-        step = compile_step(*args, **options)
-        *others, _ = step.statements
-        return replace(step, statements=(*others, Line("h", Name("c", "line"))))
+    def change(*args: Any, **options: Any) -> Schedule:
+        plan = packed_schedule(*args, **options)
+        *others, _ = plan.step
+        return replace(plan, step=(*others, Line("h", Name("c", "line"))))
 
     spec = rnnspec.loads(
         "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
     )
     assert "h[u] = c[u];" not in rnnspec.codegen(spec, "c")
-    monkeypatch.setattr(cells, "compile_step", change)
+    monkeypatch.setattr(cells, "packed_schedule", change)
     assert "h[u] = c[u];" in rnnspec.codegen(spec, "c")

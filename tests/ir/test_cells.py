@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from offered import import_later
+from offered import import_later, require
 
+import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.backends.needs import MODEL
 from rnnspec.comparison import reference
 from rnnspec.ir import cells, nodes
 from rnnspec.ir.equations import Line
 from rnnspec.ir.initializers import Constant
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    gates_of,
+    most_common_function,
+    packed_schedule,
+)
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.ir.schedule import Schedule
     from rnnspec.slots import Array
 
 keras, torch = import_later("keras"), import_later("torch")
@@ -132,7 +142,7 @@ def test_equations_are_the_framework_s(
 
 def _forget() -> None:
     cells.equations.cache_clear()
-    cells.compile_step.cache_clear()
+    packed_schedule.cache_clear()
     reference._bind_cell.cache_clear()
 
 
@@ -197,20 +207,42 @@ def test_source_has_the_equations(
     assert before not in text
 
 
-def lines_of(step: cells.Step) -> list[Line]:
-    return [part for part in step.statements if isinstance(part, Line)]
+STEPWISE = """\
+version: 1
+name: net
+input: {{length: 5, features: 3}}
+rnn:
+  - {{type: simple, units: 3, activation: silu, bias: {bias}}}
+  - {{type: lstm, units: 4, activation: silu, bias: {bias}}}
+  - {{type: gru, units: 3, activation: silu, bias: {bias}}}
+  - {{type: gru, units: 4, activation: silu, reset_after: false, bias: {bias}}}
+"""
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax", "onnx", "c"])
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_source_that_runs_step_by_step_is_the_reference(framework: str, bias: str) -> None:
+    require(framework, MODEL)
+    spec = rnnspec.loads(STEPWISE.format(bias=bias))
+    report = rnnspec.parity(spec, [framework], level="forward", dtype="float32")
+    assert report.equal, report.differences
+
+
+def lines_of(plan: Schedule) -> list[Line]:
+    return [part for part in plan.step if isinstance(part, Line)]
 
 
 def test_products_of_one_vector_are_one() -> None:
-    step = cells.compile_step(GRU, bias=True)
-    assert [product.gates for product in step.products] == ["zrn"]
-    step = cells.compile_step(RESET_FIRST, bias=True, order="rzn")
-    assert [product.gates for product in step.products] == ["rz", "n"]
-    assert [line.name for line in lines_of(step)] == ["n", "h"]
-    lstm = cells.compile_step(LSTM, bias=False)
-    (product,) = lstm.products
-    assert (product.names, product.activated) == (("i", "f", "g", "o"), ("i", "f", "o"))
-    assert [line.name for line in lines_of(lstm)] == ["g", "c", "h"]
+    plan = packed_schedule(GRU, bias=True)
+    assert [gates_of(product) for product in plan.products] == ["zrn"]
+    plan = packed_schedule(RESET_FIRST, bias=True, order="rzn")
+    assert [gates_of(product) for product in plan.products] == ["rz", "n"]
+    assert [line.name for line in lines_of(plan)] == ["r", "z", "n", "h"]
+    lstm = packed_schedule(LSTM, bias=False)
+    (total,) = (part for part in lstm.step if isinstance(part, JoinedSum))
+    applied = lstm.functions_of(total)
+    assert most_common_function(applied) == ("recurrent_activation", 3)
+    assert [line for line, _ in applied.values()] == ["i", "f", "g", "o"]
 
 
 RESET = """
@@ -233,7 +265,7 @@ h: k + c
     ("cell", "order", "statements"),
     [
         (RESET_FIRST, "nrz", ["z", "z", "k", "r", "r", "n", "n", "h"]),
-        (LSTM, "cf", ["cf", "k", "c", "h"]),
+        (LSTM, "cf", ["cf", "f", "k", "c", "h"]),
     ],
 )
 def test_no_line_is_before_another_that_it_needs(
@@ -242,8 +274,11 @@ def test_no_line_is_before_another_that_it_needs(
     monkeypatch.setattr(cells, "_RESET_FIRST_GRU", RESET)
     monkeypatch.setattr(cells, "_LSTM", OLD_STATE)
     _forget()
-    parts = cells.compile_step(cell, bias=True, order=order).statements
-    names = [part.gates if isinstance(part, cells.GateProduct) else part.name for part in parts]
+    names = [
+        gates_of(part) if isinstance(part, JoinedProduct) else part.name
+        for part in packed_schedule(cell, bias=True, order=order).step
+        if not isinstance(part, JoinedSum)
+    ]
     assert names == statements
 
 
@@ -253,10 +288,11 @@ def test_other_parameters_stay_in_their_lines(monkeypatch: pytest.MonkeyPatch) -
     text = cells._LSTM.replace("W_i @ x", "p_i * c + W_i @ x")
     monkeypatch.setattr(cells, "_LSTM", text)
     _forget()
-    step = cells.compile_step(LSTM, bias=True)
+    plan = packed_schedule(LSTM, bias=True)
     lines = {
         line.name: ExpressionWriter(dict.fromkeys(FUNCTIONS, "f")).write(line.value)
-        for line in lines_of(step)
+        for line in lines_of(plan)
     }
-    assert [product.activated for product in step.products] == [("f", "o")]
-    assert lines["i"] == "f(p_i * c + i)"
+    (total,) = (part for part in plan.step if isinstance(part, JoinedSum))
+    assert [line for line, _ in plan.functions_of(total).values()] == ["f", "g", "o"]
+    assert lines["i"] == "f(i_sum + p_i * c)"

@@ -8,7 +8,7 @@ import pytest
 
 from rnnspec.ir.equations import Line
 from rnnspec.ir.parser import parse
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, most_common_function, schedule
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
@@ -138,3 +138,80 @@ def test_numbers_are_folded_and_repeated_lines_share_their_product() -> None:
         "g = tanh(g_sum) * 0.5",
         "h = g + 1.5 * f",
     ]
+
+
+RESET = """
+    z: sigmoid((W_z @ x + b_z) + (U_z @ h + d_z))
+    r: sigmoid((W_r @ x + b_r) + (U_r @ h + d_r))
+    n: tanh((W_n @ x + b_n) + r * (U_n @ h + d_n))
+    h: z * h + (1 - z) * n
+"""
+RESET_FIRST = """
+    z: sigmoid(W_z @ x + b_z + U_z @ h)
+    r: sigmoid(W_r @ x + b_r + U_r @ h)
+    n: tanh(W_n @ x + b_n + U_n @ (r * h))
+    h: z * h + (1 - z) * n
+"""
+
+
+@pytest.mark.parametrize(
+    ("equations", "before", "step"),
+    [
+        pytest.param(
+            RESET,
+            ["x_product = [W_r W_z W_n] @ x + [b_r b_z b_n]", "r_sum z_sum n_sum = x_product[0:3]"],
+            [
+                "h_product = [U_r U_z U_n] @ h + [d_r d_z d_n]",
+                "r_sum_2 z_sum_2 n_sum_2 = h_product[0:3]",
+                "r = sigmoid(r_sum + r_sum_2)",
+                "z = sigmoid(z_sum + z_sum_2)",
+                "n = tanh(n_sum + r * n_sum_2)",
+                "h = z * h + (1 - z) * n",
+            ],
+            id="a_product_with_another_place_is_apart",
+        ),
+        pytest.param(
+            RESET_FIRST,
+            ["x_product = [W_r W_z W_n] @ x + [b_r b_z b_n]"],
+            [
+                "h_product = [U_r U_z] @ h",
+                "r_sum z_sum = x_product[0:2] + h_product[0:2]",
+                "r = sigmoid(r_sum)",
+                "z = sigmoid(z_sum)",
+                "vector_product = [U_n] @ (r * h)",
+                "n_sum = x_product[2:3] + vector_product[0:1]",
+                "n = tanh(n_sum)",
+                "h = z * h + (1 - z) * n",
+            ],
+            id="a_whole_product_is_added_up",
+        ),
+    ],
+)
+def test_packed_parameters_are_in_the_order_of_their_arrays(
+    equations: str, before: list[str], step: list[str]
+) -> None:
+    packed = tuple(tuple(f"{array}_{gate}" for gate in "rzn") for array in "WUbd")
+    plan = schedule(parse(equations, ("h",), FUNCTIONS), packed=packed)
+    assert [text(statement) for statement in plan.before] == before
+    assert [text(statement) for statement in plan.step] == step
+
+
+def test_a_sum_knows_the_function_of_its_parts() -> None:
+    equations = """
+    i: sigmoid(W_i @ x + U_i @ h)
+    f: sigmoid(W_f @ x + U_f @ h)
+    g: tanh(W_g @ x + U_g @ h)
+    k: W_k @ x + U_k @ h
+    c: tanh(W_c @ x + U_c @ h)
+    h: (i + f) * g + k + c
+    """
+    plan = schedule(parse(equations, ("h", "c"), FUNCTIONS))
+    (total,) = (part for part in plan.step if isinstance(part, JoinedSum))
+    applied = plan.functions_of(total)
+    assert applied == {
+        "i_sum": ("i", "sigmoid"),
+        "f_sum": ("f", "sigmoid"),
+        "g_sum": ("g", "tanh"),
+    }
+    assert most_common_function(applied) == ("sigmoid", 2)
+    assert most_common_function({}) == ("", 0)

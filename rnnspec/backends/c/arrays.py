@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.names import array_symbol, layer_names
-from rnnspec.ir.cells import compile_step, gates
+from rnnspec.ir.cells import gates
 from rnnspec.ir.equations import Name, Product, walk
 from rnnspec.ir.nodes import (
     GRU,
@@ -29,7 +29,7 @@ from rnnspec.ir.nodes import (
     StepAttention,
 )
 from rnnspec.ir.params import Param, directions, params
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, packed_schedule, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -345,8 +345,8 @@ def _parts(layer: Layer, param: Param, target: str, count: int) -> tuple[Matrix,
                 return ()
             inputs, columns = param.shape[1], (count * param.shape[0],)
         case Recurrent(units=units) if name == "recurrent_kernel":
-            products = compile_step(layer.standard_cell, bias=True).products
-            inputs, columns = units, tuple(len(product.gates) * units for product in products)
+            products = packed_schedule(layer.standard_cell, bias=True).products
+            inputs, columns = units, tuple(len(product.matrices) * units for product in products)
         case Recurrent() if name == "kernel":
             inputs, columns = param.shape[0], (param.shape[1],)
         case Dense() | Conv() | AttentionPooling() if name == "kernel":

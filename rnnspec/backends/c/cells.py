@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.names import Activation, activation, loop, number
-from rnnspec.ir.cells import GateProduct, activations, compile_step
+from rnnspec.ir.cells import activations
 from rnnspec.ir.equations import (
     Apply,
     Elementwise,
@@ -24,12 +24,13 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.nodes import GRU, LSTM, SimpleRNN
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, gates_of, packed_schedule
 from rnnspec.source.code import Code
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
-    from rnnspec.ir.cells import Step
     from rnnspec.ir.nodes import StandardCell
+    from rnnspec.ir.schedule import Schedule, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,13 @@ class Elements(ExpressionWriter):
 
     prefix: str = ""
     activations: dict[str, Activation] = field(default_factory=dict)
-    gates: dict[str, Vector] = field(default_factory=dict)
     vectors: dict[str, Vector] = field(default_factory=dict)
     before: int = 0
     called: set[str] = field(default_factory=set)
 
     def find(self, name: Name) -> Vector:
         """Return the vector that has the value of a name."""
-        return (self.gates if name.kind == "gate" else self.vectors)[name.name]
+        return self.vectors[name.name]
 
     def vectors_in(self, expression: Expression) -> set[Vector]:
         """Return the vectors that have the values in an expression."""
@@ -173,9 +173,13 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class Lines:
-    """The lines of a step so far; ``waiting`` are the statements of a loop up to ``bound``."""
+    """The lines of a step so far; ``waiting`` are the statements of a loop up to ``bound``.
+
+    ``sums`` are the names of sums of products.
+    """
 
     writer: Elements
+    sums: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     bound: str = ""
@@ -255,32 +259,54 @@ def _assignment(target: Vector, value: str, before: int = 0) -> str:
 class _Steps(Lines):
     """The lines of a step of a standard cell."""
 
-    cell: Step
+    plan: Schedule
+    gates: str
+    """The gates in the order of the arrays."""
     product: str
     biased: bool
     """True if the recurrent product has a bias of its own."""
     apart: list[str] = field(default_factory=list)
     scratch: int = 0
 
-    def add(self, statement: GateProduct | Line) -> None:
+    def add(self, statement: Statement) -> None:
         """Add the lines of a statement."""
         match statement:
-            case GateProduct():
-                self._add_product(statement)
+            case JoinedProduct():
+                # It is written with its sum, and that of the input before all steps.
+                pass
+            case JoinedSum():
+                self._add_sum(statement)
             case Line(name=name):
-                if name not in self.writer.vectors or name in self.cell.states:
+                if name not in self.writer.vectors or name in self.plan.states:
                     self._add_line(statement)
             case _:
                 assert_never(statement)
 
-    def _add_product(self, product: GateProduct) -> None:
+    def _add_sum(self, total: JoinedSum) -> None:
+        """Place the sums, which are behind ``z`` if the input is in them, and multiply the state.
+
+        The functions of whole gates are applied in place, in the order of the gates.
+        """
+        self.sums.update(total.names)
+        products = self.plan.products_of(total)
+        of_state = [product for product in products if product in self.plan.products]
+        pointer = "z" if len(of_state) < len(products) else "r"
+        for place, name in enumerate(total.names, total.slices[0].start):
+            is_candidate = pointer == "z" and self.gates[place] == "n"
+            self.writer.vectors[name] = Vector("n") if is_candidate else Vector(pointer, place)
+        for product in of_state:
+            self._multiply(product, self.writer.vectors[total.names[0]], joined=pointer == "z")
+        for name, (line, function) in self.plan.functions_of(total).items():
+            self._add_line(Line(line, Apply(function, Name(name, "line"))))
+
+    def _multiply(self, product: JoinedProduct, total: Vector, *, joined: bool) -> None:
         if isinstance(product.vector, Name):
             x = self.writer.find(product.vector).text
         else:
             x, self.scratch = "r", 1
             self.assign(Vector("r"), product.vector)
         self.finish()
-        count, before = len(product.gates), self.cell.gates.index(product.gates[0])
+        count, before = len(product.matrices), self.gates.index(gates_of(product)[0])
         weights, columns, rounded = ["recurrent"], times(count), self.product.endswith("_int8")
         if rounded:
             weights.append("recurrent_scale")
@@ -288,40 +314,25 @@ class _Steps(Lines):
             self.lines.append("/* The weights of the candidate are behind those of the gates. */")
             places = (f"{times(before)} * units", times(before))
             weights = [f"{name} + {place}" for name, place in zip(weights, places, strict=False)]
-        z = start = self.writer.gates[product.gates[0]].text if product.joined else "r"
-        if not product.joined:
+        start = total.text
+        if not joined:
             self.scratch = count
-            start = "recurrent_bias" if self.biased else "r"
+            start = "recurrent_bias" if self.biased else start
             if not self.biased:
-                self.lines.append(f"memset(r, 0, {columns} * sizeof(float));")
-        arguments = f"{', '.join(weights)}, {start}, {x}, units, {columns}, {z}"
+                self.lines.append(f"memset({start}, 0, {columns} * sizeof(float));")
+        arguments = f"{', '.join(weights)}, {start}, {x}, units, {columns}, {total.text}"
         self.lines.append(f"{self.writer.prefix}_{self.product}({arguments});")
-        if not product.joined:
+        if not joined:
             # What follows is a function apart, so that compilers know that nothing overlaps:
             # layers may be so small that a check costs.
             self.apart, self.lines = self.lines, self.apart
-        self._apply_in_place(product)
-
-    def _apply_in_place(self, product: GateProduct) -> None:
-        """Apply the functions of whole gates, in the order of the gates."""
-        later = {
-            line.value.operand: line
-            for line in self.cell.statements
-            if isinstance(line, Line) and isinstance(line.value, Apply)
-        }
-        for gate, name in zip(product.gates, product.names, strict=False):
-            part = Name(gate, "gate")
-            if name in product.activated:
-                self._add_line(Line(name, Apply(product.function, part)))
-            elif part in later and later[part].name not in self.cell.states:
-                self._add_line(later[part])
 
     def _add_line(self, line: Line) -> None:
-        state = self.writer.vectors[line.name] if line.name in self.cell.states else None
+        state = self.writer.vectors[line.name] if line.name in self.plan.states else None
         function, operand = "", line.value
-        if isinstance(operand, Apply) and (not state or _gate(operand.operand)):
+        if isinstance(operand, Apply) and (not state or self._is_sum(operand.operand)):
             function, operand = operand.function, operand.operand
-        if _gate(operand) and isinstance(operand, Name):
+        if self._is_sum(operand) and isinstance(operand, Name):
             target = self.writer.find(operand)
             self.assign(target, None, function)
         elif state:
@@ -329,7 +340,7 @@ class _Steps(Lines):
             return
         else:
             parts = (part for part in walk(operand) if isinstance(part, Name))
-            target = next(self.writer.find(part) for part in parts if part.kind == "gate")
+            target = next(self.writer.find(part) for part in parts if self._is_sum(part))
             self.assign(target, operand, function)
         if state:
             self.finish()
@@ -337,9 +348,8 @@ class _Steps(Lines):
         else:
             self.writer.vectors[line.name] = target
 
-
-def _gate(expression: Expression) -> bool:
-    return isinstance(expression, Name) and expression.kind == "gate"
+    def _is_sum(self, expression: Expression) -> bool:
+        return isinstance(expression, Name) and expression.name in self.sums
 
 
 def cell_text(
@@ -350,20 +360,16 @@ def cell_text(
     ``order`` is that of the gates. ``biased`` is true if the recurrent product has a bias of its
     own.
     """
-    step = compile_step(cell, bias=True, order=order)
+    plan = packed_schedule(cell, bias=True, order=order)
     functions = {key: activation(value) for key, value in activations(cell).items()}
     texts = {key: "" if own.name == "linear" else own.name for key, own in functions.items()}
     writer = Elements(texts, prefix=prefix, activations=functions)
-    writer.vectors = {state: Vector(state) for state in step.states}
+    writer.vectors = {state: Vector(state) for state in plan.states}
     alias = ""
-    for place, gate in enumerate(step.gates):
-        vector = Vector("z", place)
-        if gate == "n":
-            alias = f"float *const n = {vector.text};"
-            vector = Vector("n")
-        writer.gates |= {gate: vector, f"x_{gate}": vector, f"h_{gate}": Vector("r", place)}
-    steps = _Steps(writer=writer, cell=step, product=product, biased=biased)
-    for statement in step.statements:
+    if "n" in order:
+        alias = f"float *const n = {Vector('z', order.index('n')).text};"
+    steps = _Steps(writer=writer, plan=plan, gates=order, product=product, biased=biased)
+    for statement in (*plan.before, *plan.step):
         steps.add(statement)
     steps.finish()
     lines, apart = steps.lines, steps.apart
@@ -371,8 +377,8 @@ def cell_text(
         lines, apart = apart, lines
     return CellText(
         title=_TITLES[name_cell(cell)],
-        gates=len(step.gates),
-        states=step.states,
+        gates=len(order),
+        states=plan.states,
         scratch=steps.scratch,
         lines=tuple(lines),
         apart=tuple(apart),

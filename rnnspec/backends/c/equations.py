@@ -166,7 +166,6 @@ class EquationLines(Lines):
     place: str = "work"
     """Where the next vector is in memory."""
     following: dict[Vector, Vector] = field(default_factory=dict)
-    sums: set[str] = field(default_factory=set)
     places: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """The sum of each part of a joined product, and its place."""
     labels: dict[str, str] = field(default_factory=dict)

@@ -63,11 +63,6 @@ _LOCALS = frozenset(
 """Names in a class for a cell by equations, and of every module of Flax."""
 
 
-def joined_label(product: JoinedProduct) -> str:
-    """Return the beginning of the names of a product's kernel, bias and masks."""
-    return product.name.removesuffix("_product")
-
-
 _OF_ATTENTION = frozenset(
     {"attend", "attention", "context", "contexts", "keys", "memory", "memory_mask"}
 )
@@ -82,7 +77,7 @@ def variables(layer: Recurrent) -> dict[str, str]:
     reserved |= {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
     for statement in (*plan.before, *plan.step):
         if isinstance(statement, JoinedProduct):
-            label = joined_label(statement)
+            label = statement.label
             reserved |= {f"{label}_kernel", f"{label}_bias", f"{label}_masks"}
             numbers = range(1, len(statement.matrices) + 1)
             reserved |= {f"{statement.name}_part_{number}" for number in numbers}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import ATTENDS
-from rnnspec.backends.jax.cells import ACTIVATIONS, FLAT, joined_label, make_initializer
+from rnnspec.backends.jax.cells import ACTIVATIONS, FLAT, make_initializer
 from rnnspec.backends.jax.recurrent import (
     attributes_of_attention,
     describe_result,
@@ -19,20 +18,16 @@ from rnnspec.errors import Refusal
 from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.equations import (
     ApplyToVector,
-    Choose,
     Concat,
-    Elementwise,
     Line,
     Name,
-    Part,
-    Transpose,
     walk,
 )
 from rnnspec.ir.nodes import EquationCell, Recurrent, cell_expressions
 from rnnspec.ir.notation import describe
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 from rnnspec.source.code import Code, code, docstring, function, lines, listed
-from rnnspec.source.expressions import ExpressionWriter
+from rnnspec.source.expressions import Calls, ExpressionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,6 +45,15 @@ _FUNCTIONS: Mapping[str, str] = {
     "sqrt": "jnp.sqrt",
     "abs": "jnp.abs",
 }
+_CALLS = Calls(
+    bound="jnp.{}({}, {})",
+    transpose="{}.T",
+    choose="jnp.where({}, {}, {})",
+    softmax="jax.nn.softmax({})",
+    standardize="standardized({}, {!r})",
+    concat="joined({})",
+    part="jnp.split({}, {!r}, axis=-1)[{!r}]",
+)
 _TYPES = {
     "dropout": code("float"),
     "recurrent_dropout": code("float"),
@@ -92,49 +96,6 @@ def mask_refusals(network: Network) -> Iterator[Refusal]:
             yield Refusal(layer.name, "recurrent_dropout", reason)
 
 
-@dataclass(slots=True)
-class _Writer(ExpressionWriter):
-    """The writer of expressions in JAX.
-
-    ``new_states`` are the variables of states after a step that may be padding.
-    """
-
-    new_states: dict[str, str] = field(default_factory=dict)
-
-    def write(self, expression: Expression, binding: int = 0) -> Code:
-        """Return an expression."""
-        match expression:
-            case Name(name=name, kind="line") if name in self.new_states:
-                return code("{}", self.new_states[name])
-            case _:
-                return ExpressionWriter.write(self, expression, binding)
-
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
-        """Return a call of JAX."""
-        match expression:
-            case Elementwise(operator=operator, left=left, right=right):
-                return code("jnp.{}({}, {})", operator, self.write(left), self.write(right))
-            case Transpose(matrix=matrix):
-                return code("{}.T", self.write(matrix, 3))
-            case Choose(comparison=comparison, left=left, right=right):
-                sides = code(f"{{}} {comparison} {{}}", self.write(left, 1), self.write(right, 1))
-                chosen, rest = self.write(expression.chosen), self.write(expression.otherwise)
-                return code("jnp.where({}, {}, {})", sides, chosen, rest)
-            case ApplyToVector(function="softmax", operand=operand):
-                return code("jax.nn.softmax({})", self.write(operand))
-            case ApplyToVector(operand=operand, epsilon=epsilon):
-                return code("standardized({}, {!r})", self.write(operand), epsilon)
-            case Concat(parts=vectors):
-                return code("joined({})", listed(*map(self.write, vectors)))
-            case Part(operand=operand, index=index, count=count):
-                parts = code("jnp.split({}, {!r}, axis=-1)", self.write(operand), count)
-                return code("{}[{!r}]", parts, index)
-            case _:
-                assert_never(expression)
-
-
 class EquationClass:
     """The writer of the class of a cell."""
 
@@ -147,7 +108,7 @@ class EquationClass:
         statements = (*self.schedule.before, *self.schedule.step)
         self.products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
         variables = {name: code("{}", text) for name, text in class_.variables.items()}
-        self.writer = _Writer(_FUNCTIONS, lines=variables)
+        self.writer = ExpressionWriter(_FUNCTIONS, variables, _CALLS)
         self.parts: dict[Slice, Code] = {}
         if self.layer.masked:
             states = self.cell.equations.states
@@ -329,7 +290,7 @@ class EquationClass:
 
     def _kernels(self, product: JoinedProduct) -> Code:
         """Return the statements of the kernel of a product, and of its bias or masks."""
-        label = joined_label(product)
+        label = product.label
         statements = [code("{}_kernel = {}", label, self._transposed(product))]
         if product.biases:
             first = next(bias for bias in product.biases if bias is not None)
@@ -358,7 +319,7 @@ class EquationClass:
             match statement:
                 case JoinedProduct(name=name):
                     yield code("{} = {}", name, self._product(statement))
-                    yield self._split_product(statement, statements)
+                    yield self._split_product(statement)
                 case JoinedSum():
                     yield self._add(statement)
                 case Line(name=name, value=value):
@@ -386,18 +347,16 @@ class EquationClass:
             yield code("{s} = jnp.where(real, {}, {s})", new, s=self._variable(state))
 
     def _product(self, product: JoinedProduct) -> Code:
-        label = joined_label(product)
+        label = product.label
         if self._drops(product):
             vector = self.writer.write(product.vector)
             return code("gate_products({}, {n}_kernel, {n}_masks)", vector, n=label)
         text = code("{} @ {}_kernel", self.writer.write(product.vector, 3), label)
         return code("{} + {}_bias", text, label) if product.biases else text
 
-    def _split_product(self, product: JoinedProduct, statements: Sequence[Statement]) -> Code:
+    def _split_product(self, product: JoinedProduct) -> Code:
         """Return the statement that splits a product into the parts that sums take, if any does."""
-        sums = [statement for statement in statements if isinstance(statement, JoinedSum)]
-        slices = {part for total in sums for part in total.slices if part.product == product.name}
-        parts = sorted(slices, key=lambda part: part.start)
+        parts = self.schedule.slices_of(product.name)
         if len(parts) < 2:
             self.parts |= {part: code("{}", product.name) for part in parts}
             return Code()

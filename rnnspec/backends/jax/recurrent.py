@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import ATTENDS, RETURNS, recurrent_docstring
 from rnnspec.backends.jax.cells import ACTIVATIONS, attention_class, make_initializer
-from rnnspec.ir.cells import (
-    GateProduct,
-    activations,
-    compile_step,
-    gates,
-    has_recurrent_bias,
-    states_of_equations,
-)
+from rnnspec.ir.cells import activations, gates, has_recurrent_bias, states_of_equations
 from rnnspec.ir.equations import Line
 from rnnspec.ir.nodes import LSTM
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    gates_of,
+    most_common_function,
+    packed_schedule,
+)
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, docstring, lines, listed
 from rnnspec.source.expressions import ExpressionWriter
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.jax.cells import CellClass
-    from rnnspec.ir.cells import Step
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Recurrent
+    from rnnspec.ir.schedule import Schedule
 
 _SUMMARIES = {
     "RNN": "A simple recurrent layer.",
@@ -91,7 +91,7 @@ def _init(class_: CellClass, form: Form) -> Code:
         # Of the initial state, of masks, and of the split of a kernel.
         "units": class_.sequences != "with_state"
         or _is_dropped(class_)
-        or len(compile_step(class_.first.standard_cell, bias=class_.first.bias).products) > 1,
+        or len(packed_schedule(class_.first.standard_cell, bias=class_.first.bias).products) > 1,
         "activation": "activation" in class_.options,
         "recurrent_activation": "recurrent_activation" in class_.options,
         "return_sequences": "return_sequences" in class_.options,
@@ -448,7 +448,7 @@ class _Cell:
     """A writer of the statements of a cell, from its equations."""
 
     class_: CellClass
-    step: Step
+    plan: Schedule
     writer: ExpressionWriter
 
     @classmethod
@@ -459,12 +459,12 @@ class _Cell:
             key: f"self.{key}" if key in class_.options else ACTIVATIONS[activation]
             for key, activation in activations(cell).items()
         }
-        step = compile_step(cell, bias=class_.first.bias)
-        return cls(class_, step, ExpressionWriter(functions))
+        plan = packed_schedule(cell, bias=class_.first.bias)
+        return cls(class_, plan, ExpressionWriter(functions))
 
     def before(self) -> Code:
         """Return statements that run once: the bias of the product, or the parts of the kernel."""
-        parts = [product.gates for product in self.step.products]
+        parts = [gates_of(product) for product in self.plan.products]
         if len(parts) == 1:
             is_biased = "recurrent_bias" in _biases(self.class_.first)
             return code("recurrent_bias = self.recurrent_bias[...]") if is_biased else Code()
@@ -484,31 +484,39 @@ class _Cell:
 
     def statements(self) -> Code:
         """Return the step, in which the names of states get their new values."""
-        first, *others = self.step.products
-        is_whole = first.joined and not others
-        statements = [] if is_whole else [self._input()]
-        # A gate under a function of its own is activated where it is used.
-        late = {name for product in self.step.products for name in product.names}
-        for statement in self.step.statements:
+        statements = [] if self.is_whole else [self._input()]
+        for statement in (*self.plan.before, *self.plan.step):
             match statement:
-                case GateProduct():
-                    statements.append(self._product(statement, is_whole=is_whole))
-                case Line(name=name, value=value) if name in late:
-                    self.writer.lines[name] = self.writer.write(value)
-                case Line(name=name, value=value):
-                    new = self.writer.write(value)
-                    if name in self.step.states:
-                        new = _new_state(self.class_, name, new)
-                    statements.append(code("{} = {}", name, new))
+                case JoinedProduct():
+                    # It is written with its sum.
+                    pass
+                case JoinedSum():
+                    statements.append(self._add(statement))
+                case Line(name=name):
+                    if name not in self.writer.lines:
+                        new = self.writer.write(statement.value)
+                        if name in self.plan.states:
+                            new = _new_state(self.class_, name, new)
+                        statements.append(code("{} = {}", name, new))
                 case _:
                     assert_never(statement)
         return lines(statements)
 
+    @property
+    def is_whole(self) -> bool:
+        """True if one product of the state is added to that of the input."""
+        return len(self.plan.products) == 1 and not self.is_apart
+
+    @property
+    def is_apart(self) -> bool:
+        """True if gates take the product of the input and that of the state apart."""
+        return any(isinstance(part, JoinedSum) for part in self.plan.before)
+
     def _input(self) -> Code:
         """Return the product of the input, in the parts that products with the state go with."""
         parts = list[str]()
-        for product in self.step.products:
-            parts += [product.gates] if product.joined else product.gates
+        for product in self.plan.products:
+            parts += gates_of(product) if self.is_apart else [gates_of(product)]
         text = _input_product(self.class_)
         return code(
             """
@@ -519,30 +527,52 @@ class _Cell:
             _split(code("gates"), [f"x_{part}" for part in parts], [len(part) for part in parts]),
         )
 
-    def _product(self, product: GateProduct, *, is_whole: bool) -> Code:
+    def _add(self, total: JoinedSum) -> Code:
         """Return a product with the state, and the gates that it decides."""
-        class_, writer, gates = self.class_, self.writer, product.gates
-        part = "" if len(self.step.products) == 1 else f"_{gates}"
+        class_, writer = self.class_, self.writer
+        *inputs, product = self.plan.products_of(total)
+        gates = gates_of(product)
+        if product not in self.plan.products:
+            # All gates of the input have their names.
+            writer.lines |= {
+                name: code("x_{}", g) for name, g in zip(total.names, gates, strict=True)
+            }
+            return Code()
+        part = "" if len(self.plan.products) == 1 else f"_{gates}"
         kernel = f"kernel{part}" if part else "recurrent_kernel"
         text = code("{} @ {}", writer.write(product.vector, 3), kernel)
         if _is_dropped(class_):
             vector = writer.write(product.vector)
             text = code("gate_products({}, {}, {})", vector, kernel, f"masks{part}")
-        if not product.joined:
-            text = code("{} + recurrent_bias", text) if class_.first.bias else text
+        if not inputs:
+            text = code("{} + recurrent_bias", text) if product.biases else text
             names = [f"h_{gate}" for gate in gates]
+            writer.lines |= zip(total.names, map(code, names), strict=True)
             return lines(code("gates = {}", text), _split(code("gates"), names))
         if len(gates) == 1:
-            writer.sums[gates] = code("total") if is_whole else code("x_{} + {}", gates, text)
-            return self._sum("total", text) if is_whole else Code()
-        writer.sums |= zip(gates, map(code, product.names), strict=True)
-        total = self._sum("gates", text) if is_whole else code("gates = x_{} + {}", gates, text)
-        if product.activated == product.names:
-            value = writer.activate(product.function, "gates")
-            return lines(total, _split(value, product.names))
-        values = {name: writer.activate(product.function, name) for name in product.activated}
-        activated = (code("{} = {}", *item) for item in values.items() if item[0] != item[1])
-        return lines(total, _split(code("gates"), product.names), *activated)
+            (name,) = total.names
+            writer.lines[name] = code("total") if self.is_whole else code("x_{} + {}", gates, text)
+            return self._sum("total", text) if self.is_whole else Code()
+        added = code("gates = x_{} + {}", gates, text)
+        return self._activate(total, self._sum("gates", text) if self.is_whole else added)
+
+    def _activate(self, total: JoinedSum, added: Code) -> Code:
+        """Return a sum that is ``added`` up, split into its parts under their function."""
+        writer, applied = self.writer, self.plan.functions_of(total)
+        function, count = most_common_function(applied)
+        names = [applied[name][0] for name in total.names]
+        writer.lines |= zip(total.names, map(code, names), strict=True)
+        if count == len(names):
+            writer.lines |= zip(names, map(code, names), strict=True)
+            return lines(added, _split(writer.activate(function, "gates"), names))
+        activated = list[Code]()
+        for name, own in applied.values():
+            value = writer.activate(own, name)
+            # A gate under a function of its own is activated where it is used.
+            writer.lines[name] = code("{}", name) if own == function else value
+            if own == function and value != name:
+                activated.append(code("{} = {}", name, value))
+        return lines(added, _split(code("gates"), names), *activated)
 
     def _sum(self, target: str, product: Code) -> Code:
         """Return the sum of both products and the bias, on two lines if both have masks."""

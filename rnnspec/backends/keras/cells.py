@@ -12,21 +12,18 @@ from rnnspec.ir.equations import (
     INPUT,
     Apply,
     ApplyToVector,
-    Choose,
     Concat,
-    Elementwise,
     Line,
     Name,
-    Part,
     Product,
     Transpose,
     walk,
 )
 from rnnspec.ir.nodes import EquationCell, Network, Recurrent, cell_expressions
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule, targets
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, call, code, docstring, function, lines, listed, literal
-from rnnspec.source.expressions import ExpressionWriter, local_names
+from rnnspec.source.expressions import Calls, ExpressionWriter, local_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +47,15 @@ _FUNCTIONS: Mapping[str, str] = {
     "linear": "",
     "legacy_hard_sigmoid": "legacy_hard_sigmoid",
 }
+_CALLS = Calls(
+    bound="keras.ops.{}({}, {})",
+    transpose="keras.ops.transpose({})",
+    choose="keras.ops.where({}, {}, {})",
+    softmax="keras.ops.softmax({}, axis=-1)",
+    standardize="standardized({}, {!r})",
+    concat="keras.ops.concatenate([{}], axis=-1)",
+    part="keras.ops.split({}, {!r}, axis=-1)[{!r}]",
+)
 _FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
 """The functions whose gradient is a product on TensorFlow or on JAX."""
 ATTRIBUTES = frozenset(
@@ -87,7 +93,7 @@ _RESERVED = ATTRIBUTES | frozenset(
 def attributes(cell: EquationCell) -> dict[str, str]:
     """Return the attribute or variable for each name of a cell's equations."""
     plan = schedule(guard_branches(cell.equations, _FLAT))
-    labels = [_label(s) for s in (*plan.before, *plan.step) if isinstance(s, JoinedProduct)]
+    labels = [s.label for s in (*plan.before, *plan.step) if isinstance(s, JoinedProduct)]
     own = {f"{label}_{what}" for label in labels for what in ("kernel", "bias", "masks")}
     own |= {f"{label}_part_{n}" for label in labels for n in range(len(plan.sizes))}
     own |= {size_argument(name) for name, _ in cell.sizes}
@@ -114,11 +120,6 @@ def size_argument(name: str) -> str:
 def is_by_equation(layer: Layer) -> bool:
     """True if a layer has a cell by equation."""
     return isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
-
-
-def _label(product: JoinedProduct) -> str:
-    """Return the beginning of the names of a product's kernel, bias, masks and parts."""
-    return product.name.removesuffix("_product")
 
 
 def parts_of_cells(network: Network, form: Form) -> Iterator[Code]:
@@ -192,7 +193,7 @@ class _Writer(ExpressionWriter):
     """
 
     def __init__(self, lines: dict[str, Code], batched: frozenset[str]) -> None:
-        super().__init__(_FUNCTIONS, lines=lines)
+        super().__init__(_FUNCTIONS, lines, _CALLS)
         self.batched = batched
 
     def write(self, expression: Expression, binding: int = 0) -> Code:
@@ -201,7 +202,7 @@ class _Writer(ExpressionWriter):
             case Product(matrix=matrix, vector=vector):
                 return code("keras.ops.matmul({}, {})", self.write(vector), self.write(matrix))
             case Apply(operand=operand) if not _has_names(operand):
-                return self.activate(expression.function, self._tensor(operand))
+                return self.activate(expression.function, self.as_tensor(operand, operand))
             case _:
                 return super().write(expression, binding)
 
@@ -211,32 +212,9 @@ class _Writer(ExpressionWriter):
             return code("keras.ops.clip(0.2 * ({}) + 0.5, 0, 1)", value)
         return super().activate(function, value)
 
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
-        """Return a call of Keras."""
-        match expression:
-            case Elementwise(operator=operator, left=left, right=right):
-                sides = self._tensor(left), self.write(right)
-                return code("keras.ops.{}({}, {})", operator, *sides)
-            case Transpose(matrix=matrix):
-                return code("keras.ops.transpose({})", self.write(matrix))
-            case Choose(comparison=comparison, left=left, right=right):
-                test = code(f"{{}} {comparison} {{}}", self.write(left, 1), self.write(right, 1))
-                chosen, rest = expression.chosen, self.write(expression.otherwise)
-                return code("keras.ops.where({}, {}, {})", test, self._tensor(chosen), rest)
-            case ApplyToVector(function="softmax", operand=operand):
-                return code("keras.ops.softmax({}, axis=-1)", self.write(operand))
-            case ApplyToVector(operand=operand, epsilon=epsilon):
-                return code("standardized({}, {!r})", self.write(operand), epsilon)
-            case Concat(parts=vectors):
-                write = self.batch if self._has_batch(expression) else self.write
-                return code("keras.ops.concatenate([{}], axis=-1)", listed(*map(write, vectors)))
-            case Part(operand=operand, index=index, count=count):
-                parts = code("keras.ops.split({}, {!r}, axis=-1)", self.write(operand), count)
-                return code("{}[{!r}]", parts, index)
-            case _:
-                assert_never(expression)
+    def write_parts(self, whole: Concat) -> Iterator[Code]:
+        """Yield the parts of a vector: of each sequence, if one of them is."""
+        yield from map(self.batch if self._has_batch(whole) else self.write, whole.parts)
 
     def batch(self, vector: Expression) -> Code:
         """Return a vector for each sequence."""
@@ -249,8 +227,9 @@ class _Writer(ExpressionWriter):
         parts = (part for part in walk(expression) if isinstance(part, Name))
         return any(part.name in self.batched for part in parts)
 
-    def _tensor(self, expression: Expression) -> Code:
+    def as_tensor(self, expression: Expression, beside: Expression) -> Code:
         """Return an expression, as a tensor if it is a number, which functions would round."""
+        del beside
         text = self.write(expression)
         if _has_names(expression):
             return text
@@ -281,7 +260,7 @@ class _CellClass:
         self.names = attributes(cell)
         self.sizes = cell_sizes(layers[0], cell)
         batched = {INPUT, *cell.equations.states}
-        batched |= {name for statement in self.step for name in _targets(statement)}
+        batched |= {name for statement in self.step for name in targets(statement)}
         weights = dict(self.parameters)
         variables = {
             name: code("self.{}" if name in weights else "{}", text)
@@ -430,7 +409,7 @@ class _CellClass:
         names = [line.name for line in self.schedule.constants if line.name in used]
         shared = [self._variable(name) for name in names]
         for product in self.products.values():
-            label = _label(product)
+            label = product.label
             shared += [f"{label}_kernel"] if self._is_joined(product) else []
             shared += [f"{label}_bias"] if len(product.biases) > 1 else []
             shared += [f"{label}_masks"] if self._drops(product) else []
@@ -464,7 +443,7 @@ class _CellClass:
 
     def _joined(self, product: JoinedProduct) -> Code:
         """Return the statements that join the arrays of a product."""
-        label, write = _label(product), self.writer.write
+        label, write = product.label, self.writer.write
         kernels = [write(matrix) for matrix in product.matrices]
         biases = [
             code("keras.ops.zeros(({},), self.compute_dtype)", self._size(size))
@@ -484,7 +463,7 @@ class _CellClass:
         if not drawn:
             return
         draw = code("draw_masks(self, {{!r}}, keras.ops.shape(sequences)[0], {{}})")
-        yield lines(code("{}_masks = None", _label(product)) for product in drawn)
+        yield lines(code("{}_masks = None", product.label) for product in drawn)
         yield code(
             """
             if training:
@@ -493,7 +472,7 @@ class _CellClass:
             lines(
                 code(
                     f"{{}}_masks = {draw}",
-                    _label(product),
+                    product.label,
                     len(product.matrices),
                     self._size(self._columns(product.matrices[0])),
                 )
@@ -555,7 +534,7 @@ class _CellClass:
 
     def _product(self, product: JoinedProduct) -> Iterator[Code]:
         """Yield the statements of a product, with its bias and the parts that sums take."""
-        label, write = _label(product), self.writer.write
+        label, write = product.label, self.writer.write
         vector = write(product.vector)
         kernel = (
             code("{}_kernel", label) if self._is_joined(product) else write(product.matrices[0])
@@ -583,24 +562,18 @@ class _CellClass:
                 total = code("{} + {}", total, write(bias, 1))
             case _:
                 total = code("{} + {}_bias", total, label)
-        spans = self._spans(product.name)
-        if len(spans) > 1:
-            names = [f"{label}_part_{start}" for start, _ in spans]
-            sizes = [self._sum(product.sizes[start:stop]) for start, stop in spans]
+        slices = self.schedule.slices_of(product.name)
+        if len(slices) > 1:
+            names = [f"{label}_part_{part.start}" for part in slices]
+            sizes = [self._sum(product.sizes[part.start : part.stop]) for part in slices]
             yield code("{} = {}", _tuple(names), self._parts(sizes, total))
         elif total != product.name:
             yield code("{} = {}", product.name, total)
 
-    def _spans(self, product: str) -> list[tuple[int, int]]:
-        """Return the first part, and the one after the last, of each slice of a product."""
-        sums = (s for s in self.step if isinstance(s, JoinedSum))
-        slices = (part for s in sums for part in s.slices if part.product == product)
-        return sorted({(part.start, part.stop) for part in slices})
-
     def _slice(self, part: Slice) -> str:
         product = self.products[part.product]
-        is_whole = len(self._spans(part.product)) == 1
-        return part.product if is_whole else f"{_label(product)}_part_{part.start}"
+        is_whole = len(self.schedule.slices_of(part.product)) == 1
+        return part.product if is_whole else f"{product.label}_part_{part.start}"
 
     def _split(self, names: Sequence[str], sizes: Sequence[Size], total: Code) -> Code:
         """Return the statement that gives the parts of a vector their names."""
@@ -644,10 +617,6 @@ class _CellClass:
             describes=["Return a cell that was saved, unless its equations were others."],
             decorators=[code("classmethod")],
         )
-
-
-def _targets(statement: Statement) -> tuple[str, ...]:
-    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
 
 
 def _entries(values: Mapping[str, Any], margin: str) -> Iterator[str]:

@@ -125,17 +125,13 @@ class EquationSteps:
         names = (part for part in walk(value) if isinstance(part, Name))
         return all(name.kind == "parameter" or name.name in self.constants for name in names)
 
-    def slices_of(self, product: str, statements: Sequence[Statement]) -> list[Slice]:
-        """Return the slices of a product that the sums in statements take, each once."""
-        sums = (statement for statement in statements if isinstance(statement, JoinedSum))
-        slices = {part: None for total in sums for part in total.slices if part.product == product}
-        return sorted(slices, key=lambda part: part.start)
-
     def _take(self, name: str) -> None:
         """Let the loop take a value of all steps."""
-        if slices := self.slices_of(name, self.plan.step):
-            for part in slices:
-                inside = self.step.name("Now" if len(slices) == 1 else "Part", name)
+        sums = [total for total in self.plan.step if isinstance(total, JoinedSum)]
+        taken = [part for part in self.plan.slices_of(name) if any(part in s.slices for s in sums)]
+        if taken:
+            for part in taken:
+                inside = self.step.name("Now" if len(taken) == 1 else "Part", name)
                 self.step.slices[part] = inside
                 sizes = self.before.parts[name][part.start : part.stop]
                 self.sequences.append((self.before.slices[part], inside, self.size(*sizes)))
@@ -239,7 +235,7 @@ class _Values:
         vector = self.write(product.vector)
         matrix = self._join(product.matrices, "Matrix", name)
         sizes = self.parts[name] = product.sizes
-        slices = steps.slices_of(name, (*steps.plan.before, *steps.plan.step))
+        slices = steps.plan.slices_of(name)
         if self.word == "Now" and len(slices) == 1:
             self.waiting[slices[0]] = vector, matrix
             return

@@ -23,11 +23,18 @@ from rnnspec.backends.onnx.slots import (
     stepwise_reason,
 )
 from rnnspec.ir import cells
-from rnnspec.ir.cells import GateProduct, compile_step, gates
+from rnnspec.ir.cells import gates
 from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Product, interpolation
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, EquationCell, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    gates_of,
+    most_common_function,
+    packed_schedule,
+)
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
@@ -373,7 +380,7 @@ _NAMES = {
     "f * c": "C_Kept",
     "i * g": "C_Added",
     "r * h": "H_Reset",
-    "r * h_n": "G_Reset",
+    "r * n_sum_2": "G_Reset",
     "activation(c)": "C_Out",
 }
 """Names of values inside a line; others are called after the line and their side."""
@@ -384,71 +391,85 @@ class _Step:
     """The body of a ``Scan``: the states ``H`` and ``C`` in, the new states out.
 
     ``Now`` is what the kernel and the bias make of the input of the step. ``values`` has the name
-    of each line, and ``sums`` what each gate is the function of.
+    of each line, and ``sums`` the value of each sum.
     """
 
     def __init__(self, into: Builder, layer: Recurrent, prefix: str) -> None:
         self.into, self.layer, self.prefix = into, layer, prefix
         self.functions = cells.activations(layer.standard_cell)
-        self.step = compile_step(layer.standard_cell, bias=layer.bias)
-        self.is_split = len(self.step.products) > 1
+        self.plan = packed_schedule(layer.standard_cell, bias=layer.bias)
+        self.is_split = len(self.plan.products) > 1
         self.values: dict[str, str] = {}
         self.sums: dict[str, Expression] = {}
 
     def add(self) -> tuple[str, ...]:
         """Add the nodes of one step, and return the names of the new states."""
         if self.is_split:
-            self._split("Now", "Now", self.step.gates)
-            self._split(f"{self.prefix}Recurrent_Kernel", "U", self.step.gates)
-        for statement in self.step.statements:
+            order = gates(self.layer.standard_cell)
+            self._split("Now", "Now", order)
+            self._split(f"{self.prefix}Recurrent_Kernel", "U", order)
+        for statement in self.plan.step:
             match statement:
+                case JoinedProduct():
+                    # It is added with its sum.
+                    pass
+                case JoinedSum():
+                    self._add_sum(statement)
                 case Line(name=name, value=value):
-                    self._add_line(name, value)
-                case GateProduct():
-                    self._add_product(statement)
+                    if name not in self.values:
+                        self._add_line(name, value)
                 case _:
                     assert_never(statement)
-        return tuple(self.values[state] for state in self.step.states)
+        return tuple(self.values[state] for state in self.plan.states)
 
-    def _add_product(self, product: GateProduct) -> None:
-        into, gates = self.into, product.gates
+    def _add_sum(self, total: JoinedSum) -> None:
+        into, names = self.into, total.names
+        *inputs, product = self.plan.products_of(total)
+        gates = gates_of(product)
+        applied = self.plan.functions_of(total) if len(gates) > 1 else {}
         if self.is_split:
-            for gate in gates:
+            for name, gate in zip(names, gates, strict=True):
                 part = Product(_name(gate, "U"), product.vector)
-                self.sums[gate] = Elementwise("+", _name(gate, "Now"), part)
+                self.sums[name] = Elementwise("+", _name(gate, "Now"), part)
         else:
             kernel = f"{self.prefix}Recurrent_Kernel"
-            total = into.add("Recurrent", "MatMul", self._add_value(product.vector, ""), kernel)
-            if not product.joined:
-                if self.layer.bias:
+            value = into.add("Recurrent", "MatMul", self._add_value(product.vector, ""), kernel)
+            if not inputs:
+                if product.biases:
                     bias = f"{self.prefix}Recurrent_Bias"
-                    total = into.add("Recurrent_Biased", "Add", total, bias)
-                self._split("Now", "Now", gates)
-                self._split(total, "H", gates)
-                self.sums |= {f"x_{gate}": _name(gate, "Now") for gate in gates}
-                self.sums |= {f"h_{gate}": _name(gate, "H") for gate in gates}
+                    value = into.add("Recurrent_Biased", "Add", value, bias)
+                (before,) = (part for part in self.plan.before if isinstance(part, JoinedSum))
+                self._split_sums("Now", "Now", before.names, gates)
+                self._split_sums(value, "H", names, gates)
             elif len(gates) == 1:
-                self.sums[gates] = Elementwise("+", Name("Now", "input"), Name(total, "input"))
+                self.sums[names[0]] = Elementwise("+", Name("Now", "input"), Name(value, "input"))
             else:
-                self._split(into.add("Gates", "Add", "Now", total), "In", product.names)
-                self.sums |= zip(gates, (_name(name, "In") for name in product.names), strict=True)
-        for name in product.activated:
-            gate = gates[product.names.index(name)]
-            self._add_line(name, Apply(product.function, Name(gate, "gate")))
+                labels = [applied[name][0] for name in names]
+                self._split_sums(into.add("Gates", "Add", "Now", value), "In", names, labels)
+        most, _ = most_common_function(applied)
+        for name, (line, function) in applied.items():
+            if function == most:
+                self._add_line(line, Apply(function, Name(name, "line")))
+
+    def _split_sums(
+        self, value: str, ending: str, names: Sequence[str], labels: Sequence[str]
+    ) -> None:
+        self._split(value, ending, labels)
+        self.sums |= zip(names, (_name(label, ending) for label in labels), strict=True)
 
     def _split(self, value: str, ending: str, gates: Sequence[str]) -> None:
         names = tuple(_name(gate, ending).name for gate in gates)
         self.into.node(Node(names, "Split", (value,), (("axis", -1), ("num_outputs", len(names)))))
 
     def _add_line(self, name: str, value: Expression) -> None:
-        label = f"{name.upper()}_Next" if name in self.step.states else _letter(name)
+        label = f"{name.upper()}_Next" if name in self.plan.states else _letter(name)
         self.values[name] = self._add_value(value, label)
 
     def _add_value(self, expression: Expression, name: str) -> str:
         """Add the nodes of an expression, and return its value, which they name ``name``."""
         into, about = self.into, name.removesuffix("_Next")
         match expression:
-            case Name(name=known, kind="gate"):
+            case Name(name=known) if known in self.sums:
                 return self._add_value(self.sums[known], name)
             case Name(name=known, kind="input"):
                 return known

@@ -17,7 +17,6 @@ from rnnspec.backends.torch.slots import attributes
 from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.equations import (
     INPUT,
-    Apply,
     Elementwise,
     Line,
     Name,
@@ -25,7 +24,14 @@ from rnnspec.ir.equations import (
     Size,
 )
 from rnnspec.ir.notation import describe
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, Slice, schedule
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    Slice,
+    most_common_function,
+    schedule,
+    targets,
+)
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
@@ -110,8 +116,8 @@ def _write_sizes(sizes: Sequence[Size], names: Mapping[str, str], owner: str = "
 class _Forward:
     """The method that runs the cell over all steps: what precedes the loop, and a step.
 
-    ``slices`` are the parts of each joined product that sums take, ``pieces`` their values, and
-    ``sizes_in_use`` the sizes that the method reads from the module.
+    ``pieces`` are the values of the slices of joined products, and ``sizes_in_use`` the sizes that
+    the method reads from the module.
     """
 
     def __init__(self, class_: CellClass) -> None:
@@ -121,12 +127,8 @@ class _Forward:
         self.plan = schedule(guard_branches(self.cell.equations), attends=self.attends)
         self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
-        self.writer = TensorWriter(self.cell, [n for s in statements for n in _targets(s)])
+        self.writer = TensorWriter(self.cell, [n for s in statements for n in targets(s)])
         self.writer.constants |= {line.name for line in self.plan.constants}
-        self.slices: dict[str, dict[Slice, None]] = {}
-        for statement in statements:
-            for part in statement.slices if isinstance(statement, JoinedSum) else ():
-                self.slices.setdefault(part.product, {})[part] = None
         self.pieces: dict[Slice, Expression] = {}
         self.products: dict[str, Product] = {}
         self.weights: dict[tuple[Expression, ...], str] = {}
@@ -140,7 +142,7 @@ class _Forward:
         before = lines(map(self._statement, (*self.plan.constants, *self.plan.before)))
         products = [s for s in self.plan.step if isinstance(s, JoinedProduct)]
         weights = lines(map(self._prepare_product, products))
-        writer.before |= {name for s in self.plan.before for name in _targets(s)}
+        writer.before |= {name for s in self.plan.before for name in targets(s)}
         writer.is_step = True
         if self.layer.masked:
             for state, name in zip(self.cell.equations.states, self.states, strict=True):
@@ -308,7 +310,7 @@ class _Forward:
 
     def _split(self, product: JoinedProduct) -> Code:
         """Return the statement that splits a product into the parts that sums take, if any does."""
-        slices = sorted(self.slices[product.name], key=lambda part: part.start)
+        slices = self.plan.slices_of(product.name)
         if len(slices) == 1:
             self.pieces[slices[0]] = Name(product.name, "line")
             return Code()
@@ -380,7 +382,7 @@ class _Forward:
                 weights=weights,
                 plain=self.writer.write(replace(value, matrix=product.vector)),
             )
-        elif [*self.slices[product.name]] == [whole]:
+        elif self.plan.slices_of(product.name) == [whole]:
             self.pieces[whole] = value
             return Code()
         else:
@@ -404,8 +406,9 @@ class _Forward:
     def _add_several(self, total: JoinedSum, value: Expression) -> Code:
         """Return a sum split into its parts, under the function that most of them have."""
         names, sizes = list(total.names), [[size] for size in total.sizes]
-        applied = self._functions_of(total)
-        ((function, count),) = Counter(f for _, f in applied.values()).most_common(1) or [("", 0)]
+        # Nothing is computed for the identity.
+        applied = {n: by for n, by in self.plan.functions_of(total).items() if FUNCTIONS[by[1]]}
+        function, count = most_common_function(applied)
         rest = [name for name in names if applied.get(name, ("", ""))[1] != function]
         is_named = isinstance(value, Name)
         gates = self.writer.write(value) if is_named else code("{}", self.writer.new("gates"))
@@ -425,23 +428,6 @@ class _Forward:
         part = code("{}[{!r}]", self._chunk(gates, sizes), names.index(rest[0]))
         return lines(start, why, together, code("{} = {}", rest[0], part))
 
-    def _functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
-        """Return the lines that are a function of one of the sums, each with the function."""
-        applied = dict[str, tuple[str, str]]()
-        for line in self.plan.step if self.writer.is_step else self.plan.before:
-            match line:
-                case Line(
-                    name=name, value=Apply(function=function, operand=Name(name=operand))
-                ) if name not in self.cell.equations.states and FUNCTIONS[function]:
-                    applied[operand] = name, function
-                case _:
-                    pass
-        return {name: applied[name] for name in total.names if name in applied}
-
 
 def _label(product: JoinedProduct) -> str:
     return product.name.replace("_product", "")
-
-
-def _targets(statement: Statement) -> tuple[str, ...]:
-    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.classes import ACTIVATIONS
 from rnnspec.backends.torch.slots import RESERVED, attributes
@@ -23,10 +23,10 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.source.code import Code, code, listed
-from rnnspec.source.expressions import ExpressionWriter
+from rnnspec.source.expressions import Calls, ExpressionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.ir.equations import Expression
     from rnnspec.ir.nodes import EquationCell
@@ -37,6 +37,16 @@ FUNCTIONS: Mapping[str, str] = {
 }
 """The function of PyTorch for each function of equations, empty for the identity."""
 
+_CALLS = Calls(
+    bound="torch.{}({}, {})",
+    transpose="{}.T",
+    choose="torch.where({}, {}, {})",
+    softmax="torch.softmax({}, dim=-1)",
+    standardize="standardize({}, {!r})",
+    concat="torch.cat([{}], dim=-1)",
+    part="torch.chunk({}, {!r}, dim=-1)[{!r}]",
+)
+
 
 class TensorWriter(ExpressionWriter):
     """Expressions of tensors, with the calls of PyTorch that compute several operations at once.
@@ -44,18 +54,16 @@ class TensorWriter(ExpressionWriter):
     ``inlined`` are expressions that stand in the place of their names, ``constants`` names whose
     values follow from parameters, and ``before`` those of values of all steps. In a step, these
     have the names in ``steps`` instead, and a parameter that of a variable, not of an attribute,
-    which is slower. ``new_states`` are variables for the states after a step, if that may be
-    padding.
+    which is slower.
     """
 
     def __init__(self, cell: EquationCell, scheduled: Iterable[str]) -> None:
-        super().__init__(FUNCTIONS)
+        super().__init__(FUNCTIONS, calls=_CALLS)
         self.names = {**{name: name for name in scheduled}, **attributes(cell)}
         self.shapes = dict(cell.equations.parameters)
         self.inlined: dict[str, Expression] = {}
         self.constants, self.before = set(self.shapes), {INPUT}
         self.is_step = False
-        self.new_states: dict[str, str] = {}
         self.steps: dict[str, str] = {}
         self.variables: dict[str, None] = {}
 
@@ -73,15 +81,15 @@ class TensorWriter(ExpressionWriter):
         match expression:
             case Name(name=name) if name in self.inlined:
                 return self.write(self.inlined[name], binding)
-            case Name(name=name, kind="line") if name in self.new_states:
-                return code("{}", self.new_states[name])
-            case Name(name=name):
-                return code("{}", self._name(name))
             case Apply(function=function, operand=Number() as number):
-                tensor = code("x.new_full((), {})", self.write(number))
-                return self.activate(function, tensor)
+                return self.activate(function, self.as_tensor(number, number))
             case _:
                 return super().write(expression, binding)
+
+    def write_name(self, name: Name, binding: int) -> Code:
+        """Return the variable or the attribute of a name."""
+        is_new = name.kind == "line" and name.name in self.new_states
+        return super().write_name(name, binding) if is_new else code("{}", self._name(name.name))
 
     def _name(self, name: str) -> str:
         variable = self.names[name]
@@ -157,7 +165,7 @@ class TensorWriter(ExpressionWriter):
     def call(
         self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
     ) -> Code:
-        """Return the call of a function of PyTorch."""
+        """Return the call of a function of PyTorch, whose bounds are tensors."""
         match expression:
             case Elementwise(operator=operator, left=left, right=right):
                 if isinstance(left, Number):
@@ -165,30 +173,19 @@ class TensorWriter(ExpressionWriter):
                 if isinstance(right, Number):
                     bound = "max" if operator == "minimum" else "min"
                     return code("torch.clamp({}, {}={!r})", self.write(left), bound, right.value)
-                return code("torch.{}({}, {})", operator, self.write(left), self.write(right))
-            case Transpose(matrix=matrix):
-                return code("{}.T", self.write(matrix))
-            case Choose(comparison=comparison, chosen=chosen, otherwise=otherwise):
-                results = [self.write(chosen), self.write(otherwise)]
-                if isinstance(chosen, Number) and isinstance(otherwise, Number):
-                    # Two numbers would be of the default dtype.
-                    results[0] = code("x.new_full((), {})", results[0])
-                sides = self.write(expression.left), self.write(expression.right)
-                condition = code(f"{{}} {comparison} {{}}", *sides)
-                return code("torch.where({})", listed(condition, *results))
-            case ApplyToVector(function="softmax", operand=operand):
-                return code("torch.softmax({}, dim=-1)", self.write(operand))
-            case ApplyToVector(operand=operand, epsilon=epsilon):
-                return code("standardize({}, {!r})", self.write(operand), epsilon)
-            case Concat(parts=parts):
-                write = self.write if self.is_constant(expression) else self.batched
-                return code("torch.cat([{}], dim=-1)", listed(*map(write, parts)))
-            case Part(operand=operand, index=index, count=count):
-                return code(
-                    "torch.chunk({}, {!r}, dim=-1)[{!r}]", self.write(operand), count, index
-                )
             case _:
-                assert_never(expression)
+                pass
+        return super().call(expression)
+
+    def as_tensor(self, expression: Expression, beside: Expression) -> Code:
+        """Return an expression, as a tensor beside a number: two would be of the default dtype."""
+        value = self.write(expression)
+        are_numbers = isinstance(expression, Number) and isinstance(beside, Number)
+        return code("x.new_full((), {})", value) if are_numbers else value
+
+    def write_parts(self, whole: Concat) -> Iterator[Code]:
+        """Yield the parts of a vector: of each sequence, if one of them is."""
+        yield from map(self.write if self.is_constant(whole) else self.batched, whole.parts)
 
 
 def _is_product(expression: Expression) -> bool:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.docstrings import ATTENDS, RETURNS, recurrent_docstring
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.slots import gate_order
-from rnnspec.ir.cells import (
-    GateProduct,
-    activations,
-    compile_step,
-    equations,
-    gates,
-    gates_in,
-    has_recurrent_bias,
-)
-from rnnspec.ir.equations import Elementwise, Line, interpolation
+from rnnspec.ir.cells import activations, equations, gates, has_recurrent_bias
+from rnnspec.ir.equations import Elementwise, Line, Name, interpolation, walk
 from rnnspec.ir.nodes import LSTM
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    gates_of,
+    most_common_function,
+    packed_schedule,
+)
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, docstring, lines, listed
 from rnnspec.source.expressions import ExpressionWriter
@@ -319,9 +318,10 @@ class _Loop:
     def __init__(self, class_: CellClass) -> None:
         cell, self.layer = class_.first.standard_cell, class_.first
         self.attend = class_.attend(code("h")) if self.layer.attention else Code()
-        self.cell = compile_step(cell, bias=self.layer.bias, order=gate_order(cell))
+        self.plan = packed_schedule(cell, bias=self.layer.bias, order=gate_order(cell))
         self.writer = _Writer({key: class_.activation(key) for key in activations(cell)})
-        self.parts = [product.gates for product in self.cell.products]
+        self.parts = [gates_of(product) for product in self.plan.products]
+        self.activated = set[str]()
         self.is_by_gate, self.has_states = _is_by_gate(class_), _has_states(class_)
         self.axis = code("axis" if self.is_by_gate else "1")
 
@@ -333,10 +333,10 @@ class _Loop:
             before, units = self._split_parts(), code("units")
         elif not by_gate:
             before = code("weight = self.weight_hh_l0.T")
-        if self.layer.bias and not self.cell.products[0].joined:
+        if self.plan.products[0].biases:
             bias = code("self.bias_hh_l0")
             if by_gate:
-                shape = code("{!r}, 1, units", len(self.cell.gates))
+                shape = code("{!r}, 1, units", len(self.parts[0]))
                 bias = code("{bias}.view({}) if self.training else {bias}", shape, bias=bias)
             after = code("bias = {}", bias)
         elif self.layer.recurrent_dropout > 0 and not by_gate:
@@ -344,7 +344,7 @@ class _Loop:
                 keep = torch.ones_like(h)
                 keep = nn.functional.dropout(keep, self.recurrent_dropout, self.training)
             """)
-        states = self.cell.states
+        states = self.plan.states
         if self.has_states:
             values = "h[0]" if len(states) == 1 else "state[0][0], state[1][0]"
             first = code(f"{', '.join(states)} = {values}")
@@ -409,14 +409,18 @@ class _Loop:
     def step(self) -> Code:
         """Return the step."""
         statements = list(self._add_context() if self.attend else [])
-        for statement in self.cell.statements:
+        for statement in self.plan.step:
             match statement:
-                case GateProduct(joined=True):
-                    statements.append(self._write_joined_gates(statement))
-                case GateProduct():
+                case JoinedProduct():
+                    # It is written with its sum.
+                    pass
+                case JoinedSum(slices=(_,)):
                     statements.append(self._write_separate_gates(statement))
-                case Line():
-                    statements.append(self._line(statement))
+                case JoinedSum():
+                    statements.append(self._write_joined_gates(statement))
+                case Line(name=name):
+                    if name not in self.activated:
+                        statements.append(self._line(statement))
                 case _:
                     assert_never(statement)
         return lines(statements)
@@ -430,44 +434,58 @@ class _Loop:
 
     def _line(self, line: Line) -> Code:
         name, value = line.name, self.writer.write(line.value)
-        if name not in self.cell.states or not self.layer.masked:
+        if name not in self.plan.states or not self.layer.masked:
             return code("{} = {}", name, value) if value != name else Code()
         # At padding, a state stays.
-        if any(gates_in(line.value)):
+        names = (part.name for part in walk(line.value) if isinstance(part, Name))
+        if any(name in self.writer.lines for name in names):
             new = code("new = {}", value)
             return lines(new, code("{name} = torch.where(real, new, {name})", name=name))
         return code("{name} = torch.where(real, {}, {name})", value, name=name)
 
-    def _write_joined_gates(self, product: GateProduct) -> Code:
+    def _write_joined_gates(self, total: JoinedSum) -> Code:
         """Return the sum of what the input and the state make of gates, and their activations."""
-        gates, writer, vector = product.gates, self.writer, self.writer.write(product.vector)
+        *_, product = self.plan.products_of(total)
+        gates, writer, vector = gates_of(product), self.writer, self.writer.write(product.vector)
         part = f"_{gates}" if len(self.parts) > 1 else ""
         step, weight = f"step{part}", f"w{part}" if part else "weight"
         if len(gates) > 1:
-            total = self._product("gates", step, vector, weight, f"keep{part}")
+            added = self._product("gates", step, vector, weight, f"keep{part}")
             chunks = code("gates.unsafe_chunk({!r}, {})", len(gates), self.axis)
-            writer.sums |= {gate: code("{}[{!r}]", chunks, at) for at, gate in enumerate(gates)}
-            names = [name if name in product.activated else "_" for name in product.names]
+            writer.lines |= {n: code("{}[{!r}]", chunks, at) for at, n in enumerate(total.names)}
+            applied = self.plan.functions_of(total)
+            function, _ = most_common_function(applied)
+            lines_of = {name: line for name, (line, own) in applied.items() if own == function}
+            self.activated.update(lines_of.values())
+            names = [lines_of.get(name, "_") for name in total.names]
             why = code("# One call is faster than three; the candidate's part is not used.")
-            activated = self._chunk(names, writer.activate(product.function, "gates"))
-            return lines(total, why if "_" in names else Code(), activated)
+            activated = self._chunk(names, writer.activate(function, "gates"))
+            return lines(added, why if "_" in names else Code(), activated)
+        (name,) = total.names
         if self.is_by_gate:
+            writer.lines[name] = code("{}", gates)
             return self._product(gates, step, vector, weight, f"keep{part}")
         is_dropped = self.layer.recurrent_dropout > 0
         vector = code("kept") if is_dropped else vector
-        writer.sums[gates] = code("torch.addmm({})", listed(step, vector, weight))
+        writer.lines[name] = code("torch.addmm({})", listed(step, vector, weight))
         return code("kept = h * keep if self.training else h") if is_dropped else Code()
 
-    def _write_separate_gates(self, product: GateProduct) -> Code:
+    def _write_separate_gates(self, total: JoinedSum) -> Code:
         """Return the product of the state, and its gates and those of the input."""
-        vector, gates = self.writer.write(product.vector), product.gates
-        if self.layer.bias:
+        (product,) = self.plan.products_of(total)
+        vector, gates = self.writer.write(product.vector), gates_of(product)
+        if product.biases:
             text = self._product("gates", "bias", vector, "weight", "keep")
         else:
             dropped = code("({h} * keep if self.training else {h})", h=vector)
             text = code("gates = {} @ weight", dropped if self.is_by_gate else vector)
-        inputs = self._chunk([f"x_{gate}" for gate in gates], code("step"))
-        return lines(text, inputs, self._chunk([f"h_{gate}" for gate in gates], code("gates")))
+        (before,) = (part for part in self.plan.before if isinstance(part, JoinedSum))
+        sides = list[Code]()
+        for side, sums, value in (("x", before, "step"), ("h", total, "gates")):
+            names = [f"{side}_{gate}" for gate in gates]
+            self.writer.lines |= zip(sums.names, map(code, names), strict=True)
+            sides.append(self._chunk(names, code(value)))
+        return lines(text, *sides)
 
     def _chunk(self, names: Sequence[str], value: Code) -> Code:
         chunks = code("{}.unsafe_chunk({!r}, {})", value, len(names), self.axis)
