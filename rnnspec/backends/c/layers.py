@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.c.arrays import gate_order
 from rnnspec.backends.c.cells import CellText, cell_text, name_cell
 from rnnspec.backends.c.equations import EquationLines, EquationText
-from rnnspec.backends.c.names import Activation, activation, loop, number
-from rnnspec.backends.c.verbs import recipe_lines
+from rnnspec.backends.c.names import Activation, activation, number
+from rnnspec.backends.c.verbs import (
+    Rows,
+    bytes_of,
+    each,
+    moves,
+    recipe_lines,
+    row,
+    statements,
+    total,
+)
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
-from rnnspec.ir.expand import expand
+from rnnspec.ir.expand import SKIP, X, expand
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import default_kind
@@ -244,7 +253,7 @@ class Layers:
                 del values["dilation"]
                 yield self._call(Function(_WINDOWS[layer.statistic], "window_pooling"), values)
             case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
-                yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
+                yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
                 yield from self._attend(layer, place, rows)
             case nodes.InstanceNorm():
@@ -259,27 +268,6 @@ class Layers:
                 function = Function(kind, "composed", about=layer.about, settings=tuple(settings))
                 function = replace(function, lines=recipe_lines(results))
                 yield self._call(function, values | settings)
-            case nodes.Activate():
-                yield copied(y, x, total(rows, units))
-                yield from self._activation(layer.activation, y, rows, units)
-            case nodes.Residual():
-                sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
-                yield from loop("i", total(rows, units), [sum_])
-            case nodes.Join():
-                yield from self._join(layer, place, rows)
-            case nodes.Repeat():
-                times = "1" if self.stepped else place.windows
-                yield from each(times, [copied(_row(y, times, units), x, str(units))])
-            case nodes.Transpose():
-                turned = f"{y}[k * {layer.input[0]} + t] = {x}[t * {units} + k];"
-                yield from loop("t", rows, list(loop("k", str(units), [turned])))
-            case nodes.LastSteps(count=last):
-                start = f"{x} + ({place.steps} - {last}) * {units}"
-                yield copied(y, start, str(last * units))
-            case nodes.Flatten():
-                # The same numbers in the same order, in place unless they are a result.
-                if y:
-                    yield copied(y, x, str(nodes.width(layer.output)))
             case nodes.Pooling():
                 yield from self._pooling(layer, place)
             case nodes.AttentionPooling():
@@ -289,7 +277,7 @@ class Layers:
             case nodes.LearnedState():
                 raise AssertionError(f"{layer.name} is there already")
             case _:
-                assert_never(layer)
+                yield from self._composed(layer, place)
 
     def finished(self) -> tuple[Function, ...]:
         """Return the functions, each with the parameters that any call needs."""
@@ -360,7 +348,7 @@ class Layers:
         self._needs(made)
         start = f"{self.network.name}_{made.function}("
         if made.over_features:
-            yield from each(rows, [f"{start}{_row(y, rows, units)}, {units});"])
+            yield from each(rows, [f"{start}{row(y, rows, units)}, {units});"])
         else:
             yield f"{start}{y}, {total(rows, units)}{made.more});"
 
@@ -372,10 +360,10 @@ class Layers:
         units, name = nodes.width(layer.output), self.network.name
         weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
         bias = self._weights(layer, "bias", "bias").get("bias")
-        row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
+        start, to = row(place.inputs[0], rows, stride), row(place.output, rows, units)
         sizes = f"{inputs}, {units}"
-        call = f"{name}_{product}({weights}, {bias or to}, {row}, {sizes}, {to});"
-        lines = [call] if bias else [f"memset({to}, 0, {_bytes(str(units))});", call]
+        call = f"{name}_{product}({weights}, {bias or to}, {start}, {sizes}, {to});"
+        lines = [call] if bias else [f"memset({to}, 0, {bytes_of(str(units))});", call]
         yield from each(rows, lines)
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
@@ -389,7 +377,7 @@ class Layers:
         yield self._call(Function(f"tied{suffix}", "tied"), values)
         yield from self._activation(layer.activation, place.output, rows, layer.units)
 
-    def _by_row(
+    def _byrow(
         self, layer: nodes.BatchNorm | nodes.LayerNorm | nodes.Normalize, values: dict[str, str]
     ) -> Call:
         """Return the call of a layer that computes each row by itself."""
@@ -408,35 +396,30 @@ class Layers:
             values |= self._weights(layer, path, parameter)
         return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
 
-    def _join(self, layer: nodes.Join, place: Place, rows: str) -> Iterator[str]:
-        units, y = nodes.width(layer.output), place.output
-        parts = list(zip(place.inputs, layer.inputs, strict=True))
-        # A vector beside sequences is the same at each step.
-        steps = [rows if len(shape) == len(layer.output) else "1" for shape in layer.inputs]
-        if layer.how == "concat":
-            lines, at = list[str](), 0
-            for (x, shape), own in zip(parts, steps, strict=True):
-                to = _row(y, rows, units) + (f" + {at}" if at else "")
-                width = nodes.width(shape)
-                lines.append(copied(to, _row(x, own, width), str(width)))
-                at += width
-            yield from each(rows, lines)
-            return
-        sign = {"add": " + ", "multiply": " * "}[layer.how]
-        if all(
-            own == rows and nodes.width(shape) == units
-            for own, (_, shape) in zip(steps, parts, strict=True)
-        ):
-            value = sign.join(f"{x}[i]" for x, _ in parts)
-            yield from loop("i", total(rows, units), [f"{y}[i] = {value};"])
-            return
-        elements = [
-            f"{x}[{_element(own, nodes.width(shape))}]"
-            for own, (x, shape) in zip(steps, parts, strict=True)
-        ]
-        line = f"{y}[{_element(rows, units)}] = {sign.join(elements)};"
-        lines = [line] if units == 1 else list(loop("u", str(units), [line]))
-        yield from each(rows, lines)
+    def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str]:
+        """Yield the statements of a layer that moves numbers or combines them, by its recipe."""
+        (result,) = expand(layer, "step" if self.stepped else "inference")
+        after = "1" if self.stepped or len(layer.output) == 1 else place.windows
+        to = Rows(place.output, after, nodes.width(layer.output))
+        yield from statements(result.value, self._operands(layer, place), to)
+        match result.value:
+            case core.Apply(function):
+                yield from self._activation(function, to.pointer, to.count, to.width)
+            case _:
+                pass
+
+    def _operands(self, layer: nodes.Layer, place: Place) -> dict[core.Expression, Rows]:
+        """Return the arrays that the names of a recipe stand for."""
+        names: tuple[core.Expression, ...] = (X, SKIP)
+        shapes: tuple[nodes.Shape, ...] = (layer.input, layer.input)
+        if isinstance(layer, nodes.Join):
+            names, shapes = tuple(map(core.EarlierOutput, layer.of)), layer.inputs
+        return {
+            name: Rows(
+                pointer, "1" if self.stepped or len(shape) == 1 else place.steps, nodes.width(shape)
+            )
+            for name, pointer, shape in zip(names, place.inputs, shapes, strict=False)
+        }
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
         if isinstance(layer.cell, nodes.EquationCell):
@@ -540,8 +523,8 @@ class Layers:
         if layer.additive:
             function, more = _ADDITIVE, f", {self.arrays[layer.name, 'score'].symbol}, work"
         self._needs(products=function, floats=nodes.width(layer.input) * layer.additive)
-        query = _row(place.inputs[0], rows, nodes.width(layer.input))
-        context = _row(place.output, rows, nodes.width(layer.output))
+        query = row(place.inputs[0], rows, nodes.width(layer.input))
+        context = row(place.output, rows, nodes.width(layer.output))
         call = f"{self.network.name}_{function}({place.memory}, {query}{more}, {context});"
         yield from each(rows, [call])
 
@@ -628,17 +611,8 @@ class Layers:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
         last = layer.statistic in ("last", "last_step")
         states = states_of(layer) if self.stepped else ()
-        if layer.statistic == "first_step" or (self.stepped and last and not states):
-            yield copied(y, x, str(units))
-        elif last and not states and not (place.mask and layer.statistic == "last"):
-            # The last step of the layer before it; of its backward direction the first one.
-            backward = layer.backward if layer.statistic == "last" else 0
-            ahead = units - backward
-            if ahead:
-                yield copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
-            if backward:
-                at = f" + {ahead}" if ahead else ""
-                yield copied(f"{y}{at}", f"{x}{at}", str(backward))
+        if moves(tuple(expand(layer, "step" if self.stepped else "inference"))):
+            yield from self._composed(layer, place)
         else:
             values = {"x": x, "units": str(units), "y": y}
             if self.stepped:
@@ -684,36 +658,6 @@ def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, s
         name: pointer + (f" + {sizes[name.rpartition('_')[0]]}" if prefix == "backward." else "")
         for name, pointer in place.states.items()
     }
-
-
-def copied(to: str, start: str, size: str) -> str:
-    """Return the statement that copies a number of floats."""
-    return f"memcpy({to}, {start}, {_bytes(size)});"
-
-
-def _bytes(size: str) -> str:
-    return "sizeof(float)" if size == "1" else f"{size} * sizeof(float)"
-
-
-def total(rows: str, units: int) -> str:
-    """Return the product of a number of rows and of units, without a factor of 1."""
-    return str(int(rows) * units) if rows.isdigit() else f"{rows} * {units}" if units > 1 else rows
-
-
-def _element(rows: str, size: int) -> str:
-    """Return the index of element ``u`` of row ``t``, or of the only row."""
-    row = "" if rows == "1" else total("t", size)
-    return " + ".join(filter(None, (row, "u" if size > 1 else ""))) or "0"
-
-
-def _row(pointer: str, rows: str, size: int) -> str:
-    """Return the row ``t`` of rows, or the only one."""
-    return pointer if rows == "1" else f"{pointer} + {total('t', size)}"
-
-
-def each(rows: str, lines: list[str]) -> Iterator[str]:
-    """Yield lines for each row ``t``, as they are if there is only one."""
-    yield from lines if rows == "1" else loop("t", rows, lines)
 
 
 def window_count(window: nodes.Window, steps: str) -> str:
