@@ -17,9 +17,9 @@ from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.backends.c.verbs import (
     Rows,
     bytes_of,
+    compose,
     each,
     moves,
-    recipe_lines,
     row,
     statements,
     total,
@@ -29,13 +29,14 @@ from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.expand import SKIP, X, expand
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions, params
+from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.ir.reductions import Reduction
+    from rnnspec.ir.forms import State
     from rnnspec.words import WindowStatistic
 
 _CHUNK = 16
@@ -57,8 +58,10 @@ _TYPES = {
     "mask": "const unsigned char *",
     "real": "int ",
     **dict.fromkeys(("steps", "windows", "before", "size", "stride", "dilation"), "size_t "),
-    **dict.fromkeys(("features", "inputs", "units", "hidden", "backward"), "size_t "),
-    **dict.fromkeys(("h", "c", "inputs_before", "kept", "steps_before", "y"), "float *"),
+    **dict.fromkeys(("features", "inputs", "units", "hidden", "backward", "ahead"), "size_t "),
+    **dict.fromkeys(("h", "c", "inputs_before"), "float *"),
+    **dict.fromkeys((name for each in REDUCTIONS.values() for name in each.states), "float *"),
+    "y": "float *",
     "width": "size_t ",
     "merge": "char ",
     **dict.fromkeys(("h_first", "c_first"), "const float *"),
@@ -79,12 +82,10 @@ _DEFAULTS = {
 _OF_A_STEP = frozenset(
     {
         *("recurrent", "cell_by_equations", "conv"),
-        *("pooling", "last_pooling"),
     }
 )
 """The kinds of functions that are others in step form: they have states."""
 
-_SIGNS = {"maximum": ">", "minimum": "<"}
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 _WINDOWS: dict[WindowStatistic, str] = {"max": "max_windows", "average": "average_windows"}
 
@@ -132,8 +133,6 @@ class Function:
     attention: AttentionText | None = None
     cell_of: str = ""
     """The function before it whose cell it has too, if it attends."""
-    reduction: Reduction | None = None
-    """The statistic that a pooling computes."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -146,11 +145,6 @@ class Function:
     def own(self) -> dict[str, str]:
         """The types of the parameters that only this function has."""
         return dict(self.cell.own) if isinstance(self.cell, EquationText) else {}
-
-    @property
-    def sign(self) -> str:
-        """The comparison by which a number takes the place of a statistic; empty if it is added."""
-        return "" if self.reduction is None else _SIGNS.get(self.reduction.joins, "")
 
     @property
     def is_rounded(self) -> bool:
@@ -221,7 +215,7 @@ class Layers:
         stored = self.arrays.values()
         self.symbols = frozenset(symbol for each in stored for symbol in each.sizes)
 
-    def lines(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
+    def lines(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, place: Place
     ) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
@@ -252,24 +246,10 @@ class Layers:
                 values = self._windows(window, place) | {"x": x, "units": str(units), "y": y}
                 del values["dilation"]
                 yield self._call(Function(_WINDOWS[layer.statistic], "window_pooling"), values)
-            case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
+            case nodes.BatchNorm() | nodes.LayerNorm():
                 yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
                 yield from self._attend(layer, place, rows)
-            case nodes.InstanceNorm():
-                self._needs(products="sqrtf")
-                values = {"x": x, "steps": rows, "units": str(units), "y": y}
-                values |= {"mask": place.mask} if place.mask else {}
-                for param in params(layer):
-                    values |= self._weights(layer, param.name, param.name)
-                results = tuple(expand(layer, "inference"))
-                settings = {each.name: number(each.value) for each in core.settings(results)}
-                kind = f"{'masked_' if layer.masked else ''}{default_kind(layer)}"
-                function = Function(kind, "composed", about=layer.about, settings=tuple(settings))
-                function = replace(function, lines=recipe_lines(results))
-                yield self._call(function, values | settings)
-            case nodes.Pooling():
-                yield from self._pooling(layer, place)
             case nodes.AttentionPooling():
                 yield self._attention_pooling(layer, place)
             case nodes.Dropout():
@@ -303,7 +283,7 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        stepped = self.stepped and function.kind in _OF_A_STEP
+        stepped = function.stepped or (self.stepped and function.kind in _OF_A_STEP)
         function = replace(function, target=self.target, biases=biases, stepped=stepped)
         # Beside functions of whole sequences, those of a step say so.
         own = f"{function.name}_step" if stepped and self.whole else function.name
@@ -377,9 +357,7 @@ class Layers:
         yield self._call(Function(f"tied{suffix}", "tied"), values)
         yield from self._activation(layer.activation, place.output, rows, layer.units)
 
-    def _byrow(
-        self, layer: nodes.BatchNorm | nodes.LayerNorm | nodes.Normalize, values: dict[str, str]
-    ) -> Call:
+    def _byrow(self, layer: nodes.BatchNorm | nodes.LayerNorm, values: dict[str, str]) -> Call:
         """Return the call of a layer that computes each row by itself."""
         self._needs(products="sqrtf")
         arrays = {"gamma": "gamma", "beta": "beta"}
@@ -389,24 +367,45 @@ class Layers:
                 kind = "batch_norm"
             case nodes.LayerNorm():
                 kind = "layer_norm"
-            case nodes.Normalize():
-                self._needs(products="dot")
-                return self._call(Function("normalize", "normalize"), values)
         for path, parameter in arrays.items():
             values |= self._weights(layer, path, parameter)
         return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
 
-    def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str]:
-        """Yield the statements of a layer that moves numbers or combines them, by its recipe."""
-        (result,) = expand(layer, "step" if self.stepped else "inference")
+    def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
+        """Yield the statements of a layer by its recipe."""
         after = "1" if self.stepped or len(layer.output) == 1 else place.windows
         to = Rows(place.output, after, nodes.width(layer.output))
-        yield from statements(result.value, self._operands(layer, place), to)
-        match result.value:
-            case core.Apply(function):
-                yield from self._activation(function, to.pointer, to.count, to.width)
+        results = tuple(expand(layer, "step" if self.stepped else "inference"))
+        match results:
+            case (core.Result(_, value),) if moves(value):
+                yield from statements(value, self._operands(layer, place), to)
+                if isinstance(value, core.Apply):
+                    yield from self._activation(value.function, to.pointer, to.count, to.width)
             case _:
-                pass
+                yield self._by_recipe(layer, place, results)
+
+    def _by_recipe(
+        self, layer: nodes.Layer, place: Place, results: tuple[core.Result, ...]
+    ) -> Call:
+        """Return the call of a function that is a recipe."""
+        units, masked = nodes.width(layer.input), bool(getattr(layer, "masked", False))
+        states = _states_of_recipe(layer) if self.stepped else {}
+        of_step = {name: state.kind != "count" for name, state in states.items()}
+        composed = compose(results, self.network.name, of_step or None)
+        settings = {each.name: number(each.value) for each in core.settings(results)}
+        rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
+        values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
+        values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}
+        values |= {name: f"state->{state.name}" for name, state in states.items()}
+        values = {name: text for name, text in values.items() if name in composed.parameters}
+        for param in params(layer):
+            values |= self._weights(layer, param.name, param.name)
+        self.kernels |= composed.kernels
+        self._needs(floats=composed.vectors * units)
+        kind = f"{'masked_' * masked}{default_kind(layer)}"
+        about, lines = _about(layer, stepped=bool(states)), composed.lines
+        function = Function(kind, "composed", stepped=bool(states), about=about, lines=lines)
+        return self._call(replace(function, settings=tuple(settings)), values | settings)
 
     def _operands(self, layer: nodes.Layer, place: Place) -> dict[core.Expression, Rows]:
         """Return the arrays that the names of a recipe stand for."""
@@ -607,26 +606,6 @@ class Layers:
         name = f"conv{product.removeprefix('product')}"
         yield self._call(Function(name, "conv", product), values)
 
-    def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
-        (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
-        last = layer.statistic in ("last", "last_step")
-        states = states_of(layer) if self.stepped else ()
-        if moves(tuple(expand(layer, "step" if self.stepped else "inference"))):
-            yield from self._composed(layer, place)
-        else:
-            values = {"x": x, "units": str(units), "y": y}
-            if self.stepped:
-                values |= zip(
-                    ("kept", "steps_before"), (f"state->{s.name}" for s in states), strict=False
-                )
-                values |= {"real": "real"} if layer.masked else {}
-            else:
-                values |= {"steps": place.steps} | ({"mask": place.mask} if place.mask else {})
-                values |= {"backward": str(layer.backward)} if last else {}
-            kind = "last_pooling" if last else "pooling"
-            function = Function(f"{layer.statistic}_pooling", kind, reduction=layer.reduction)
-            yield self._call(function, values)
-
     def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
         values |= {"mask": place.mask} if place.mask else {}
@@ -658,6 +637,24 @@ def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, s
         name: pointer + (f" + {sizes[name.rpartition('_')[0]]}" if prefix == "backward." else "")
         for name, pointer in place.states.items()
     }
+
+
+def _states_of_recipe(layer: nodes.Layer) -> dict[str, State]:
+    """Return the states of a layer by their names in its recipe."""
+    states = states_of(layer)
+    if isinstance(layer, nodes.Pooling) and states:
+        return dict(zip(layer.reduction.states, states, strict=True))
+    return {state.name: state for state in states}
+
+
+def _about(layer: nodes.Layer, *, stepped: bool) -> str:
+    """Return what the function of a recipe computes."""
+    match layer:
+        case nodes.Pooling(reduction=reduction):
+            steps = f"steps{' so far' * stepped}{' that are not padding' * layer.masked}"
+            return f"The {reduction.noun} of the {steps}."
+        case _:
+            return layer.about
 
 
 def window_count(window: nodes.Window, steps: str) -> str:
