@@ -79,13 +79,6 @@ _DEFAULTS = {
 }
 """What a call passes for a parameter that only other calls need."""
 
-_OF_A_STEP = frozenset(
-    {
-        *("recurrent", "cell_by_equations", "conv"),
-    }
-)
-"""The kinds of functions that are others in step form: they have states."""
-
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 _WINDOWS: dict[WindowStatistic, str] = {"max": "max_windows", "average": "average_windows"}
 
@@ -125,6 +118,7 @@ class Function:
     cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
     stepped: bool = False
+    """True if it takes one step, and has states."""
     parameters: tuple[str, ...] = ()
     about: str = ""
     lines: tuple[str, ...] = ()
@@ -283,10 +277,9 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        stepped = function.stepped or (self.stepped and function.kind in _OF_A_STEP)
-        function = replace(function, target=self.target, biases=biases, stepped=stepped)
+        function = replace(function, target=self.target, biases=biases)
         # Beside functions of whole sequences, those of a step say so.
-        own = f"{function.name}_step" if stepped and self.whole else function.name
+        own = f"{function.name}_step" if function.stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name
@@ -296,6 +289,10 @@ class Layers:
         )
         self.needed.setdefault(name, set()).update(arguments)
         return Call(name, arguments)
+
+    def _kind(self, kind: str) -> str:
+        """Return the kind of a function that is another one for a step, as it has states."""
+        return f"{kind}_step" if self.stepped else kind
 
     def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
         """Collect what a function needs."""
@@ -449,7 +446,8 @@ class Layers:
             floats = cell.memory["chunk"] * layer.units + chunk * of_gates
         self.kernels |= cell.functions
         name = f"{name_cell(layer.standard_cell)}{product.removeprefix('product')}"
-        function = Function(name, "recurrent", product, cell=cell)
+        kind, stepped = self._kind("recurrent"), self.stepped
+        function = Function(name, kind, product, cell=cell, stepped=stepped)
         values |= _states_of(layer, prefix, place)
         return self._sequence(layer, prefix, place, function, values=values, floats=floats)
 
@@ -469,7 +467,8 @@ class Layers:
             ends=_states_of(layer, prefix, place),
         )
         text = lines.write_layer()
-        function = Function(f"{cell.name}_layer", "cell_by_equations", cell=text)
+        kind, stepped = self._kind("cell_by_equations"), self.stepped
+        function = Function(f"{cell.name}_layer", kind, cell=text, stepped=stepped)
         self.kernels |= lines.kernels
         self.widths |= lines.widths
         values, floats = lines.arguments, lines.floats
@@ -604,7 +603,8 @@ class Layers:
         else:
             values |= self._windows(window, place)
         name = f"conv{product.removeprefix('product')}"
-        yield self._call(Function(name, "conv", product), values)
+        function = Function(name, self._kind("conv"), product, stepped=self.stepped)
+        yield self._call(function, values)
 
     def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
