@@ -174,12 +174,13 @@ class Node:
     output of the layer before them, or the first input of the network.
 
     ``no_step_form`` has the key that asks for a layer which cannot be computed in chunks, and the
-    reason.
+    reason. ``about`` is the sentence above source that is its recipe.
     """
 
     acts_on: ClassVar[ActsOn] = "steps"
     time_axis: ClassVar[TimeAxis] = "kept"
     no_step_form: ClassVar[tuple[str, str] | None] = None
+    about: ClassVar[str] = ""
 
     name: str
     input: Shape
@@ -835,8 +836,6 @@ class LayerNorm(Node):
 class ComposedNode(Node):
     """The base of layers whose source is their recipe: no framework skips padding as they do."""
 
-    about: ClassVar[str]
-
     masked: bool
 
 
@@ -890,6 +889,7 @@ class Normalize(Node):
     """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
 
     acts_on: ClassVar[ActsOn] = "step"
+    about: ClassVar[str] = "Each vector, divided by its norm."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
-from rnnspec.backends.c.layers import Call, Place, copied, each, steps_before, total, window_count
+from rnnspec.backends.c.layers import Call, Place, steps_before, window_count
 from rnnspec.backends.c.names import input_symbols, loop, number, pointers
 from rnnspec.backends.c.steps import delays, held_memories, step_counts
+from rnnspec.backends.c.verbs import copied, each, total
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.forms import held_values, streamed

@@ -13,20 +13,30 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.c.arrays import gate_order
 from rnnspec.backends.c.cells import CellText, cell_text, name_cell
 from rnnspec.backends.c.equations import EquationLines, EquationText
-from rnnspec.backends.c.names import Activation, activation, loop, number
-from rnnspec.backends.c.verbs import recipe_lines
+from rnnspec.backends.c.names import Activation, activation, number
+from rnnspec.backends.c.verbs import (
+    Rows,
+    bytes_of,
+    compose,
+    each,
+    moves,
+    row,
+    statements,
+    total,
+)
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
-from rnnspec.ir.expand import expand
+from rnnspec.ir.expand import SKIP, X, expand
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions, params
+from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.ir.reductions import Reduction
+    from rnnspec.ir.forms import State
     from rnnspec.words import WindowStatistic
 
 _CHUNK = 16
@@ -48,8 +58,10 @@ _TYPES = {
     "mask": "const unsigned char *",
     "real": "int ",
     **dict.fromkeys(("steps", "windows", "before", "size", "stride", "dilation"), "size_t "),
-    **dict.fromkeys(("features", "inputs", "units", "hidden", "backward"), "size_t "),
-    **dict.fromkeys(("h", "c", "inputs_before", "kept", "steps_before", "y"), "float *"),
+    **dict.fromkeys(("features", "inputs", "units", "hidden", "backward", "ahead"), "size_t "),
+    **dict.fromkeys(("h", "c", "inputs_before"), "float *"),
+    **dict.fromkeys((name for each in REDUCTIONS.values() for name in each.states), "float *"),
+    "y": "float *",
     "width": "size_t ",
     "merge": "char ",
     **dict.fromkeys(("h_first", "c_first"), "const float *"),
@@ -67,15 +79,6 @@ _DEFAULTS = {
 }
 """What a call passes for a parameter that only other calls need."""
 
-_OF_A_STEP = frozenset(
-    {
-        *("recurrent", "cell_by_equations", "conv"),
-        *("pooling", "last_pooling"),
-    }
-)
-"""The kinds of functions that are others in step form: they have states."""
-
-_SIGNS = {"maximum": ">", "minimum": "<"}
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 _WINDOWS: dict[WindowStatistic, str] = {"max": "max_windows", "average": "average_windows"}
 
@@ -115,6 +118,7 @@ class Function:
     cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
     stepped: bool = False
+    """True if it takes one step, and has states."""
     parameters: tuple[str, ...] = ()
     about: str = ""
     lines: tuple[str, ...] = ()
@@ -123,8 +127,6 @@ class Function:
     attention: AttentionText | None = None
     cell_of: str = ""
     """The function before it whose cell it has too, if it attends."""
-    reduction: Reduction | None = None
-    """The statistic that a pooling computes."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -137,11 +139,6 @@ class Function:
     def own(self) -> dict[str, str]:
         """The types of the parameters that only this function has."""
         return dict(self.cell.own) if isinstance(self.cell, EquationText) else {}
-
-    @property
-    def sign(self) -> str:
-        """The comparison by which a number takes the place of a statistic; empty if it is added."""
-        return "" if self.reduction is None else _SIGNS.get(self.reduction.joins, "")
 
     @property
     def is_rounded(self) -> bool:
@@ -212,7 +209,7 @@ class Layers:
         stored = self.arrays.values()
         self.symbols = frozenset(symbol for each in stored for symbol in each.sizes)
 
-    def lines(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
+    def lines(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, place: Place
     ) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
@@ -243,51 +240,16 @@ class Layers:
                 values = self._windows(window, place) | {"x": x, "units": str(units), "y": y}
                 del values["dilation"]
                 yield self._call(Function(_WINDOWS[layer.statistic], "window_pooling"), values)
-            case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
-                yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
+            case nodes.BatchNorm() | nodes.LayerNorm():
+                yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
                 yield from self._attend(layer, place, rows)
-            case nodes.InstanceNorm():
-                self._needs(products="sqrtf")
-                values = {"x": x, "steps": rows, "units": str(units), "y": y}
-                values |= {"mask": place.mask} if place.mask else {}
-                for param in params(layer):
-                    values |= self._weights(layer, param.name, param.name)
-                results = tuple(expand(layer, "inference"))
-                settings = {each.name: number(each.value) for each in core.settings(results)}
-                kind = f"{'masked_' if layer.masked else ''}{default_kind(layer)}"
-                function = Function(kind, "composed", about=layer.about, settings=tuple(settings))
-                function = replace(function, lines=recipe_lines(results))
-                yield self._call(function, values | settings)
-            case nodes.Activate():
-                yield copied(y, x, total(rows, units))
-                yield from self._activation(layer.activation, y, rows, units)
-            case nodes.Residual():
-                sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
-                yield from loop("i", total(rows, units), [sum_])
-            case nodes.Join():
-                yield from self._join(layer, place, rows)
-            case nodes.Repeat():
-                times = "1" if self.stepped else place.windows
-                yield from each(times, [copied(_row(y, times, units), x, str(units))])
-            case nodes.Transpose():
-                turned = f"{y}[k * {layer.input[0]} + t] = {x}[t * {units} + k];"
-                yield from loop("t", rows, list(loop("k", str(units), [turned])))
-            case nodes.LastSteps(count=last):
-                start = f"{x} + ({place.steps} - {last}) * {units}"
-                yield copied(y, start, str(last * units))
-            case nodes.Flatten():
-                # The same numbers in the same order, in place unless they are a result.
-                if y:
-                    yield copied(y, x, str(nodes.width(layer.output)))
-            case nodes.Pooling():
-                yield from self._pooling(layer, place)
             case nodes.AttentionPooling():
                 yield self._attention_pooling(layer, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
             case _:
-                assert_never(layer)
+                yield from self._composed(layer, place)
 
     def finished(self) -> tuple[Function, ...]:
         """Return the functions, each with the parameters that any call needs."""
@@ -313,10 +275,9 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        stepped = self.stepped and function.kind in _OF_A_STEP
-        function = replace(function, target=self.target, biases=biases, stepped=stepped)
+        function = replace(function, target=self.target, biases=biases)
         # Beside functions of whole sequences, those of a step say so.
-        own = f"{function.name}_step" if stepped and self.whole else function.name
+        own = f"{function.name}_step" if function.stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name
@@ -326,6 +287,10 @@ class Layers:
         )
         self.needed.setdefault(name, set()).update(arguments)
         return Call(name, arguments)
+
+    def _kind(self, kind: str) -> str:
+        """Return the kind of a function that is another one for a step, as it has states."""
+        return f"{kind}_step" if self.stepped else kind
 
     def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
         """Collect what a function needs."""
@@ -358,7 +323,7 @@ class Layers:
         self._needs(made)
         start = f"{self.network.name}_{made.function}("
         if made.over_features:
-            yield from each(rows, [f"{start}{_row(y, rows, units)}, {units});"])
+            yield from each(rows, [f"{start}{row(y, rows, units)}, {units});"])
         else:
             yield f"{start}{y}, {total(rows, units)}{made.more});"
 
@@ -370,10 +335,10 @@ class Layers:
         units, name = nodes.width(layer.output), self.network.name
         weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
         bias = self._weights(layer, "bias", "bias").get("bias")
-        row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
+        start, to = row(place.inputs[0], rows, stride), row(place.output, rows, units)
         sizes = f"{inputs}, {units}"
-        call = f"{name}_{product}({weights}, {bias or to}, {row}, {sizes}, {to});"
-        lines = [call] if bias else [f"memset({to}, 0, {_bytes(str(units))});", call]
+        call = f"{name}_{product}({weights}, {bias or to}, {start}, {sizes}, {to});"
+        lines = [call] if bias else [f"memset({to}, 0, {bytes_of(str(units))});", call]
         yield from each(rows, lines)
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
@@ -387,9 +352,7 @@ class Layers:
         yield self._call(Function(f"tied{suffix}", "tied"), values)
         yield from self._activation(layer.activation, place.output, rows, layer.units)
 
-    def _by_row(
-        self, layer: nodes.BatchNorm | nodes.LayerNorm | nodes.Normalize, values: dict[str, str]
-    ) -> Call:
+    def _byrow(self, layer: nodes.BatchNorm | nodes.LayerNorm, values: dict[str, str]) -> Call:
         """Return the call of a layer that computes each row by itself."""
         self._needs(products="sqrtf")
         arrays = {"gamma": "gamma", "beta": "beta"}
@@ -399,42 +362,58 @@ class Layers:
                 kind = "batch_norm"
             case nodes.LayerNorm():
                 kind = "layer_norm"
-            case nodes.Normalize():
-                self._needs(products="dot")
-                return self._call(Function("normalize", "normalize"), values)
         for path, parameter in arrays.items():
             values |= self._weights(layer, path, parameter)
         return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
 
-    def _join(self, layer: nodes.Join, place: Place, rows: str) -> Iterator[str]:
-        units, y = nodes.width(layer.output), place.output
-        parts = list(zip(place.inputs, layer.inputs, strict=True))
-        # A vector beside sequences is the same at each step.
-        steps = [rows if len(shape) == len(layer.output) else "1" for shape in layer.inputs]
-        if layer.how == "concat":
-            lines, at = list[str](), 0
-            for (x, shape), own in zip(parts, steps, strict=True):
-                to = _row(y, rows, units) + (f" + {at}" if at else "")
-                width = nodes.width(shape)
-                lines.append(copied(to, _row(x, own, width), str(width)))
-                at += width
-            yield from each(rows, lines)
-            return
-        sign = {"add": " + ", "multiply": " * "}[layer.how]
-        if all(
-            own == rows and nodes.width(shape) == units
-            for own, (_, shape) in zip(steps, parts, strict=True)
-        ):
-            value = sign.join(f"{x}[i]" for x, _ in parts)
-            yield from loop("i", total(rows, units), [f"{y}[i] = {value};"])
-            return
-        elements = [
-            f"{x}[{_element(own, nodes.width(shape))}]"
-            for own, (x, shape) in zip(steps, parts, strict=True)
-        ]
-        line = f"{y}[{_element(rows, units)}] = {sign.join(elements)};"
-        lines = [line] if units == 1 else list(loop("u", str(units), [line]))
-        yield from each(rows, lines)
+    def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
+        """Yield the statements of a layer by its recipe."""
+        after = "1" if self.stepped or len(layer.output) == 1 else place.windows
+        to = Rows(place.output, after, nodes.width(layer.output))
+        results = tuple(expand(layer, "step" if self.stepped else "inference"))
+        match results:
+            case (core.Result(_, value),) if moves(value):
+                yield from statements(value, self._operands(layer, place), to)
+                if isinstance(value, core.Apply):
+                    yield from self._activation(value.function, to.pointer, to.count, to.width)
+            case _:
+                yield self._by_recipe(layer, place, results)
+
+    def _by_recipe(
+        self, layer: nodes.Layer, place: Place, results: tuple[core.Result, ...]
+    ) -> Call:
+        """Return the call of a function that is a recipe."""
+        units, masked = nodes.width(layer.input), bool(getattr(layer, "masked", False))
+        states = _states_of_recipe(layer) if self.stepped else {}
+        of_step = {name: state.kind != "count" for name, state in states.items()}
+        composed = compose(results, self.network.name, of_step or None)
+        settings = {each.name: number(each.value) for each in core.settings(results)}
+        rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
+        values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
+        values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}
+        values |= {name: f"state->{state.name}" for name, state in states.items()}
+        values = {name: text for name, text in values.items() if name in composed.parameters}
+        for param in params(layer):
+            values |= self._weights(layer, param.name, param.name)
+        self.kernels |= composed.kernels
+        self._needs(floats=composed.vectors * units)
+        kind = f"{'masked_' * masked}{default_kind(layer)}"
+        about, lines = _about(layer, stepped=bool(states)), composed.lines
+        function = Function(kind, "composed", stepped=bool(states), about=about, lines=lines)
+        return self._call(replace(function, settings=tuple(settings)), values | settings)
+
+    def _operands(self, layer: nodes.Layer, place: Place) -> dict[core.Expression, Rows]:
+        """Return the arrays that the names of a recipe stand for."""
+        names: tuple[core.Expression, ...] = (X, SKIP)
+        shapes: tuple[nodes.Shape, ...] = (layer.input, layer.input)
+        if isinstance(layer, nodes.Join):
+            names, shapes = tuple(map(core.EarlierOutput, layer.of)), layer.inputs
+        return {
+            name: Rows(
+                pointer, "1" if self.stepped or len(shape) == 1 else place.steps, nodes.width(shape)
+            )
+            for name, pointer, shape in zip(names, place.inputs, shapes, strict=False)
+        }
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
         if isinstance(layer.cell, nodes.EquationCell):
@@ -465,7 +444,8 @@ class Layers:
             floats = cell.memory["chunk"] * layer.units + chunk * of_gates
         self.kernels |= cell.functions
         name = f"{name_cell(layer.standard_cell)}{product.removeprefix('product')}"
-        function = Function(name, "recurrent", product, cell=cell)
+        kind, stepped = self._kind("recurrent"), self.stepped
+        function = Function(name, kind, product, cell=cell, stepped=stepped)
         values |= _states_of(layer, prefix, place)
         return self._sequence(layer, prefix, place, function, values=values, floats=floats)
 
@@ -485,7 +465,8 @@ class Layers:
             ends=_states_of(layer, prefix, place),
         )
         text = lines.write_layer()
-        function = Function(f"{cell.name}_layer", "cell_by_equations", cell=text)
+        kind, stepped = self._kind("cell_by_equations"), self.stepped
+        function = Function(f"{cell.name}_layer", kind, cell=text, stepped=stepped)
         self.kernels |= lines.kernels
         self.widths |= lines.widths
         values, floats = lines.arguments, lines.floats
@@ -538,8 +519,8 @@ class Layers:
         if layer.additive:
             function, more = _ADDITIVE, f", {self.arrays[layer.name, 'score'].symbol}, work"
         self._needs(products=function, floats=nodes.width(layer.input) * layer.additive)
-        query = _row(place.inputs[0], rows, nodes.width(layer.input))
-        context = _row(place.output, rows, nodes.width(layer.output))
+        query = row(place.inputs[0], rows, nodes.width(layer.input))
+        context = row(place.output, rows, nodes.width(layer.output))
         call = f"{self.network.name}_{function}({place.memory}, {query}{more}, {context});"
         yield from each(rows, [call])
 
@@ -620,36 +601,8 @@ class Layers:
         else:
             values |= self._windows(window, place)
         name = f"conv{product.removeprefix('product')}"
-        yield self._call(Function(name, "conv", product), values)
-
-    def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
-        (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
-        last = layer.statistic in ("last", "last_step")
-        states = states_of(layer) if self.stepped else ()
-        if layer.statistic == "first_step" or (self.stepped and last and not states):
-            yield copied(y, x, str(units))
-        elif last and not states and not (place.mask and layer.statistic == "last"):
-            # The last step of the layer before it; of its backward direction the first one.
-            backward = layer.backward if layer.statistic == "last" else 0
-            ahead = units - backward
-            if ahead:
-                yield copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
-            if backward:
-                at = f" + {ahead}" if ahead else ""
-                yield copied(f"{y}{at}", f"{x}{at}", str(backward))
-        else:
-            values = {"x": x, "units": str(units), "y": y}
-            if self.stepped:
-                values |= zip(
-                    ("kept", "steps_before"), (f"state->{s.name}" for s in states), strict=False
-                )
-                values |= {"real": "real"} if layer.masked else {}
-            else:
-                values |= {"steps": place.steps} | ({"mask": place.mask} if place.mask else {})
-                values |= {"backward": str(layer.backward)} if last else {}
-            kind = "last_pooling" if last else "pooling"
-            function = Function(f"{layer.statistic}_pooling", kind, reduction=layer.reduction)
-            yield self._call(function, values)
+        function = Function(name, self._kind("conv"), product, stepped=self.stepped)
+        yield self._call(function, values)
 
     def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
@@ -684,34 +637,22 @@ def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, s
     }
 
 
-def copied(to: str, start: str, size: str) -> str:
-    """Return the statement that copies a number of floats."""
-    return f"memcpy({to}, {start}, {_bytes(size)});"
+def _states_of_recipe(layer: nodes.Layer) -> dict[str, State]:
+    """Return the states of a layer by their names in its recipe."""
+    states = states_of(layer)
+    if isinstance(layer, nodes.Pooling) and states:
+        return dict(zip(layer.reduction.states, states, strict=True))
+    return {state.name: state for state in states}
 
 
-def _bytes(size: str) -> str:
-    return "sizeof(float)" if size == "1" else f"{size} * sizeof(float)"
-
-
-def total(rows: str, units: int) -> str:
-    """Return the product of a number of rows and of units, without a factor of 1."""
-    return str(int(rows) * units) if rows.isdigit() else f"{rows} * {units}" if units > 1 else rows
-
-
-def _element(rows: str, size: int) -> str:
-    """Return the index of element ``u`` of row ``t``, or of the only row."""
-    row = "" if rows == "1" else total("t", size)
-    return " + ".join(filter(None, (row, "u" if size > 1 else ""))) or "0"
-
-
-def _row(pointer: str, rows: str, size: int) -> str:
-    """Return the row ``t`` of rows, or the only one."""
-    return pointer if rows == "1" else f"{pointer} + {total('t', size)}"
-
-
-def each(rows: str, lines: list[str]) -> Iterator[str]:
-    """Yield lines for each row ``t``, as they are if there is only one."""
-    yield from lines if rows == "1" else loop("t", rows, lines)
+def _about(layer: nodes.Layer, *, stepped: bool) -> str:
+    """Return what the function of a recipe computes."""
+    match layer:
+        case nodes.Pooling(reduction=reduction):
+            steps = f"steps{' so far' * stepped}{' that are not padding' * layer.masked}"
+            return f"The {reduction.noun} of the {steps}."
+        case _:
+            return layer.about
 
 
 def window_count(window: nodes.Window, steps: str) -> str:

@@ -290,6 +290,16 @@ class CSource:
     before_loading: tuple[str, ...] = ()
 
     @property
+    def calls(self) -> str:
+        """The templates of the functions that a program calls."""
+        return "chunks" if self.stepped else "run"
+
+    @property
+    def memory_of_calls(self) -> str:
+        """What a program gives each call to write to, beside the outputs."""
+        return "state" if self.stepped else "workspace"
+
+    @property
     def is_aligned(self) -> bool:
         """True if arrays begin where cache lines do; a Cortex-M has none that matter."""
         return self.target != "cortex-m"

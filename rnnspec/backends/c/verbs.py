@@ -1,96 +1,556 @@
-"""The verbs of the core as C: the body of a function that computes a layer by its recipe.
+"""The verbs of the core as C: the loops that compute a layer by its recipe.
 
-For each feature ``u``, results that depend on the steps are in the output ``y``, and others are
-variables.
+What only moves or combines numbers is statements where it is needed, of arrays with known sizes.
+Other recipes are functions, which layers of the same kind share.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.c.names import number
+from rnnspec.backends.c.names import loop, number
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import MASK, X
 from rnnspec.source.verbs import SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-_EACH_STEP = "for (size_t t = 0; t < steps; ++t) {"
+    from collections.abc import Callable, Iterator, Mapping
 
 
-def recipe_lines(results: Iterable[core.Result]) -> tuple[str, ...]:
-    """Return the lines that compute ``y`` from ``x``, (steps, units), and the arrays by name."""
-    writer = _Writer()
+def copied(to: str, start: str, size: str) -> str:
+    """Return the statement that copies a number of floats."""
+    return f"memcpy({to}, {start}, {bytes_of(size)});"
+
+
+def bytes_of(size: str) -> str:
+    """Return the size of a number of floats."""
+    if size == "1":
+        return "sizeof(float)"
+    return f"{f'({size})' if ' - ' in size else size} * sizeof(float)"
+
+
+def total(rows: str, units: int) -> str:
+    """Return the product of a number of rows and of units, without a factor of 1."""
+    return str(int(rows) * units) if rows.isdigit() else f"{rows} * {units}" if units > 1 else rows
+
+
+def row(pointer: str, rows: str, size: int) -> str:
+    """Return the row ``t`` of rows, or the only one."""
+    return pointer if rows == "1" else f"{pointer} + {total('t', size)}"
+
+
+def each(rows: str, lines: list[str]) -> Iterator[str]:
+    """Yield lines for each row ``t``, as they are if there is only one."""
+    yield from lines if rows == "1" else loop("t", rows, lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """An array in memory: the pointer to it, how many rows it has, and the width of each."""
+
+    pointer: str
+    count: str
+    width: int
+
+    @property
+    def row(self) -> str:
+        """The row ``t``, or the only one."""
+        return row(self.pointer, self.count, self.width)
+
+    @property
+    def element(self) -> str:
+        """The element ``u`` of row ``t``."""
+        index = "" if self.count == "1" else total("t", self.width)
+        index = " + ".join(filter(None, (index, "u" if self.width > 1 else "")))
+        return f"{self.pointer}[{index or '0'}]"
+
+    @property
+    def size(self) -> str:
+        """The number of its numbers."""
+        return total(self.count, self.width)
+
+    def taken(self, step: int, features: tuple[int, int | None]) -> Rows:
+        """Return the first step or the last one, from one feature to another."""
+        start, end = features
+        pointer = self.pointer
+        if step and self.count != "1":
+            pointer += f" + ({self.count} - 1) * {self.width}"
+        pointer += f" + {start}" if start else ""
+        return Rows(pointer, "1", (end or self.width) - start)
+
+    def last(self, count: int) -> Rows:
+        """Return the last few rows."""
+        start = f"{self.pointer} + ({self.count} - {count}) * {self.width}"
+        return Rows(start, str(count), self.width)
+
+
+def moves(value: core.Expression | tuple[core.Result, ...]) -> bool:
+    """Return whether ``statements`` computes a recipe, or a part of one."""
+    match value:
+        case (core.Result(_, only),):
+            return moves(only)
+        case core.Name() | core.EarlierOutput():
+            return True
+        case core.Combine(how, left, right):
+            return how in SIGNS and moves(left) and moves(right)
+        case core.Join(parts):
+            return all(map(moves, parts))
+        case core.Apply(_, x) | core.Repeat(x) | core.Transpose(x) | core.Take(x) | core.Flatten(x):
+            return moves(x)
+        case _:
+            return False
+
+
+def _terms(value: core.Expression) -> Iterator[core.Expression]:
+    """Yield what arithmetic combines."""
+    match value:
+        case core.Combine(_, left, right):
+            yield from _terms(left)
+            yield from _terms(right)
+        case _:
+            yield value
+
+
+def statements(
+    value: core.Expression, arrays: Mapping[core.Expression, Rows], to: Rows
+) -> Iterator[str]:
+    """Yield the statements that move or combine numbers of arrays; an activation is not among them.
+
+    In the arithmetic of rows, one row alone is the same in all.
+    """
+
+    def array(part: core.Expression) -> Rows:
+        match part:
+            case core.Repeat(x):
+                return array(x)
+            case core.Take(x, int(step), features):
+                return array(x).taken(step, features)
+            case core.Take(x, (start, 1)):
+                return array(x).last(-start)
+            case _ if part in arrays:
+                return arrays[part]
+            case _:
+                raise _unknown(part)
+
+    def term(part: core.Expression, binding: int = 0) -> str:
+        match part:
+            case core.Combine(how, left, right) if how in SIGNS:
+                sign, rank = SIGNS[how]
+                text = f"{term(left, rank)} {sign} {term(right, rank + 1)}"
+                return f"({text})" if rank < binding else text
+            case _:
+                operand = array(part)
+                return f"{operand.pointer}[i]" if is_even else operand.element
+
+    match value:
+        case core.Combine():
+            like = (to.count, to.width)
+            is_even = all((each.count, each.width) == like for each in map(array, _terms(value)))
+            if is_even:
+                yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
+                return
+            line = f"{to.element} = {term(value)};"
+            lines = [line] if to.width == 1 else list(loop("u", str(to.width), [line]))
+            yield from each(to.count, lines)
+        case core.Join(parts):
+            lines, at = list[str](), 0
+            for part in map(array, parts):
+                start = to.row + (f" + {at}" if at else "")
+                lines.append(copied(start, part.row, str(part.width)))
+                at += part.width
+            yield from each(to.count, lines)
+        case core.Repeat(x):
+            yield from each(to.count, [copied(to.row, array(x).row, str(to.width))])
+        case core.Transpose(x):
+            of = array(x)
+            turned = f"{to.pointer}[k * {to.width} + t] = {of.pointer}[t * {of.width} + k];"
+            yield from loop("t", of.count, list(loop("k", str(of.width), [turned])))
+        case core.Flatten(x) if not to.pointer:
+            # The same numbers in the same order, where they are.
+            pass
+        case core.Flatten(x) | core.Apply(_, x):
+            yield copied(to.pointer, array(x).pointer, to.size)
+        case _:
+            yield copied(to.pointer, array(value).pointer, to.size)
+
+
+def _unknown(value: core.Expression) -> GenerationError:
+    return GenerationError(f"the verb {type(value).__name__} is not supported here in C")
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The body of a function by a recipe, and what it needs.
+
+    ``parameters`` are the names that it reads, ``vectors`` is how many vectors of features it has
+    in ``work``, ``kernels`` are functions of every source, and ``ahead`` is where the features of a
+    backward direction begin.
+    """
+
+    lines: tuple[str, ...]
+    parameters: frozenset[str]
+    vectors: int
+    kernels: frozenset[str]
+    ahead: int
+
+
+def compose(
+    results: tuple[core.Result, ...], prefix: str, states: Mapping[str, bool] | None = None
+) -> Composed:
+    """Return the function that computes ``y`` from ``x``, (steps, units), and the arrays by name.
+
+    With ``states``, it takes one step, which is ``real`` or padding; a state is true if it has a
+    number for each unit.
+    """
+    writer = _Writer(prefix, stepped=states is not None)
+    if states is not None:
+        results = tuple(replace(each, value=_of_one_step(each.value)) for each in results)
+        writer.memory |= {
+            core.Name(name): _Memory(name, steps=False, units=units)
+            for name, units in states.items()
+        }
+    masks = {each.name: each.value for each in results if _is_mask(each.value)}
+    results = tuple(
+        replace(each, value=core.inline(each.value, masks))
+        for each in results
+        if each.name not in masks
+    )
+    values = [part for result in results for part in _parts(result.value)]
+    writer.counts = any(isinstance(part, core.Reduce) and _is_mask(part.x) for part in values)
     for result in results:
         writer.add(result)
-    return ("for (size_t u = 0; u < units; ++u) {", *(f"    {each}" for each in writer.lines), "}")
+    return Composed(
+        (*writer.declared, *[""][: len(writer.declared)], *writer.lines),
+        frozenset(writer.parameters),
+        writer.vectors,
+        frozenset(writer.kernels),
+        writer.ahead,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Where numbers are: for each step, for each unit, for both, or one number."""
+
+    pointer: str
+    steps: bool
+    units: bool
+
+    @property
+    def element(self) -> str:
+        """The number at step ``t`` and unit ``u``."""
+        if not self.units:
+            return f"*{self.pointer}"
+        return f"{self.pointer}[{'t * units + ' * self.steps}u]"
 
 
 @dataclass(slots=True)
 class _Writer:
-    """The lines so far, and what the names of a recipe stand for."""
+    """The lines so far, and what the names of a recipe stand for.
 
+    Statistics of each unit have memory; other results are written where they are read, from
+    ``values``. ``rows`` are declarations of what is computed once in each step. ``counts`` is true
+    if the number of real steps is asked for, until a loop counts them.
+    """
+
+    prefix: str
+    stepped: bool
     lines: list[str] = field(default_factory=list)
-    names: dict[core.Expression, str] = field(
-        default_factory=lambda: {X: "x[t * units + u]", MASK: "mask[t]"}
-    )
-    variables: int = 0
+    declared: list[str] = field(default_factory=list)
+    memory: dict[core.Expression, _Memory] = field(default_factory=dict)
+    values: dict[str, core.Expression] = field(default_factory=dict)
+    rows: list[str] = field(default_factory=list)
+    counts: bool = False
+    parameters: set[str] = field(default_factory=lambda: {"x", "y", "units"})
+    kernels: set[str] = field(default_factory=set)
+    vectors: int = 0
+    ahead: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin with the input."""
+        self.memory[X] = _Memory("x", steps=not self.stepped, units=True)
 
     def add(self, result: core.Result) -> None:
         """Add the lines of a result."""
-        text = self.write(result.value)
-        name = core.Name(result.name)
-        if "[t" not in text:
-            self.lines.append(f"const float {result.name}_u = {text};")
-            self.names[name] = f"{result.name}_u"
-        elif name == X:
-            # What is computed from x at each step is not computed from this x.
-            kept = {key: held for key, held in self.names.items() if "[t * " not in held}
-            self.names = kept | {X: "y[t * units + u]"}
-            self.lines += [_EACH_STEP, f"    {self.names[X]} = {text};", "}"]
+        value, name = core.inline(result.value, self.values), core.Name(result.name)
+        steps, units = self._axes(value)
+        if name == X:
+            to = _Memory("y", steps, units=True)
+        elif name in self.memory:
+            to = self.memory[name]
+            self.parameters.add(to.pointer)
+        elif units and not (steps or self.stepped):
+            to = self._vector(result.name)
         else:
-            self.names[name] = text
+            self.values[result.name] = value
+            return
+        lines = self._assign(to, value)
+        if self.counts and any("real_steps" in line for line in lines):
+            lines = [*self._each_step(self._count()), *lines]
+        self.lines += lines
+        self.memory[name] = to
+        # What is computed from the value before is not computed from this one.
+        self.values = {key: held for key, held in self.values.items() if name not in _parts(held)}
 
-    def write(self, value: core.Expression, binding: int = 0) -> str:
+    def _vector(self, name: str) -> _Memory:
+        """Declare memory of a number for each unit."""
+        ahead = ["", " + units", f" + {self.vectors} * units"][min(self.vectors, 2)]
+        self.declared.append(f"float *const {name} = work{ahead};")
+        self.parameters.add("work")
+        self.vectors += 1
+        return _Memory(name, steps=False, units=True)
+
+    def _axes(self, value: core.Expression) -> tuple[bool, bool]:
+        """Return whether a value has numbers for each step, and for each unit."""
+        match value:
+            case core.Name() if value in self.memory:
+                return self.memory[value].steps, self.memory[value].units
+            case core.Name():
+                return value == MASK and not self.stepped, False
+            case core.Param():
+                return False, True
+            case core.Reduce(_, x) | core.Pick(_, x) | core.Take(x, int()):
+                return False, self._axes(x)[1]
+            case core.Length(x):
+                return self._axes(x)[0], False
+            case core.CountSteps():
+                return False, False
+            case _:
+                axes = [self._axes(part) for part in _operands(value)]
+                return any(steps for steps, _ in axes), any(units for _, units in axes)
+
+    def _assign(self, to: _Memory, value: core.Expression) -> list[str]:
+        """Return the lines that put a value into memory."""
+        match value:
+            case core.Fill(condition, x, own) if self._stays(to, own, condition):
+                lines = self._assign(to, _given(x, condition))
+                return _when(self._condition(condition), lines)
+            case core.Fill(condition, own, x) if self._stays(to, own, condition):
+                return _when(_negated(self._condition(condition)), self._assign(to, x))
+            case core.Combine("add", own, core.Fill(condition, x, 0.0)) if self._stays(
+                to, own, condition
+            ):
+                lines = self._assign(to, core.Combine("add", own, x))
+                return _when(self._condition(condition), lines)
+            case core.Reduce(how, x) if all(self._axes(x)):
+                return self._reduce(to, how, x)
+            case core.Combine(how, core.Reduce(_, x) as first, second) if all(self._axes(x)):
+                return [*self._assign(to, first), *self._each(to, SIGNS[how][0], second)]
+            case core.Combine(how, own, second) if how in SIGNS and self.memory.get(own) == to:
+                return self._each(to, SIGNS[how][0], second)
+            case core.Join(parts):
+                return [line for part in parts for line in self._copy(to, part)]
+            case core.Pick() | core.Take():
+                return self._copy(to, value)
+            case 0.0 if to.units and not to.steps:
+                return [f"memset({to.pointer}, 0, {bytes_of('units')});"]
+            case core.Name() if to.units and not to.steps:
+                return [copied(to.pointer, self.memory[value].pointer, "units")]
+            case _:
+                return self._each(to, "", value)
+
+    def _stays(self, to: _Memory, value: core.Expression, condition: core.Expression) -> bool:
+        """Return whether memory has a value already, and one condition is that of all of it."""
+        return self.memory.get(value) == to and not any(self._axes(condition))
+
+    def _each(self, to: _Memory, sign: str, value: core.Expression) -> list[str]:
+        """Return the lines that compute each number by itself, with a sign from what it was."""
+        lines = [f"{to.element} {sign}= {self._write(value)};"]
+        rows, self.rows = self.rows, []
+        lines = list(loop("u", "units", lines)) if to.units else lines
+        return self._each_step([*rows, *[""][: len(rows)], *lines]) if to.steps else lines
+
+    def _each_step(self, lines: list[str], first: int = 0) -> list[str]:
+        """Return a loop over the steps."""
+        self.parameters.add("steps")
+        head = f"for (size_t t = {first}; t < steps; ++t) {{"
+        return [head, *(f"    {line}" if line else "" for line in lines), "}"]
+
+    def _count(self, *, real: bool = False) -> list[str]:
+        """Return the line that counts a real step, unless there is one."""
+        if not self.counts:
+            return []
+        self.counts = False
+        self.declared.insert(0, "size_t real_steps = 0;")
+        return ["++real_steps;" if real else f"real_steps += {self._condition(MASK)};"]
+
+    def _reduce(self, to: _Memory, how: str, x: core.Expression) -> list[str]:
+        """Return the lines of a statistic over the steps."""
+        filler: float | None = None
+        condition = ""
+        match x:
+            case core.Fill(core.Column(core.Name()) as mask, inner, float() as value):
+                x, filler, condition = inner, value, self._condition(mask)
+            case _:
+                pass
+        own, first = core.Name(""), 0
+        self.memory[own] = to
+        match how:
+            case "max" | "min":
+                greater = core.Combine("greater", *((x, own) if how == "max" else (own, x)))
+                step = self._each(to, "", core.Fill(greater, x, own))
+                # Without a filler, it begins with the first step.
+                start = self._assign(to, core.Take(x, 0) if filler is None else filler)
+                first = int(filler is None)
+            case _:
+                step, start = self._each(to, "+", x), self._assign(to, 0.0)
+        del self.memory[own]
+        if condition:
+            step = _when(condition, [*step, *self._count(real=True)])
+        mean = self._each(to, "/", core.CountSteps(x)) if how == "mean" else []
+        return [*start, *self._each_step(step, first), *mean]
+
+    def _copy(self, to: _Memory, value: core.Expression) -> list[str]:
+        """Return the lines that copy features of a step."""
+        lines, row = list[str](), "0"
+        features: tuple[int, int | None] = (0, None)
+        match value:
+            case core.Pick(row, x, mask):
+                self.parameters.add("steps")
+                backwards = row == "last"
+                self.declared.append(f"size_t {row} = {'steps - 1' if backwards else '0'};")
+                left = "last > 0" if backwards else "first + 1 < steps"
+                real = self._condition(mask).replace("[t]", f"[{row}]")
+                step = f"    {'--' if backwards else '++'}{row};"
+                lines = [f"while ({left} && !{real}) {{", step, "}"]
+                features = x.features if isinstance(x, core.Take) else features
+            case core.Take(_, step, features):
+                row = "(steps - 1)" if step else "0"
+            case _:
+                raise _unknown(value)
+        start, end = features
+        self.ahead = start or end or 0
+        at, size = (" + ahead", "units - ahead") if start else ("", "ahead" if end else "units")
+        self.parameters |= {"ahead"} if self.ahead else set()
+        x_row = f" + {row} * units" if row != "0" else ""
+        return [*lines, copied(f"{to.pointer}{at}", f"x{x_row}{at}", size)]
+
+    def _condition(self, value: core.Expression) -> str:
+        """Return a condition at step ``t``."""
+        match value:
+            case core.Name() if value == MASK:
+                self.parameters.add("real" if self.stepped else "mask")
+                return "real" if self.stepped else "mask[t]"
+            case core.Column(mask):
+                return self._condition(mask)
+            case core.Reduce("any", x) if _is_mask(x):
+                return "real_steps > 0"
+            case _:
+                return self._write(value)
+
+    def _write(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression, binding: int = 0
+    ) -> str:
         """Return an expression at step ``t``, in parentheses if its operator binds less."""
         match value:
             case float():
                 return number(value)
             case core.Setting(name):
                 return name
-            case core.Name() if value in self.names:
-                return self.names[value]
+            case core.Name() if value in self.memory:
+                self.parameters |= {self.memory[value].pointer} if self.stepped else set()
+                return self.memory[value].element
             case core.Param(_, name):
                 return f"{name}[u]"
             case core.SquareRoot(x):
-                return f"sqrtf({self.write(x)})"
-            case core.Combine("maximum", left, right):
-                text, limit = self.write(left), self.write(right)
-                name = text if text.isidentifier() else self._declare(text)
-                return self._declare(f"{name} > {limit} ? {name} : {limit}")
+                self.kernels.add("sqrtf")
+                return f"sqrtf({self._write(x)})"
+            case core.Combine(("maximum" | "minimum") as how, left, right):
+                self.kernels.add(how)
+                return f"{self.prefix}_{how}({self._write(left)}, {self._write(right)})"
             case core.Combine(how, left, right):
                 sign, rank = SIGNS[how]
-                text = f"{self.write(left, rank)} {sign} {self.write(right, rank + 1)}"
+                text = f"{self._write(left, rank)} {sign} {self._write(right, rank + 1)}"
                 return f"({text})" if rank < binding else text
-            case core.Column(mask):
-                return self.write(mask)
             case core.Fill(condition, x, otherwise):
-                parts = self.write(condition, 1), self.write(x), self.write(otherwise)
+                parts = self._condition(condition), self._write(x), self._write(otherwise)
                 text = f"{parts[0]} ? {parts[1]} : {parts[2]}"
                 return f"({text})" if binding else text
-            case core.Reduce(("sum" | "mean") as how, x, keep=True):
-                text, name = self.write(x), self._declare("0.0f")
-                self.lines += [_EACH_STEP, f"    {name} += {text};", "}"]
-                return name if how == "sum" else f"{name} / (float)steps"
+            case core.Reduce("sum", x) if _is_mask(x):
+                return "(float)real_steps"
+            case core.CountSteps():
+                self.parameters.add("steps")
+                return "(float)steps"
+            case core.Length(x) if x in self.memory:
+                self.kernels |= {"dot", "sqrtf"}
+                row = f"{self.memory[x].pointer} + t * units"
+                length = f"sqrtf({self.prefix}_dot({row}, {row}, units))"
+                self.rows.append(f"const float length = {length};")
+                return "length"
+            case _ if _is_mask(value):
+                return f"(float){self._condition(value)}"
             case _:
-                raise GenerationError(f"the verb {type(value).__name__} is not supported here in C")
+                raise _unknown(value)
 
-    def _declare(self, value: str) -> str:
-        """Add the declaration of a variable, and return its name."""
-        self.variables += 1
-        name = f"value_{self.variables}"
-        self.lines.append(f"float {name} = {value};")
-        return name
+
+def _when(condition: str, lines: list[str]) -> list[str]:
+    return [f"if ({condition}) {{", *(f"    {line}" for line in lines), "}"]
+
+
+def _negated(condition: str) -> str:
+    return condition.replace("> 0", "== 0") if " > 0" in condition else f"!{condition}"
+
+
+def _is_mask(value: core.Expression) -> bool:
+    return value in (MASK, core.Column(MASK))
+
+
+def _operands(value: Any) -> Iterator[core.Expression]:
+    """Yield what an expression is made of."""
+    if is_dataclass(value) and isinstance(value, core.Verb):
+        for part in (getattr(value, each.name) for each in fields(value)):
+            yield from (
+                one
+                for one in (part if isinstance(part, tuple) else (part,))
+                if isinstance(one, core.Verb)
+            )
+
+
+def _parts(value: core.Expression) -> Iterator[core.Expression]:
+    """Yield an expression and all that it is made of."""
+    yield value
+    for part in _operands(value):
+        yield from _parts(part)
+
+
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return an expression with its parts changed, and then itself."""
+    match value:
+        case tuple():
+            return tuple(_changed(part, change) for part in value)
+        case _ if isinstance(value, core.Verb) and is_dataclass(value):
+            names = [part.name for part in fields(value)]
+            parts = {name: _changed(getattr(value, name), change) for name in names}
+            return change(replace(value, **parts))
+        case _:
+            return value
+
+
+def _of_one_step(value: core.Expression) -> Any:
+    """Return an expression for one step, where the step is all statistics of it."""
+
+    def change(part: core.Expression) -> core.Expression:
+        match part:
+            case core.Reduce(_, x) | core.Pick(_, x) | core.Column(x):
+                return x
+            case core.CountSteps():
+                return 1.0
+            case _:
+                return part
+
+    return _changed(value, change)
+
+
+def _given(value: core.Expression, condition: core.Expression) -> Any:
+    """Return an expression where a condition is known to be true."""
+
+    def change(part: core.Expression) -> core.Expression:
+        match part:
+            case core.Fill(asked, x, _) if asked == condition:
+                return x
+            case _:
+                return part
+
+    return _changed(value, change)
