@@ -209,9 +209,7 @@ class Layers:
         stored = self.arrays.values()
         self.symbols = frozenset(symbol for each in stored for symbol in each.sizes)
 
-    def lines(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer, place: Place
-    ) -> Iterator[str | Call]:
+    def lines(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
         x, y = place.inputs[0], place.output
         tokens = isinstance(layer, nodes.Embedding)
