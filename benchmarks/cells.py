@@ -22,7 +22,7 @@ from benchmarks.report import table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 UNITS, FEATURES, STEPS = 64, 32, 100
 EFFORT = Effort(4, 20, 400)

@@ -19,14 +19,15 @@ import onnxruntime
 from benchmarks.networks import ROOT
 from benchmarks.race import Effort, race
 from benchmarks.report import table
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.case import Case
+from rnnspec.models import saving
 
 if TYPE_CHECKING:
+    from rnnspec.backends.slots import Array
     from rnnspec.pipeline import Program
-    from rnnspec.slots import Array
 
 GALLERY = sorted((ROOT / "specs").glob("*.yaml"))
 LARGE = """\

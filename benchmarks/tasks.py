@@ -72,7 +72,8 @@ def keras_step(model: Any) -> None:
 
 def vectors(folder: Path) -> object:
     """Read the vectors of a spec, as ``rnnspec.build`` does."""
-    from rnnspec import building, pipeline
+    from rnnspec import pipeline
+    from rnnspec.models import building
 
     # Without the model, which would need a framework and hide the peak of reading.
     return building.pretrained_vectors(pipeline.read(folder / "spec.yaml"))

@@ -13,14 +13,14 @@ TYPE_CHECKING = False  # importing typing is slow, and needed only later
 if TYPE_CHECKING:
     from typing import Any
 
-    from rnnspec.building import build, save
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
-    from rnnspec.environment import show_versions
-    from rnnspec.foreign import from_keras, from_torch
-    from rnnspec.live import read_weights, write_weights
+    from rnnspec.machine.environment import show_versions
+    from rnnspec.models.building import build, save
+    from rnnspec.models.foreign import from_keras, from_torch
+    from rnnspec.models.live import read_weights, write_weights
     from rnnspec.pipeline import codegen, load, loads
-    from rnnspec.summaries import summary
+    from rnnspec.results.summaries import summary
 
 __all__ = [
     "__version__",
@@ -48,15 +48,15 @@ def __getattr__(name: str) -> Any:
 
             return getattr(pipeline, name)
         case "read_weights" | "write_weights":
-            from rnnspec import live
+            from rnnspec.models import live
 
             return getattr(live, name)
         case "from_keras" | "from_torch":
-            from rnnspec import foreign
+            from rnnspec.models import foreign
 
             return getattr(foreign, name)
         case "build" | "save":
-            from rnnspec import building
+            from rnnspec.models import building
 
             return getattr(building, name)
         case "draw":
@@ -68,11 +68,11 @@ def __getattr__(name: str) -> Any:
 
             return parity
         case "summary":
-            from rnnspec.summaries import summary
+            from rnnspec.results.summaries import summary
 
             return summary
         case "show_versions":
-            from rnnspec.environment import show_versions
+            from rnnspec.machine.environment import show_versions
 
             return show_versions
         case _:
@@ -84,13 +84,13 @@ def __dir__() -> list[str]:
 
 
 def _html(result: Any) -> str:
-    from rnnspec.html.results import fragment
+    from rnnspec.results.html import fragment
 
     return fragment(result)
 
 
 def _text(result: Any) -> str:
-    from rnnspec.tables import text
+    from rnnspec.results.tables import text
 
     return text(result)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from rnnspec.arguments import check_flag, path_from, received
 from rnnspec.backends import (
     document_options,
     form_named,
@@ -34,6 +33,7 @@ from rnnspec.errors import (
     UsageError,
     few,
 )
+from rnnspec.errors.arguments import check_flag, path_from, received
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
 from rnnspec.lowering import array_places, lower

@@ -19,7 +19,7 @@ from rnnspec.source.execute import execute
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 POLICIES = ("mixed_bfloat16", "mixed_float16")
 # Inexact in bfloat16, inexact in both types, and too large for float16.

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.slots import Array, Batch
+    from rnnspec.backends.slots import Array, Batch
 
 
 _MANY_STEPS = 100

@@ -14,10 +14,10 @@ from rnnspec.backends import Backend, get
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Slot
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Slot
 
     Edits = Sequence[tuple[str, str]]
 

@@ -20,7 +20,7 @@ import rnnspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 RATES = {"input": 0.25, "state": 0.4}
 ROWS, STEPS, SOURCES = 1500, 5, 2

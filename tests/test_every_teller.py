@@ -34,7 +34,7 @@ from rnnspec import pipeline
 from rnnspec.backends.torch import plan
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
-from rnnspec.diff import diff
+from rnnspec.comparison.diff import diff
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import nodes
 from rnnspec.ir.nodes import Network

@@ -13,7 +13,6 @@ from offered import require
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.cells import equation_cell, standard_cell
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch, draw_input
 from rnnspec.ir import nodes
@@ -21,6 +20,7 @@ from rnnspec.ir.cells import Recognition
 from rnnspec.ir.initializers import Constant, GlorotUniform, HeUniform, Orthogonal
 from rnnspec.ir.params import params
 from rnnspec.lowering import array_places
+from rnnspec.lowering.cells import equation_cell, standard_cell
 from rnnspec.spec import models
 from rnnspec.weights.initial import draw_fresh, draw_scaled
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from cases import cases
 
-from rnnspec import building, pipeline
+from rnnspec import pipeline
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.run import take
+from rnnspec.models import building
 from rnnspec.pages import codes, page
 from rnnspec.spec.fields import MAX_SIZE
 from rnnspec.spec.rules import MAX_LAYERS

@@ -15,7 +15,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
-from rnnspec.building import Output, build_model
+from rnnspec.models.building import Output, build_model
 from rnnspec.source import execute, render
 
 if TYPE_CHECKING:

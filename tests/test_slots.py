@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from rnnspec.backends.slots import Slot, pack, packed, unpack
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import Param
-from rnnspec.slots import Slot, pack, packed, unpack
 from rnnspec.weights.file import write_arrays
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnspec.arguments import one_of
 from rnnspec.cli.app import PACKAGES, Command, Group
 from rnnspec.cli.completers import in_list, starting
 from rnnspec.cli.options import Force
 from rnnspec.errors import ParityError, UsageError, listed, printable
+from rnnspec.errors.arguments import one_of
 from rnnspec.files import Inputs, check_target, write_file
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def run(
     result is worse than there.
     """
     # Imported here because '--help' computes nothing.
-    from rnnspec.processes import single_threaded
+    from rnnspec.machine.processes import single_threaded
 
     with single_threaded():  # the processes of the tools, too
         from rnnspec.cli.progress import progress

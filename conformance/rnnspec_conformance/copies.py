@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get, refusals
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
 from rnnspec.importing.keras.files import open_model, unknown_class
 from rnnspec.importing.keras.model import LAYERS
+from rnnspec.models import saving
 from rnnspec_conformance.layout import CASE, check_size, data_set
 from rnnspec_conformance.models import model_name
 from rnnspec_conformance.scenario import NAME
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.slots import Array
     from rnnspec.pipeline import Program
-    from rnnspec.slots import Array
     from rnnspec_conformance.layout import Case
 
 _OPERATIONS = frozenset({"Cast", "Einsum", "Greater", "Maximum", "TrueDivide", "Where"})

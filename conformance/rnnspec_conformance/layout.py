@@ -19,7 +19,7 @@ from rnnspec.files.regular import opened
 from rnnspec_conformance.records import read_record
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 VERSION = 1
 """The version of the layout of a suite."""

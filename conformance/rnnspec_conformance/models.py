@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get, having, needs
 from rnnspec.errors import Difference, ParityError, UnsupportedError
 from rnnspec.files.model import SUFFIX
+from rnnspec.models import saving
 from rnnspec.weights.file import write_arrays
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated
-    from rnnspec.slots import Array
     from rnnspec_conformance.layout import Call
     from rnnspec_conformance.scenario import Drawn, Scenario
 

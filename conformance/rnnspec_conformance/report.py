@@ -8,9 +8,9 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import printable
-from rnnspec.html.elements import Content, element, lines, table
-from rnnspec.html.page import document, wide
-from rnnspec.tables import Grid, plain_console
+from rnnspec.results.elements import Content, element, lines, table
+from rnnspec.results.page import document, wide
+from rnnspec.results.tables import Grid, plain_console
 from rnnspec.version import __version__
 from rnnspec_conformance.results import STATES, TITLES
 

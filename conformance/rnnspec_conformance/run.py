@@ -31,7 +31,7 @@ from rnnspec_conformance.results import Cell, Facts, Results, ToolRun
 from rnnspec_conformance.tools import Tool
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 _ADAPTERS = Path(__file__).with_name("adapters")
 _START_SECONDS = 300.0

@@ -16,6 +16,7 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, in_form
+from rnnspec.backends.slots import by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import size_of, tolerances
 from rnnspec.comparison.rounding import bounds
@@ -23,16 +24,15 @@ from rnnspec.errors import GenerationError
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.nodes import Network, NumericInput, Recurrent, SequenceInput, TokenInput
 from rnnspec.ir.params import named_params
-from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 from rnnspec_conformance.layout import Call, Fault
 
 if TYPE_CHECKING:
+    from rnnspec.backends.slots import Array
+    from rnnspec.backends.slots import Batch as Numbers
     from rnnspec.comparison.reference import FullTrace
     from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
-    from rnnspec.slots import Array
-    from rnnspec.slots import Batch as Numbers
     from rnnspec_conformance.encoding import Omission
 
     Arrays = Mapping[str, Array]

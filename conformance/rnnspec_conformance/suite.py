@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec import files
-from rnnspec.arguments import one_of
 from rnnspec.errors import UsageError, listed
+from rnnspec.errors.arguments import one_of
 from rnnspec.version import __version__
 from rnnspec_conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_index
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
     from rnnspec_conformance.scenario import Scenario
 
 __all__ = ["formats", "read", "write"]

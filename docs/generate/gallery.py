@@ -16,8 +16,8 @@ from rnnspec.errors import UnsupportedError
 from rnnspec.ir.nodes import Network, Recurrent
 from rnnspec.ir.text import type_name
 from rnnspec.pipeline import program
+from rnnspec.results.summaries import Summary
 from rnnspec.spec.models import Spec
-from rnnspec.summaries import Summary
 
 
 def gallery_pages(folder: Path) -> dict[str, str]:

@@ -27,36 +27,25 @@ BEGIN, END = (
 PACKAGE = ROOT / "rnnspec"
 
 GROUPS: dict[Role, tuple[str, tuple[str, ...]]] = {
-    "head": ("what people call and see", ("cli", "building", "html", "tables")),
-    "convolution": (
-        "models of other tools",
-        ("foreign", "convert", "importing", "saving", "live"),
-    ),
-    "backward": (
-        "what is said of a network",
-        ("comparison", "lint", "diff", "environment", "drawing", "summaries"),
-    ),
+    "head": ("what people call and see", ("cli", "results")),
+    "convolution": ("models of other tools", ("models", "importing")),
+    "backward": ("what is said of a network", ("comparison", "lint", "drawing")),
     "forward": (
         "from a network to a model",
-        ("pipeline", "vectors", "weights", "backends", "source", "slots"),
+        ("pipeline", "vectors", "weights", "backends", "source"),
     ),
-    "embedding": ("the language and the network", ("raising", "lowering", "cells", "spec", "ir")),
+    "embedding": ("the language and the network", ("raising", "lowering", "spec", "ir")),
     "slab": (
         "what all of them use",
-        (
-            *("arguments", "display", "files", "memory", "processes"),
-            *("errors", "pages", "version", "wording", "words"),
-        ),
+        ("machine", "files", "errors", "display", "pages", "version", "words"),
     ),
 }
 """The rooms that belong together, by the role of their colour."""
 PRODUCTS = {
     "cli": "arguments → text, exit code",
-    "building": "spec → live model",
-    "foreign": "live model of another tool → Model",
-    "convert": "model file → model file",
+    "results": "result → text, HTML",
+    "models": "spec → live model ↔ file",
     "importing": "foreign model → network, arrays",
-    "saving": "live model → file",
     "comparison": "network, batch → output",
     "pipeline": "spec → network → source → model",
     "vectors": "file of words → embedding",

@@ -44,7 +44,7 @@ GENERATED = {
     "conformance/results": "conformance/index.md",
     "conformance/rnnspec_conformance/cases": "conformance/cases.md",
     "rnnspec/__init__.py": "reference/api.md",
-    "rnnspec/errors.py": "reference/exit-codes.md",
+    "rnnspec/errors/__init__.py": "reference/exit-codes.md",
     "rnnspec/pages": "reference/errors.md",
     "specs": "gallery/index.md",
 }

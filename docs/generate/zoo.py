@@ -11,13 +11,13 @@ from pathlib import Path
 
 import rnnspec
 from docs.generate.markdown import dark, figure, table
-from rnnspec.cells import read
 from rnnspec.drawing.writers.mathml import mathml
-from rnnspec.html.elements import element, render
-from rnnspec.html.results import mathematics
 from rnnspec.ir.nodes import Recurrent
 from rnnspec.ir.params import count
+from rnnspec.lowering.cells import read
 from rnnspec.pipeline import program
+from rnnspec.results.elements import element, render
+from rnnspec.results.html import mathematics
 from rnnspec.spec.models import Cell, EquationBlock, Spec
 
 LINES: dict[str, list[int]] = tomllib.loads(

@@ -11,7 +11,6 @@ from dataclasses import replace
 from inspect import Parameter, cleandoc, signature
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast
 
-from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.c.backend import C
 from rnnspec.backends.contract import DEFAULTS
@@ -22,6 +21,7 @@ from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
+from rnnspec.errors.arguments import one_of
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
 from rnnspec.version import PLACE
 

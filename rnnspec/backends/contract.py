@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
-from rnnspec.arguments import check_flag, one_of, received
 from rnnspec.errors import UsageError, listed
+from rnnspec.errors.arguments import check_flag, one_of, received
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.slots import Array, Batch, Slot
     from rnnspec.errors import Refusal
     from rnnspec.ir.fields import Fields
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
-    from rnnspec.slots import Array, Batch, Slot
     from rnnspec.source.code import Source
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.base import Backend
     from rnnspec.backends.contract import Runtime
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
 
 
 class FrameworkArrays(Protocol):

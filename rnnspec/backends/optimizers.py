@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array, Batch
+    from rnnspec.backends.slots import Array, Batch
 
 OPTIMIZERS = ("reference", "own")
 """Optimizers that training compares: the written-out ones, or each framework's own too."""

@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from rnnspec.arguments import one_of
 from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import one_of
 from rnnspec.version import PLACE, __version__
 
 _EXAMPLES = {

@@ -16,8 +16,8 @@ from rnnspec.cli.messages import tell
 from rnnspec.cli.report import lines_of
 from rnnspec.cli.results import STDIN, Checked
 from rnnspec.errors import Problem, SpecError, UsageError, printable
+from rnnspec.errors.wording import nearest
 from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
-from rnnspec.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -93,7 +93,7 @@ def _environment(error: OSError, what: str = "rnnspec") -> str:
 
 def _crash(error: Exception) -> str:
     from rnnspec.errors import printable, shortened
-    from rnnspec.memory import is_out_of_memory
+    from rnnspec.machine.memory import is_out_of_memory
 
     what = printable(shortened(f"{type(error).__name__}: {error}"))
     if is_out_of_memory(error):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from rnnspec.arguments import one_of
 from rnnspec.cli.guard import print_command
 from rnnspec.cli.messages import tell
 from rnnspec.cli.results import CLEAN, Checked, in_repository, readable, summary
@@ -18,6 +17,7 @@ from rnnspec.errors import (
     render_place,
     render_problem,
 )
+from rnnspec.errors.arguments import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

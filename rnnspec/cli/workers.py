@@ -10,7 +10,7 @@ from rnnspec.backends import get
 from rnnspec.cli.frameworks import import_quietly
 from rnnspec.comparison.random import compare_in_order
 from rnnspec.comparison.run import Task
-from rnnspec.processes import MOST, Work
+from rnnspec.machine.processes import MOST, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,1 +1,1 @@
-"""The NumPy reference of a network, and the comparison of every backend with it."""
+"""The NumPy reference of a network, the backends compared with it, and two networks compared."""

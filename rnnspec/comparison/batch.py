@@ -15,9 +15,10 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 
-from rnnspec.arguments import received
+from rnnspec.backends.slots import as_batch
 from rnnspec.comparison.reference import padding_mask, steps_of
 from rnnspec.errors import UsageError, brief, listed
+from rnnspec.errors.arguments import received
 from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import (
@@ -32,8 +33,7 @@ from rnnspec.ir.nodes import (
     least_steps,
     least_steps_by_input,
 )
-from rnnspec.memory import check_memory
-from rnnspec.slots import as_batch
+from rnnspec.machine.memory import check_memory
 from rnnspec.weights.caller_arrays import ArrayError, as_array, refuse
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from rnnspec.slots import Array, Batch
+    from rnnspec.backends.slots import Array, Batch
 
     CallerBatch = ArrayLike | Mapping[str, ArrayLike]
 

@@ -10,6 +10,7 @@ import numpy as np
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import Trace
+from rnnspec.backends.slots import by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
 from rnnspec.comparison.levels import distance, tolerances
@@ -17,7 +18,6 @@ from rnnspec.comparison.reference import FullTrace
 from rnnspec.comparison.rounding import bound, bounds
 from rnnspec.ir.nodes import AttentionPooling, Dropout, Layer, Recurrent, least_steps
 from rnnspec.ir.params import Counts, count, counts
-from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.backends.contract import Runtime
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.comparison.batch import CallerBatch
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array, Batch
     from rnnspec.weights.store import Store
 
     Arrays = Mapping[str, Array]

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.slots import Array
     from rnnspec.comparison.case import Case, Live
     from rnnspec.comparison.training import Gradients
-    from rnnspec.slots import Array
 
     Values = Mapping[str, Array]
 

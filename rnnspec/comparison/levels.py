@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.arguments import one_of
 from rnnspec.backends.base import LEVELS
 from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.optimizers import OPTIMIZERS
 from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import one_of
 
 if TYPE_CHECKING:
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.forms import Form
-    from rnnspec.slots import Array
 
 DEFAULT_LEVEL = "gradients"
 _HIGHEST_TO_DEPLOY = "forward"

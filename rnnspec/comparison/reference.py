@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, assert_never, cast
 import numpy as np
 
 from rnnspec.backends.contract import Trace
+from rnnspec.backends.slots import by_name
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import activations, equations, gates, place
 from rnnspec.ir.equations import (
@@ -32,14 +33,13 @@ from rnnspec.ir.equations import (
 )
 from rnnspec.ir.forms import with_steps
 from rnnspec.ir.params import directions, params
-from rnnspec.memory import check_memory
-from rnnspec.slots import by_name
+from rnnspec.machine.memory import check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.equations import Comparison, Expression, Operator
-    from rnnspec.slots import Array, Batch
     from rnnspec.words import CellActivation, Merge
 
     Arrays = Mapping[str, Array]

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.backends.slots import map_batch
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import size_of, tolerances
-from rnnspec.slots import map_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array, Batch
 
     Arrays = Mapping[str, Array]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.arguments import list_from, received, seed_from
 from rnnspec.backends import form_named, get, having, needs, refusals, ways
 from rnnspec.comparison.batch import checked_batch
 from rnnspec.comparison.case import Case, batch_of
@@ -17,8 +16,9 @@ from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import level_for, levels_up_to, tolerances, trains_own
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.errors import BackendError, UnsupportedError, UsageError
+from rnnspec.errors.arguments import list_from, received, seed_from
 from rnnspec.ir.params import counts
-from rnnspec.memory import memory_for
+from rnnspec.machine.memory import memory_for
 from rnnspec.pipeline import Program, program
 from rnnspec.spec.models import Spec
 

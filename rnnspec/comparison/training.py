@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from rnnspec.backends.optimizers import Cause, Step
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.comparison.case import Case, Live
-    from rnnspec.slots import Array, Batch
 
     Gradients = Callable[[Batch, Array, Array], tuple[float, dict[str, Array]]]
     Arrays = dict[str, Array]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec import pipeline
+from rnnspec.backends.slots import map_batch
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch, longest_of
 from rnnspec.comparison.case import Case, run_forward
@@ -15,15 +16,14 @@ from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 from rnnspec.ir.nodes import Embedding, least_steps
 from rnnspec.ir.params import count
-from rnnspec.slots import map_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array, Batch
 
     Arrays = Mapping[str, Array]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnspec.arguments import one_of, received
 from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import one_of, received
 from rnnspec.ir.nodes import Network, SequenceInput
 
 Form = Literal["unrolled", "folded"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnspec.arguments import check_flag, received
 from rnnspec.drawing.options import Options, check_options
 from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import check_flag, received
 from rnnspec.ir.nodes import Network
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import UsageError
-from rnnspec.wording import nearest
+from rnnspec.errors.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,10 +29,10 @@ from rnnspec.spec.write import dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.imported import Account, Imported
     from rnnspec.importing.taken import DraftLayer
     from rnnspec.pipeline import Program
-    from rnnspec.slots import Array
     from rnnspec.words import ReservedNames
 
 

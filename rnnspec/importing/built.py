@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend
+from rnnspec.backends.slots import is_finite
 from rnnspec.errors import UsageError, listed
 from rnnspec.importing.assemble import ImportedModel, write_spec
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.ir.nodes import Embedding
-from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

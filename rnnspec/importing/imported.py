@@ -12,10 +12,10 @@ from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printab
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.errors import Span
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
 
 TRAINING_ONLY = "acts in training only"
 

@@ -15,6 +15,7 @@ import numpy as np
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.model_files import reader
+from rnnspec.backends.slots import as_batch, by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
 from rnnspec.comparison.case import random_split, step_through, stream_of
@@ -40,7 +41,6 @@ from rnnspec.ir.nodes import (
     least_steps,
 )
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import as_batch, by_name
 from rnnspec.source.execute import execute
 from rnnspec.weights.caller_arrays import as_array
 
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.comparison.case import Case
     from rnnspec.ir.nodes import Layer, Network, Shape
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array, Batch
 
 _MOST_NUMBERS = 2**26
 """The most numbers of all layers for one batch: half a gigabyte in float64."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec import files, pipeline
 from rnnspec.backends import Backend, reserved_names
-from rnnspec.diff import diff
+from rnnspec.comparison.diff import diff
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
@@ -25,7 +25,7 @@ from rnnspec.spec.names import check_network_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rnnspec.diff import Diff
+    from rnnspec.comparison.diff import Diff
     from rnnspec.importing.original import Compared
     from rnnspec.pipeline import Program
 

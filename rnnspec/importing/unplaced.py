@@ -8,8 +8,8 @@ from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant, GlorotUniform, Orthogonal, Uniform
 
 if TYPE_CHECKING:
-    from rnnspec.cells import Role
     from rnnspec.ir.initializers import Initializer
+    from rnnspec.lowering.cells import Role
     from rnnspec.words import Merge
 
 

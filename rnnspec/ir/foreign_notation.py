@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir.equations import INPUT
-from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -52,7 +53,6 @@ from rnnspec.ir.notation import (
     Row,
 )
 from rnnspec.ir.shapes import NAMED_SIZES, infer_shapes
-from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

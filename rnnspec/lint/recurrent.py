@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rnnspec.backends import honouring
-from rnnspec.cells import default_initializers, standard_cell
 from rnnspec.ir.cells import recognize
 from rnnspec.ir.equations import is_linear_recurrence
 from rnnspec.ir.initializers import Constant
@@ -29,6 +28,7 @@ from rnnspec.ir.nodes import (
     width,
 )
 from rnnspec.lint.context import Context, Finding, RecurrentEntry
+from rnnspec.lowering.cells import default_initializers, standard_cell
 from rnnspec.spec.models import CellLayer, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from rnnspec.errors import UsageError
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.lint import head, inputs, recurrent, stack
 from rnnspec.lint.context import Rule
-from rnnspec.wording import nearest, quoted
 
 # By the first digits: L10 and L11 are for recurrent layers, L12 for dropout, L13 for cells by
 # equations, L2 for the input, L3 for the head, L4 for speed, L5 for other layers and L9 for

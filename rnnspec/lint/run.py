@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Span
+from rnnspec.errors.wording import quoted
 from rnnspec.lint.context import context_of
 from rnnspec.lint.rules import (
     CODES,
@@ -21,7 +22,6 @@ from rnnspec.lint.rules import (
     unknown_code,
 )
 from rnnspec.spec.yaml.document import in_file_order
-from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program

@@ -7,25 +7,25 @@ from operator import or_
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rnnspec.cells import declared_cell, equation_cell, roles, standard_cell
 from rnnspec.errors import SpecError, listed
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import params
+from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard_cell
 from rnnspec.lowering.graph import OUTPUT, Behind, Graph, Path, read_activation
 from rnnspec.lowering.inputs import add_inputs
 from rnnspec.lowering.layers import BY_KEYS, add_head, add_item
 from rnnspec.lowering.recurrent import read_equation_cell
 from rnnspec.spec import models
 from rnnspec.spec.yaml.document import in_file_order
-from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from rnnspec.cells import Role
     from rnnspec.ir.initializers import Initializer
+    from rnnspec.lowering.cells import Role
 
 __all__ = ["BY_KEYS", "Path", "array_places", "lower", "lower_with_places"]
 

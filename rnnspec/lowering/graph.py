@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.cells import default_initializers, read_initializer
 from rnnspec.errors import Problem, listed
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.params import too_large
+from rnnspec.lowering.cells import default_initializers, read_initializer
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
-from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.cells import read_initializer
 from rnnspec.errors import SpecError, listed
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.params import too_large_shape
+from rnnspec.lowering.cells import read_initializer
 from rnnspec.spec import models
 from rnnspec.spec.yaml.document import in_file_order
-from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from rnnspec.lowering.graph import Graph, Path

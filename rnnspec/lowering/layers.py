@@ -6,11 +6,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.cells import read_initializer
 from rnnspec.ir import nodes
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
 from rnnspec.lowering.attention import add_attention
+from rnnspec.lowering.cells import read_initializer
 from rnnspec.lowering.graph import read_activation
 from rnnspec.lowering.poolings import add_pooling, advise_pooling, advise_states, final_state
 from rnnspec.lowering.recurrent import add_recurrent

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.cells import read_initializer
 from rnnspec.errors import listed
 from rnnspec.ir import nodes
 from rnnspec.ir.reductions import REDUCTIONS
+from rnnspec.lowering.cells import read_initializer
 from rnnspec.lowering.graph import Behind, read_activation
 from rnnspec.spec import models
 

@@ -6,17 +6,17 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from rnnspec.cells import declared_cell, equation_cell, roles, standard_cell
 from rnnspec.errors import listed
+from rnnspec.errors.wording import quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError, evaluate_size
 from rnnspec.ir.shapes import size_names
 from rnnspec.lowering.attention import step_attention
+from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard_cell
 from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
-from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

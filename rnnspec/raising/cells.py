@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from rnnspec.cells import write_cell
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import named_equations, place
+from rnnspec.lowering.cells import write_cell
 from rnnspec.raising.graph import Words
 
 if TYPE_CHECKING:

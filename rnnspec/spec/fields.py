@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from rnnspec.errors.wording import received
 from rnnspec.spec.names import (
     NAME_PATTERN,
     check_input_name,
     check_layer_name,
     check_network_name,
 )
-from rnnspec.wording import received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rnnspec.errors import Problem
+from rnnspec.errors.wording import received
 from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.files.regular import opened
 from rnnspec.spec.fields import Context
@@ -18,7 +19,6 @@ from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
 from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.spec.zoo import settings_of_cells
-from rnnspec.wording import received
 
 if TYPE_CHECKING:
     from rnnspec.words import ReservedNames

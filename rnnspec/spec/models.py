@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from rnnspec.display import html_of
+from rnnspec.errors.wording import received
 from rnnspec.spec.fields import (
     MAX_SIZE,
     Absent,
@@ -45,7 +46,6 @@ from rnnspec.spec.fields import (
     Share,
     Size,
 )
-from rnnspec.wording import received
 from rnnspec.words import (
     Activation,
     CellActivation,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from rnnspec.wording import received
+from rnnspec.errors.wording import received
 
 if TYPE_CHECKING:
     from rnnspec.words import ReservedNames

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.spec.models import (
     LSTM,
     RECURRENT,
@@ -26,7 +27,6 @@ from rnnspec.spec.models import (
 from rnnspec.spec.names import MAX_CELL_NAME_LENGTH
 from rnnspec.spec.yaml.text import Path
 from rnnspec.spec.zoo import zoo_names
-from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

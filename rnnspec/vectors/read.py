@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rnnspec.backends.slots import Array
     from rnnspec.files.arrays import ArrayPlace
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
     from rnnspec.vectors.lines import Progress
     from rnnspec.weights.store import Store
 

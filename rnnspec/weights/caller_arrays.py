@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.arguments import received
 from rnnspec.errors import brief
+from rnnspec.errors.arguments import received
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 MODEL_DTYPES = {
     "float16": np.float16,

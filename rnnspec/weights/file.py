@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
 
 
 def read_spec_text(path: Path) -> str:

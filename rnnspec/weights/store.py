@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.arguments import received
 from rnnspec.backends.model_files import ModelArrays
+from rnnspec.backends.slots import Slot, pack, shape_in, unpack
 from rnnspec.errors import UsageError, brief
+from rnnspec.errors.arguments import received
 from rnnspec.ir.params import Param, params
-from rnnspec.slots import Slot, pack, shape_in, unpack
 from rnnspec.weights.caller_arrays import MODEL_DTYPES, ArrayError, real_array, round_to_model
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.backends.model_files import FrameworkArrays
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
 
 
 Place = tuple[str, str, Param, Slot]

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 from small_networks import with_names
 
 import rnnspec
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import form_named, get
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.names import activation
 from rnnspec.backends.contract import SourceOptions
-from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.ir.forms import Form
+from rnnspec.models import saving
+from rnnspec.models.building import Output, build_model
 from rnnspec.source.render import environment
 from rnnspec.words import Activation
 

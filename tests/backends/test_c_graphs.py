@@ -19,9 +19,9 @@ from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.filled import array_bytes
 from rnnspec.backends.c.source import Blob, CSource
 from rnnspec.backends.contract import SourceOptions
-from rnnspec.building import Output, build_model
 from rnnspec.errors import UsageError
 from rnnspec.ir.forms import Form
+from rnnspec.models.building import Output, build_model
 
 TRANSLATOR = """\
 version: 1

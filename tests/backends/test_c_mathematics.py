@@ -27,7 +27,7 @@ from rnnspec.source.render import environment
 from rnnspec.words import Activation
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 WARNINGS = shlex.split(

@@ -21,7 +21,7 @@ from rnnspec import pipeline
 from rnnspec.backends import having, needs
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 pytestmark = pytest.mark.needs(needs.form("training"))
 

@@ -9,8 +9,9 @@ import pytest
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.models import saving
 
 if TYPE_CHECKING:
     from pathlib import Path

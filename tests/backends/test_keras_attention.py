@@ -12,7 +12,7 @@ from offered import import_later
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.building import Output, build_model
+from rnnspec.models.building import Output, build_model
 
 if TYPE_CHECKING:
     from pathlib import Path

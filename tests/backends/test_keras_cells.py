@@ -17,10 +17,10 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.keras.cells import ATTRIBUTES
-from rnnspec.building import Output
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
+from rnnspec.models.building import Output
 from rnnspec.source.execute import execute
 
 keras = import_later("keras")

@@ -10,9 +10,10 @@ from graphs import JOINS
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.building import Output, build_model
+from rnnspec.models import saving
+from rnnspec.models.building import Output, build_model
 
 if TYPE_CHECKING:
     from pathlib import Path

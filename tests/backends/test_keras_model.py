@@ -15,13 +15,13 @@ from offered import import_later
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.backends.slots import map_batch
 from rnnspec.comparison.batch import draw_batch
-from rnnspec.slots import map_batch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 keras = import_later("keras")
 

@@ -37,7 +37,7 @@ from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.options import takes_source_options
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
-from rnnspec.foreign import Model
+from rnnspec.models.foreign import Model
 from rnnspec_random import draw
 
 if TYPE_CHECKING:

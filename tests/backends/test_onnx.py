@@ -15,18 +15,18 @@ from offered import import_later, require
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, refusals
-from rnnspec.building import Output, build_model
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.levels import distance
 from rnnspec.errors import GenerationError, ParityError, UnsupportedError
+from rnnspec.models.building import Output, build_model
 from rnnspec.words import CellActivation
 from rnnspec_random.strategies import sample, spec_text, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 import_later("onnx")
 import_later("onnxruntime")

@@ -11,13 +11,14 @@ from graphs import ASKING, ATTENDING, GIVEN, JOINED, STREAMED, TRANSLATION
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get, refusals
-from rnnspec.building import Output
 from rnnspec.comparison.verify import Proof
 from rnnspec.errors import UsageError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import named_params
+from rnnspec.models import saving
+from rnnspec.models.building import Output
 
 if TYPE_CHECKING:
     from pathlib import Path

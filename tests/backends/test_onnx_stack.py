@@ -14,13 +14,13 @@ from offered import import_later
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, refusals
-from rnnspec.building import Output, build_model
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.levels import distance
 from rnnspec.errors import ParityError, UsageError
 from rnnspec.ir.nodes import least_steps
+from rnnspec.models.building import Output, build_model
 
 if TYPE_CHECKING:
     from pathlib import Path

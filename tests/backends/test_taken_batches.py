@@ -17,7 +17,7 @@ from rnnspec.errors import UsageError
 from rnnspec.ir.forms import Form
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),

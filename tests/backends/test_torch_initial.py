@@ -16,7 +16,7 @@ from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import Dense, Recurrent
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 import_later("torch")
 

@@ -16,10 +16,10 @@ from cases import cases
 from offered import require
 
 import rnnspec
-from rnnspec import environment
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.keras.backend import engine
 from rnnspec.errors import UsageError
+from rnnspec.machine import environment
 from rnnspec.spec.yaml import tree
 
 Run = Callable[..., Any]
@@ -103,7 +103,7 @@ def test_a_failed_test_of_itself_is_one(run: Run, monkeypatch: pytest.MonkeyPatc
     def broken(*_: object) -> None:
         raise UsageError("it is broken")
 
-    monkeypatch.setattr("rnnspec.summaries.summarize", broken)
+    monkeypatch.setattr("rnnspec.results.summaries.summarize", broken)
     ran = run("doctor")
     assert ran.code == 3
     assert ran.err == "rnnspec: error: self-test failed: rnnspec: error: it is broken\n"

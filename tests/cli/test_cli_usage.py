@@ -18,11 +18,12 @@ import pytest
 from cases import cases
 from offered import require, require_all, shipped
 
-from rnnspec import backends, summaries
+from rnnspec import backends
 from rnnspec.backends import BACKENDS, Backend, having, names, needs
 from rnnspec.backends.base import LEVELS
 from rnnspec.cli import app, commands
 from rnnspec.errors import listed
+from rnnspec.results import summaries
 from rnnspec.version import __version__
 
 Run = Callable[..., Any]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
     Arrays = dict[str, Array]
 

@@ -12,12 +12,12 @@ from cases import cases
 from graphs import ATTENDING, COPIED, JOINED
 
 from rnnspec import pipeline
+from rnnspec.backends.slots import as_batch, by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch, read_batch
 from rnnspec.comparison.case import Case
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import Network
-from rnnspec.slots import as_batch, by_name
 
 SPEC = """\
 version: 1

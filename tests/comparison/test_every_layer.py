@@ -14,6 +14,7 @@ from offered import require, shipped
 
 from rnnspec import pipeline
 from rnnspec.backends import get, refusals
+from rnnspec.backends.slots import as_batch, by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch, steps_to_draw
 from rnnspec.comparison.case import Case, Live, random_split, step_through, stream_of
@@ -24,7 +25,6 @@ from rnnspec.ir import nodes
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network, least_steps
 from rnnspec.ir.params import named_params
-from rnnspec.slots import as_batch, by_name
 from rnnspec.weights.initial import draw_scaled
 from rnnspec.words import Statistic
 

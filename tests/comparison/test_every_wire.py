@@ -18,11 +18,11 @@ from offered import require
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, refusals
+from rnnspec.backends.slots import by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch, steps_to_draw
 from rnnspec.comparison.levels import distance
 from rnnspec.ir.forms import Form
-from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 
 LAYERS = """\

@@ -16,7 +16,7 @@ from rnnspec.comparison import reference
 from rnnspec.comparison.case import Live
 from rnnspec.comparison.training import gradients_of
 from rnnspec.ir import nodes
-from rnnspec.live import write_weights
+from rnnspec.models.live import write_weights
 from rnnspec.weights.initial import draw_scaled
 from rnnspec.words import CellActivation
 

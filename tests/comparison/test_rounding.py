@@ -12,11 +12,11 @@ from offered import require
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, needs
+from rnnspec.backends.slots import map_batch
 from rnnspec.comparison import reference
 from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.errors import UnsupportedError
-from rnnspec.slots import map_batch
 from rnnspec.weights.initial import draw_scaled
 from rnnspec_random.strategies import sample, spec_text, specs
 

@@ -13,9 +13,10 @@ import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from safetensors.numpy import save_file
 
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.ir.params import named_params
+from rnnspec.models import saving
 
 __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 

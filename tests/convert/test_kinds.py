@@ -19,7 +19,7 @@ from rnnspec.backends.model_files import weights_in
 from rnnspec.errors import UsageError
 from rnnspec.importing.kinds import kind_of
 from rnnspec.importing.run import take
-from rnnspec.saving import output_for
+from rnnspec.models.saving import output_for
 from rnnspec.weights.file import read_arrays, read_spec_text
 
 # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.diff import Diff, diff, has_given_name
+from rnnspec.comparison.diff import Diff, diff, has_given_name
 from rnnspec.errors import SpecError
 from rnnspec.ir.nodes import Embedding, Network
 from rnnspec_random.layers import Words

@@ -32,7 +32,7 @@ from rnnspec.ir.nodes import (
     kept_outputs,
     sources,
 )
-from rnnspec.summaries import summarize
+from rnnspec.results.summaries import summarize
 
 NAMES = [name for name, network in networks().items() if is_chain(network)]
 UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]

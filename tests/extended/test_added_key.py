@@ -62,7 +62,7 @@ RANDOM = '''\
 import pytest
 
 import rnnspec
-from rnnspec.building import Output, build_model
+from rnnspec.models.building import Output, build_model
 from rnnspec.backends import get, refusals
 from rnnspec_random.strategies import sample, spec_text, specs
 from rnnspec.pipeline import program

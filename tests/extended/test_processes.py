@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec import processes
 from rnnspec.errors import BackendError, GenerationError, UsageError
-from rnnspec.processes import Work, map_in_order, single_threaded
+from rnnspec.machine import processes
+from rnnspec.machine.processes import Work, map_in_order, single_threaded
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 

@@ -13,12 +13,12 @@ from typing import Any, get_args, get_origin
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
 from rnnspec.cli.inputs import is_foreign
-from rnnspec.diff import diff
+from rnnspec.comparison.diff import diff
 from rnnspec.errors import SpecError, render_problem
 from rnnspec.lint.rules import CODES
 from rnnspec.lint.run import lint
+from rnnspec.results.summaries import summarize
 from rnnspec.spec import models
-from rnnspec.summaries import summarize
 
 BASE = {
     "version": 1,

@@ -10,8 +10,8 @@ from cases import cases
 
 import rnnspec
 from rnnspec.comparison.report import BackendResult, Finding, ParityReport, SpecParity
-from rnnspec.html.page import page
 from rnnspec.ir.params import Counts
+from rnnspec.results.page import page
 
 SPEC = rnnspec.loads("""\
 version: 1

@@ -18,10 +18,10 @@ from offered import require_all
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends.needs import level
+from rnnspec.comparison.diff import diff
 from rnnspec.comparison.report import Finding, ParityReport
-from rnnspec.diff import diff
 from rnnspec.errors import Difference, Refusal
-from rnnspec.foreign import Model
+from rnnspec.models.foreign import Model
 
 MATH = "{http://www.w3.org/1998/Math/MathML}math"
 SPECS = Path(__file__).parents[2] / "specs"
@@ -106,7 +106,7 @@ def test_text_of_a_spec_stays_text() -> None:
 def test_a_summary_is_a_table_and_prints_as_the_command_does(capsys: Any) -> None:
     summary = rnnspec.summary(SPECS / "imdb_recurrent_dropout.yaml")
     assert "Run step by step on torch" in words(shown(summary))
-    from rnnspec.tables import print_result
+    from rnnspec.results.tables import print_result
 
     print_result(summary)
     assert capsys.readouterr().out == f"{summary}\n"

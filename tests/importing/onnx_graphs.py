@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from offered import import_later
 
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.backends.slots import by_name
 from rnnspec.comparison.verify import case_of
 from rnnspec.errors import ModelError
 from rnnspec.importing.assemble import ImportedModel
@@ -19,7 +20,7 @@ from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import Form
-from rnnspec.slots import by_name
+from rnnspec.models import saving
 from rnnspec.weights.initial import draw_scaled
 
 onnx: Any = import_later("onnx")

@@ -11,7 +11,7 @@ import offered
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from rnnspec import backends, pipeline, saving
+from rnnspec import backends, pipeline
 from rnnspec.backends.model_files import weights_in
 from rnnspec.backends.needs import FILES
 from rnnspec.errors import UsageError
@@ -19,6 +19,7 @@ from rnnspec.files.arrays import read_metadata
 from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import Compared, compare_file
 from rnnspec.importing.run import take
+from rnnspec.models import saving
 from rnnspec.weights.initial import draw_scaled
 
 # Dropout and reset_after say what the arrays alone do not.

@@ -12,13 +12,14 @@ import pytest
 from cases import cases
 
 import rnnspec
-from rnnspec import foreign, pipeline
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.comparison.reference import result_shapes, run, split_outputs
-from rnnspec.convert.run import convert
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import ImportedModel, write_spec
 from rnnspec.importing.imported import Imported
+from rnnspec.models import foreign
+from rnnspec.models.convert import convert
 
 torch = pytest.importorskip("torch")
 torch_modules = pytest.importorskip("importing.torch_modules")

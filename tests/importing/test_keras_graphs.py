@@ -276,7 +276,7 @@ def model_of(make: Make, *, masked: bool) -> Any:
     return model
 
 
-def check_equal(model: Any, batch: Any, *, padded: bool) -> rnnspec.foreign.Model:
+def check_equal(model: Any, batch: Any, *, padded: bool) -> rnnspec.models.foreign.Model:
     """Compare the network with the model on a batch, but for what the output has at padding."""
     found = rnnspec.from_keras(model, name="net")
     arrays = {name: np.asarray(array, np.float64) for name, array in found.arrays.items()}

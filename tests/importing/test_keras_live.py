@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import take
+from rnnspec.models import saving
 from rnnspec.weights.initial import draw_scaled
 
 

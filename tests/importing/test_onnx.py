@@ -11,10 +11,10 @@ from importing.onnx_graphs import write_own
 from offered import import_later
 
 from rnnspec import pipeline
-from rnnspec.convert.run import convert
 from rnnspec.errors import BackendError, ModelError, RnnspecError
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
+from rnnspec.models.convert import convert
 from rnnspec.weights.initial import draw_scaled
 
 if TYPE_CHECKING:

@@ -32,9 +32,9 @@ from importing.onnx_graphs import (
 from offered import import_later
 
 import rnnspec
-from rnnspec.convert.run import convert
 from rnnspec.importing.run import import_file
 from rnnspec.ir import nodes
+from rnnspec.models.convert import convert
 
 import_later("onnxruntime")
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import rnnspec
-from rnnspec import foreign
 from rnnspec.errors import ModelError, RnnspecError, UsageError
 from rnnspec.importing.assemble import ImportedModel, write_spec
 from rnnspec.importing.imported import Imported
+from rnnspec.models import foreign
 
 torch = pytest.importorskip("torch")
 real_modules = pytest.importorskip("importing.real_modules")

@@ -11,12 +11,13 @@ import yaml
 from importing.test_torch_live import NOT_READ, from_file
 
 import rnnspec
-from rnnspec import foreign, pipeline
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.assemble import write_spec
 from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, Network, Pooling, Recurrent
 from rnnspec.ir.params import counts, params
+from rnnspec.models import foreign
 from rnnspec.spec.write import dump
 from rnnspec.weights.initial import draw_scaled
 from rnnspec_random.draw import Texts

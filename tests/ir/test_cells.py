@@ -29,8 +29,8 @@ from rnnspec.source.expressions import ExpressionWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.schedule import Schedule
-    from rnnspec.slots import Array
 
 keras, torch = import_later("keras"), import_later("torch")
 

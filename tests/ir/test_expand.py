@@ -16,13 +16,13 @@ from small_networks import in_small
 
 from rnnspec import pipeline
 from rnnspec.backends import in_form
+from rnnspec.backends.slots import by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import _memory, expand, first_states, window_mask
 from rnnspec.ir.forms import Form, held_values, states, states_of, step_refusals, streamed
 from rnnspec.ir.params import directions
-from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 
 

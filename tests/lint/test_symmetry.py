@@ -15,7 +15,7 @@ from rnnspec.lint.rules import select_codes
 from rnnspec.lint.run import lint
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 torch = import_later("torch")
 

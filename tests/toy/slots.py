@@ -1,9 +1,9 @@
 """Each canonical array is kept unchanged, under its own name."""
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.slots import Slot
 from rnnspec.ir.nodes import Layer
 from rnnspec.ir.params import params
-from rnnspec.slots import Slot
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:

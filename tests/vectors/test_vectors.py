@@ -18,11 +18,12 @@ from offered import require, require_source
 from safetensors.numpy import save_file
 
 import rnnspec
-from rnnspec import building, pipeline
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.needs import level
 from rnnspec.comparison.levels import DEFAULT_LEVEL
 from rnnspec.errors import OutOfMemoryError, SpecError, UsageError
+from rnnspec.models import building
 from rnnspec.vectors import lines
 
 SPEC = """\

@@ -23,7 +23,7 @@ from rnnspec.errors import UsageError, listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
     Arrays = dict[str, Array]
 

@@ -21,7 +21,7 @@ from rnnspec.weights.initial import draw_fresh
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
     Arrays = dict[str, Array]
 

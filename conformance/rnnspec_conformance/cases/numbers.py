@@ -9,7 +9,7 @@ import numpy as np
 from rnnspec_conformance.scenario import Mistake, Scenario, batch, scaled
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 
 def _activation(name: str, other: str) -> Mistake:

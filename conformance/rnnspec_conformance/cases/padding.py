@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec_conformance.scenario import Batch, Mistake, Scenario, replaced, scaled
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 _IGNORED = Mistake(name="mask ignored", instead={"mask_zero: true": "mask_zero: false"})
 

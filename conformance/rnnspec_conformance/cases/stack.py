@@ -15,7 +15,7 @@ from rnnspec_conformance.scenario import (
 )
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
     from rnnspec_conformance.scenario import Arrays, Change
 
 

@@ -26,7 +26,7 @@ from rnnspec.ir.forms import Form as SourceForm
 from rnnspec.lint.rules import CODES
 from rnnspec.lint.run import lint
 from rnnspec.pipeline import Program
-from rnnspec.summaries import TITLES, summarize, totals
+from rnnspec.results.summaries import TITLES, summarize, totals
 from rnnspec.version import __version__
 
 _SOURCE = "spec.yaml"

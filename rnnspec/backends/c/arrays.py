@@ -34,9 +34,9 @@ from rnnspec.ir.schedule import JoinedProduct, JoinedSum, packed_schedule, sched
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.equations import Equations
     from rnnspec.ir.schedule import Schedule
-    from rnnspec.slots import Array
 
     Dims = tuple[int, ...]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.source import CSource
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
     Arrays = Mapping[tuple[str, str], Array]
     Recordings = Mapping[str, Array]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends.c.source import Argument, CSource
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 _SEE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from types import ModuleType
 
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path, variables
+from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
 from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, Recurrent
 from rnnspec.ir.params import cell_params, directions
-from rnnspec.slots import Slot, learned_slots, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from rnnspec.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rnnspec.slots import Array, Batch
+    from rnnspec.backends.slots import Array, Batch
 
     Computation = Callable[[Batch, Array, Array], tuple[Any, list[Any]]]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.contract import least_exact
-from rnnspec.slots import by_name, map_batch
+from rnnspec.backends.slots import by_name, map_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.slots import Array, Batch
+    from rnnspec.backends.slots import Array, Batch
 
 
 def output_of(model: Any, call: Callable[[Any], Any], inputs: Batch) -> Array:

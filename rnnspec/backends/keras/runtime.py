@@ -28,11 +28,11 @@ from rnnspec.backends.keras.gradients import (
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.backends.keras.outputs import engine, output_of, precision
 from rnnspec.backends.model_files import load_entry
+from rnnspec.backends.slots import by_name
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
-from rnnspec.slots import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.cells import attributes
 from rnnspec.backends.keras.layers import parts_of
+from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
 from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.nodes import (
     AttentionPooling,
@@ -17,7 +18,6 @@ from rnnspec.ir.nodes import (
     Recurrent,
 )
 from rnnspec.ir.params import cell_params, directions, params
-from rnnspec.slots import Slot, learned_slots, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

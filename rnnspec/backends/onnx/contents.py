@@ -24,7 +24,7 @@ from rnnspec.version import ways_to_install
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 _MOST_FIELDS = 2**19
 """The most fields of all messages in a file, far above what recurrent networks need."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.model_files import Gather
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
 
 SPEC = "rnnspec"
 """The key of the spec's text in the metadata, as in canonical files."""

@@ -13,7 +13,6 @@ import onnx
 import onnxruntime
 from onnx import checker, helper, numpy_helper, parser
 
-from rnnspec.arguments import received
 from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
 from rnnspec.backends.onnx.read import QUANTIZED, SPEC, begin_path, split_models
 from rnnspec.backends.onnx.session import open_session
@@ -39,6 +38,7 @@ from rnnspec.backends.onnx.slots import (
     stepwise_reason,
 )
 from rnnspec.errors import GenerationError, UsageError, brief
+from rnnspec.errors.arguments import received
 from rnnspec.ir.nodes import LSTM, Embedding, Recurrent, learned_of
 from rnnspec.ir.params import Counts
 from rnnspec.version import __version__
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
     Arrays = Mapping[str, ArrayLike]

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.slots import Slot, learned_slots, shape_in, slots_by_name
 from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
@@ -25,10 +26,9 @@ from rnnspec.ir.nodes import (
     StandardCell,
 )
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot, learned_slots, shape_in, slots_by_name
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
     from rnnspec.words import CellActivation
 
 INPUT = "inputs"

@@ -15,8 +15,8 @@ from rnnspec.source.code import Code, code, function, lines, listed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rnnspec.backends.slots import Slot
     from rnnspec.ir.params import Param
-    from rnnspec.slots import Slot
 
 
 def reset_parameters(network: nodes.Network) -> Code:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.cells import has_recurrent_bias
@@ -27,7 +28,6 @@ from rnnspec.ir.nodes import (
     StandardCell,
 )
 from rnnspec.ir.params import cell_params, directions
-from rnnspec.slots import Slot, learned_slots, slots_by_name
 from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:

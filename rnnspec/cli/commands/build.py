@@ -26,9 +26,9 @@ from rnnspec.cli.options import (
 from rnnspec.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
-    from rnnspec.building import Built
+    from rnnspec.models.building import Built
     from rnnspec.pipeline import Generated
-    from rnnspec.summaries import Summary
+    from rnnspec.results.summaries import Summary
 
 _TARGETS = [
     *(f"a {backend.suffix} file for {backend.name}" for backend in BACKENDS_OF_FILES),
@@ -61,11 +61,12 @@ def build(
 ) -> None:
     """Build the model, print its layers, and save it with -o."""
     # Imported here because '--help' reads no spec.
-    from rnnspec import pipeline, tables
-    from rnnspec.building import Output, build_model
+    from rnnspec import pipeline
     from rnnspec.cli.frameworks import import_required
     from rnnspec.cli.inputs import InputFile, files_to_keep
     from rnnspec.cli.progress import reading
+    from rnnspec.models.building import Output, build_model
+    from rnnspec.results import tables
 
     program = pipeline.read(spec, allow_outside=allow_outside)
     source = form_named(form)
@@ -121,7 +122,7 @@ def _output_needs(
 
 def _count(generated: Generated, model: Any) -> Summary:
     """Return the summary with types and counts from the framework instead of the spec."""
-    from rnnspec.summaries import summarize
+    from rnnspec.results.summaries import summarize
 
     backend, network = generated.backend, generated.network
     expected, runtime = summarize(network), backend.runtime
@@ -140,7 +141,7 @@ def _count(generated: Generated, model: Any) -> Summary:
 
 def _print_account(built: Built, output: Path | None) -> None:
     """Print what the table does not say, the written paths, and the code that loads them."""
-    from rnnspec import saving
+    from rnnspec.models import saving
 
     backend = built.generated.backend
     # Zeros that the framework counts, and that the spec has no parameters for.

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.arguments import one_of
 from rnnspec.cli import completers
+from rnnspec.errors.arguments import one_of
 
 _VARIABLE = "_RNNSPEC_COMPLETE"
 """The environment variable in which a script asks for completions."""

@@ -23,7 +23,7 @@ from rnnspec.errors import listed, printable
 from rnnspec.files.model import SUFFIX
 
 if TYPE_CHECKING:
-    from rnnspec.convert.run import Converted
+    from rnnspec.models.convert import Converted
 
 _FOLDERS = listed([backend.title for backend in BACKENDS_OF_FOLDERS], "or")
 _MODELS = listed(
@@ -78,12 +78,12 @@ def convert(
     compared with the reference before it is kept, and so is IN, if its framework opens it.
     """
     # Imported here because '--help' computes nothing.
-    from rnnspec.processes import single_threaded
+    from rnnspec.machine.processes import single_threaded
 
     with single_threaded():
         # NumPy reads the number of threads when it is imported.
         from rnnspec.cli.frameworks import import_required
-        from rnnspec.convert.run import convert as convert_file
+        from rnnspec.models.convert import convert as convert_file
 
         converted = convert_file(
             source,

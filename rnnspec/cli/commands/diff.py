@@ -13,9 +13,9 @@ from rnnspec.errors import UsageError, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.diff import Change, Diff, LayerDiff
+    from rnnspec.comparison.diff import Change, Diff, LayerDiff
     from rnnspec.ir.nodes import Layer, Network
-    from rnnspec.tables import Grid
+    from rnnspec.results.tables import Grid
 
 # Beside the colours, which not everybody sees and which redirected output lacks.
 _MARKS = {"same": " ", "changed": "~", "added": "+", "removed": "-"}
@@ -51,7 +51,7 @@ def diff(
     # Imported here because '--help' reads no spec.
     from rnnspec.cli.guard import print_json
     from rnnspec.cli.inputs import find_input, load_all
-    from rnnspec.diff import diff as compare
+    from rnnspec.comparison.diff import diff as compare
 
     if before == after == "-":
         raise UsageError("expected '-' once at most: standard input contains one spec")
@@ -67,7 +67,7 @@ def diff(
 
 
 def _print(result: Diff, title: str) -> None:
-    from rnnspec import tables
+    from rnnspec.results import tables
 
     console = tables.plain_console()
     console.print(printable(title))
@@ -112,7 +112,7 @@ def _value(value: Any) -> str:
 def _table(layers: tuple[LayerDiff, ...]) -> Grid:
     from rich.style import Style
 
-    from rnnspec.tables import Grid
+    from rnnspec.results.tables import Grid
 
     table = Grid("  Layer (type)", "Output shape", "Parameters", "Changes", left=frozenset({0, 3}))
     for layer in layers:

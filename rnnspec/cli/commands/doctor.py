@@ -29,7 +29,7 @@ def doctor(
     No framework is imported without --deep. Exit code: 0, or 3 if something cannot be used as it is
     installed; the message says what to do.
     """
-    from rnnspec.environment import environment, lines
+    from rnnspec.machine.environment import environment, lines
 
     versions = environment()
     results, problems = {}, list(versions.problems)
@@ -59,7 +59,7 @@ def doctor(
 
 
 def _summarize() -> str:
-    from rnnspec.summaries import summarize
+    from rnnspec.results.summaries import summarize
 
     summary = summarize(_program().network)
     return f"{len(summary.layers)} layers, {summary.parameters.total:,} parameters"

@@ -46,7 +46,7 @@ def _known_code(code: str, codes: tuple[str, ...]) -> str:
     upper = code.strip().upper()
     if upper in codes:
         return upper
-    from rnnspec.wording import nearest, quoted
+    from rnnspec.errors.wording import nearest, quoted
 
     word = nearest(code, map(str.lower, codes))
     hint = f"did you mean {word.upper()!r}?" if word else "'rnnspec explain' lists all codes"

@@ -80,7 +80,7 @@ def import_(
 
 def _account(source: Path, result: ImportedFile) -> Iterator[str]:
     """Yield lines about the input, its layers and arrays, and the written files."""
-    from rnnspec.summaries import summarize
+    from rnnspec.results.summaries import summarize
 
     imported = result.model.imported
     yield f"{source}: {imported.form}"

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.arguments import one_of
 from rnnspec.backends import reserved_names
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli import completers
 from rnnspec.cli.messages import tell
 from rnnspec.cli.options import Force
 from rnnspec.errors import OutputError, UsageError, printable
+from rnnspec.errors.arguments import one_of
 from rnnspec.files import Inputs, write_file
 
 SCHEMA_FILE = "rnnspec.schema.json"

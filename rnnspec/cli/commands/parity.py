@@ -106,7 +106,7 @@ def parity(
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
     # Imported here because '--help' computes nothing.
-    from rnnspec.processes import single_threaded
+    from rnnspec.machine.processes import single_threaded
 
     # NumPy reads the number of threads when it is imported.
     with single_threaded():
@@ -117,12 +117,12 @@ def parity(
             _check_random(level, dtype, optimizer, batch, html)
             _compare_random(random, seed, planned, jobs, backends, level, form, json=json)
             return
-        from rnnspec import tables
         from rnnspec.cli.guard import print_json
         from rnnspec.cli.inputs import files_to_keep, find_inputs, load_all
         from rnnspec.comparison.batch import read_batch
         from rnnspec.comparison.levels import level_for, trains_own
         from rnnspec.comparison.run import comparable, prepare
+        from rnnspec.results import tables
 
         inputs = find_inputs(specs or [], allow_outside=allow_outside)
         programs = load_all(inputs)
@@ -152,7 +152,7 @@ def parity(
         else:
             tables.print_result(report)
         if html is not None:
-            from rnnspec.html.page import page
+            from rnnspec.results.page import page
 
             command = shlex.join(["rnnspec", *sys.argv[1:]])
             text = page(report, [program.spec for program in programs], seed=seed, command=command)

@@ -20,11 +20,12 @@ def summary(
 ) -> None:
     """Print layers, shapes and parameters, without a framework."""
     # Imported here because '--help' reads no spec.
-    from rnnspec import pipeline, tables
+    from rnnspec import pipeline
     from rnnspec.cli.commands.draw import shows_unicode
     from rnnspec.cli.guard import print_json
     from rnnspec.lowering import array_places
-    from rnnspec.summaries import summarize
+    from rnnspec.results import tables
+    from rnnspec.results.summaries import summarize
 
     if json and draw:
         raise UsageError("--json prints data alone; it cannot honour --draw")

@@ -32,7 +32,7 @@ def validate(
     # Imported here because '--help' reads no spec.
     from rnnspec.cli.inputs import check, find_inputs
     from rnnspec.cli.report import check_format, print_report
-    from rnnspec.processes import map_in_order
+    from rnnspec.machine.processes import map_in_order
 
     name = check_format(format, json=json)
     results = map_in_order(check, find_inputs(paths, allow_outside=allow_outside), jobs)

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
     Probed = tuple[Array, ...]
     Size = tuple[int, ...]

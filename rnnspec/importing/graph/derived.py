@@ -29,9 +29,9 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.values import Known, Probed
-    from rnnspec.slots import Array
 
 _FEW_NUMBERS = 64
 """The most numbers of an array with a bound for each of them."""

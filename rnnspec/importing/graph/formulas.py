@@ -22,8 +22,8 @@ from rnnspec.words import Activation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.layer_graph import Operation
-    from rnnspec.slots import Array
 
 _ROWS = 48
 _MOST_NUMBERS = 2**23

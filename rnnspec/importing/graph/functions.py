@@ -19,8 +19,8 @@ from rnnspec.importing.graph import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
-    from rnnspec.slots import Array
 
     Inputs = Sequence[Array | None]
 

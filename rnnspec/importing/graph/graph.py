@@ -12,7 +12,7 @@ from rnnspec.importing.graph.layer_graph import Place, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 NEWEST_OPSET = 2**31
 """The version of operators that are no file's: each is what the last version says."""

@@ -20,11 +20,11 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
-    from rnnspec.slots import Array
     from rnnspec.words import Statistic
 
 

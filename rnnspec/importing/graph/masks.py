@@ -16,10 +16,10 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
-    from rnnspec.slots import Array
 
 _OTHER_MASK = (
     "expected padding that is token 0, or a number in every feature of a step, received another "

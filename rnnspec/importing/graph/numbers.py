@@ -25,8 +25,8 @@ from rnnspec.ir.nodes import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
-    from rnnspec.slots import Array
 
     Inputs = Sequence[Array | None]
     Operator = Callable[..., Any]

@@ -22,11 +22,11 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
-    from rnnspec.slots import Array
 
 LOWEST = -1e9
 """The largest number in place of the scores of padding with which their weights are 0."""

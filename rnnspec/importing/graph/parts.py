@@ -25,10 +25,10 @@ from rnnspec.importing.graph.values import FinalStates, Known, Tensor, describe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
-    from rnnspec.slots import Array
 
 
 def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:

@@ -10,8 +10,8 @@ import numpy as np
 from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.values import Probed
-    from rnnspec.slots import Array
 
 _SIZES = ((7, 37), (6, 58), (5, 41), (1, 53))
 """The sequences and the steps of the probes of an input with open sizes: no two are alike.

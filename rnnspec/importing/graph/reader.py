@@ -38,11 +38,11 @@ from rnnspec.importing.imported import Account
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.probes import Probes, Setting
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
-    from rnnspec.slots import Array
 
     LayerReader = Callable[[Scope, Node, Sequence[Value]], tuple[Value, ...]]
 

@@ -24,13 +24,13 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
     from rnnspec.importing.taken import DraftLayer
-    from rnnspec.slots import Array
 
 _MOST_STEPS = 2**14
 _MOST_LAYERS = 3_000

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
-    from rnnspec.slots import Array
 
     Inputs = Sequence[Array | None]
 

@@ -11,10 +11,10 @@ from rnnspec.importing.graph.bounds import UNBOUNDED
 from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.bounds import Bounds
     from rnnspec.importing.graph.formulas import Formula
     from rnnspec.importing.graph.graph import DoubtError
-    from rnnspec.slots import Array
     from rnnspec.words import Merge
 
     Probed = tuple[Array, ...]

@@ -18,10 +18,10 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
-    from rnnspec.slots import Array
     from rnnspec.words import WindowPadding, WindowStatistic
 
 

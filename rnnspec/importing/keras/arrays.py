@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rnnspec.backends.keras.attention import rnn_class
 from rnnspec.backends.keras.cells import is_by_equation
 from rnnspec.backends.keras.layers import parts_of
+from rnnspec.backends.slots import is_finite
 from rnnspec.errors import few
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.keras.hdf5.file import StoredArray
@@ -24,7 +25,6 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

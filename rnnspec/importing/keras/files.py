@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from rnnspec.backends.model_files import Gather
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.imported import Imported
     from rnnspec.importing.keras.arrays import LayerArrays
     from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
 
 MODULES = ("keras", "tf_keras", "tensorflow")
 """The packages with Keras's own classes."""

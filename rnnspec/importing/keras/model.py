@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.importing.imported import Imported
     from rnnspec.importing.keras.arrays import MatchArrays
-    from rnnspec.slots import Array, Batch
 
 
 @dataclass(frozen=True, slots=True)

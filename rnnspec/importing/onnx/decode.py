@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 _MOST_NODES = 20_000
 """The most nodes and arrays, with all functions inlined."""

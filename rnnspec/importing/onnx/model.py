@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.backends.slots import is_finite, packed
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
@@ -26,18 +27,17 @@ from rnnspec.importing.taken import Taken
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 from rnnspec.ir.text import type_name
-from rnnspec.slots import is_finite, packed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.graph import Graph
     from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.scope import Scope
-    from rnnspec.slots import Array
 
 _OPERATORS = {op.lower() for op in OPERATORS}
 _DEFAULT_NAMES = re.compile(

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.onnx.contents import Contents
+    from rnnspec.backends.slots import Array, Batch
     from rnnspec.importing.graph.graph import Info
     from rnnspec.importing.graph.probes import Setting
-    from rnnspec.slots import Array, Batch
 
 
 @dataclass(frozen=True, slots=True)

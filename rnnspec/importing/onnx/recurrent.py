@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.backends.onnx.slots import fused_slots, half
-from rnnspec.cells import equation_cell
+from rnnspec.backends.slots import unpack
 from rnnspec.errors import brief
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
@@ -32,17 +32,17 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant, GlorotUniform, Initializer, Orthogonal
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import unpack
+from rnnspec.lowering.cells import equation_cell
 from rnnspec.spec.zoo import zoo_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.cells import Role
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
-    from rnnspec.slots import Array
+    from rnnspec.lowering.cells import Role
     from rnnspec.words import CellActivation
 
 _PEEPHOLES = "peephole_lstm"

@@ -25,10 +25,10 @@ from rnnspec.words import CellActivation
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
-    from rnnspec.slots import Array
 
     Form = tuple[tuple[Any, ...], ...]
     """A body without names: each node with the places of what it takes, the outputs last."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 
 BFLOAT16 = "bfloat16"

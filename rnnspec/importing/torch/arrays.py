@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
+from rnnspec.backends.slots import Slot, is_finite, learned_slots, packed, shape_in, unpack
 from rnnspec.backends.torch.slots import attention_slots, direction_slots
 from rnnspec.backends.torch.slots import slots as torch_slots
 from rnnspec.errors import UsageError, few
@@ -30,14 +31,13 @@ from rnnspec.importing.torch.state_dict import (
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import type_name
-from rnnspec.slots import Slot, is_finite, learned_slots, packed, shape_in, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array
 
 
 def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, Entry]]]:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.torch.state_dict import State
     from rnnspec.pipeline import Program
-    from rnnspec.slots import Array
 
 _MOST_ARRAYS = 5_000
 

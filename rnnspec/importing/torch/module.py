@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.backends.slots import is_finite
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.errors import few
 from rnnspec.importing.assemble import assemble
@@ -35,11 +36,11 @@ from rnnspec.importing.torch.values import HOOKS
 from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.importing.unplaced import CELLS
 from rnnspec.ir import nodes
-from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.assemble import Assembled
     from rnnspec.importing.graph.layer_graph import Step
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout
     from rnnspec.ir.equations import Equations
-    from rnnspec.slots import Array
 
 
 def read_module(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from rnnspec.backends import get
+from rnnspec.backends.slots import by_name
 from rnnspec.comparison.reference import join_outputs, result_shapes
 from rnnspec.errors import ModelError, Problem, UsageError, brief, listed
 from rnnspec.importing.graph import values as graph_values
@@ -17,14 +18,13 @@ from rnnspec.importing.graph.values import Tensor
 from rnnspec.importing.original import Compared, Original, Trial, compare
 from rnnspec.importing.torch import graph
 from rnnspec.ir import nodes
-from rnnspec.slots import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.assemble import ImportedModel
     from rnnspec.importing.torch.values import Given, Layout, ResultLayout
-    from rnnspec.slots import Array
 
 _ROWS = 3
 

@@ -26,11 +26,11 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Scores, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.imported import Account
-    from rnnspec.slots import Array
 
 
 class ModuleScope(Scope):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.archive import Archive, StoredTensor
-    from rnnspec.slots import Array
 
 
 _RECURRENT = re.compile(r"(.*\.)?weight_[ih]h(_l[0-9]+)?(_reverse)?")

@@ -17,7 +17,7 @@ from rnnspec.ir.nodes import EquationCell, Recurrent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
     from rnnspec.words import Activation
 
 _CLASSES = {"Hardsigmoid": "hard_sigmoid"}

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, get_args
 
 from rnnspec.errors import listed
+from rnnspec.errors.wording import nearest
 from rnnspec.spec.messages.foreign_keys import (
     by_name,
     reason_for,
@@ -19,7 +20,6 @@ from rnnspec.spec.messages.foreign_keys import (
     tables,
 )
 from rnnspec.spec.zoo import zoo_names
-from rnnspec.wording import nearest
 from rnnspec.words import Statistic
 
 if TYPE_CHECKING:

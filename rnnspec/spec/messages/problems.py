@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rnnspec.errors import listed
+from rnnspec.errors.wording import nearest, no_guess, quoted
 from rnnspec.spec import models
 from rnnspec.spec.messages.foreign_keys import is_answered, key_beside, key_for
 from rnnspec.spec.messages.foreign_values import type_for
@@ -20,7 +21,6 @@ from rnnspec.spec.messages.values import (
     without_space,
 )
 from rnnspec.spec.zoo import settings_of_cells
-from rnnspec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from rnnspec.errors import Problem
+    from rnnspec.errors.wording import Guess
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.text import Path
-    from rnnspec.wording import Guess
 
 _GUESSES = 50
 """Maximum number of searches for a similar name: more of them take seconds."""

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.errors import listed
+from rnnspec.errors.wording import nearest, quoted, received
 from rnnspec.spec import models
 from rnnspec.spec.messages.foreign_keys import form_for, reason_for
 from rnnspec.spec.messages.foreign_values import home_for, layer_for, type_for, value_for
 from rnnspec.spec.names import NAME_PATTERN
 from rnnspec.spec.yaml.text import foreign_letter
 from rnnspec.spec.yaml.tree import without_comma
-from rnnspec.wording import nearest, quoted, received
 from rnnspec.words import Activation, Score
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from rnnspec.errors.wording import Guess
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.text import Path
-    from rnnspec.wording import Guess
 
 Message = tuple[str, str]
 """The code and the text of a message."""

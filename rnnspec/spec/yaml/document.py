@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Severity, Span, SpecError
+from rnnspec.errors.wording import quoted
 from rnnspec.spec.yaml.text import (
     Extent,
     Lines,
@@ -18,7 +19,6 @@ from rnnspec.spec.yaml.text import (
     first_forbidden,
 )
 from rnnspec.spec.yaml.tree import Fault, grow, grow_once
-from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

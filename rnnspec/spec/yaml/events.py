@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from rnnspec.errors.wording import cut_value
 from rnnspec.spec.yaml.text import indenting_tab, invisible
-from rnnspec.wording import cut_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

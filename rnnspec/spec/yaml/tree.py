@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rnnspec.errors.wording import cut_value, quoted, received
 from rnnspec.spec.yaml.events import StopReadingError, events
 from rnnspec.spec.yaml.text import (
     Extent,
@@ -19,7 +20,6 @@ from rnnspec.spec.yaml.text import (
     invisible,
     tabs,
 )
-from rnnspec.wording import cut_value, quoted, received
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,9 @@ from rnnspec.comparison.levels import TOLERANCES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rnnspec.backends.slots import Array
     from rnnspec.comparison.report import ParityReport
     from rnnspec.errors import Difference
-    from rnnspec.slots import Array
 
 pytestmark = pytest.mark.skipif(
     not all(backend.installed for backend in shipped()), reason="a backend is not installed"

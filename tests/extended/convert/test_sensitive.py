@@ -14,15 +14,16 @@ from mutation import slots_edited, source_edited
 from offered import require
 from safetensors.numpy import save_file
 
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
 from rnnspec.comparison.verify import Proof, batches, case_of
 from rnnspec.errors import ParityError
 from rnnspec.ir.params import named_params
+from rnnspec.models import saving
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 Run = Callable[..., Any]
 REAL = """\

@@ -19,8 +19,8 @@ from rnnspec.importing.keras.hdf5.stream import BrokenError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.keras.hdf5.stream import Stream
-    from rnnspec.slots import Array
 
 
 DEFLATE, SHUFFLE = 1, 2

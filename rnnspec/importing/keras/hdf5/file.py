@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.keras.hdf5.objects import Dataset, Group
-    from rnnspec.slots import Array
 
 _MOST_NAMES = 100_000
 _DEEPEST = 8

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from rnnspec.slots import Array
+    from rnnspec.backends.slots import Array
 
 ROOM = 2**25
 RATIO = 32

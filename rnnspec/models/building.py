@@ -7,26 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec import pipeline, saving
-from rnnspec.arguments import received, seed_from
+from rnnspec import pipeline
 from rnnspec.backends import Backend, document_options, form_named, get, needs, source_options
 from rnnspec.backends.contract import DEFAULTS, QUANTIZE, SourceOptions
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import received, seed_from
 from rnnspec.files import Inputs
 from rnnspec.ir.params import counts
-from rnnspec.live import find_origin
-from rnnspec.memory import memory_for
+from rnnspec.machine.memory import memory_for
+from rnnspec.models import saving
+from rnnspec.models.live import find_origin
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from rnnspec.backends.slots import Array
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program, Source
-    from rnnspec.slots import Array
     from rnnspec.vectors.read import Vectors
 
 
@@ -117,8 +118,8 @@ def save(
         way = "rnnspec.from_torch(model).save(path), or from_keras"
         raise UsageError(f"{message}; take it over first: {way}")
     # Imported here: a model that is only built is not compared.
-    from rnnspec.convert.run import write
     from rnnspec.importing.original import compare, of_built
+    from rnnspec.models.convert import write
 
     def read() -> Mapping[str, Array]:
         inner, arrays = generated.backend.runtime.unwrap(model), generated.store.read(model)
@@ -207,7 +208,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
     quantized = options.get(QUANTIZE.name)
     if quantized is not None:
         # Imported here, as below: a model that is not compared needs no reference.
-        from rnnspec.convert.quantized import check
+        from rnnspec.models.quantized import check
 
         pipeline.arrange(program, backend, form, options)  # refuses the type, if it has to
         check(program, generated, quantized)
@@ -317,7 +318,7 @@ def _save(
         save()
         return ()
     from rnnspec.comparison.verify import Proof
-    from rnnspec.convert.quantized import Quantization
+    from rnnspec.models.quantized import Quantization
 
     proof = Proof(program, generated, generated.store.read(model))
     if quantized is None:

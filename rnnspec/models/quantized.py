@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends.contract import QUANTIZE, Trace
 from rnnspec.comparison.case import run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.verify import batches, case_of
 from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed
 from rnnspec.ir.params import count
+from rnnspec.models import saving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

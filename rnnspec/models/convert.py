@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
-from rnnspec.arguments import check_flag, received
 from rnnspec.backends import Backend, form_named
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.slots import is_finite
 from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import check_flag, received
 from rnnspec.files import Inputs
 from rnnspec.importing.kinds import kind_of
 from rnnspec.importing.original import Compared, compare_file
 from rnnspec.importing.run import check_spec, take
-from rnnspec.saving import output_for
-from rnnspec.slots import is_finite
+from rnnspec.models.saving import output_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.assemble import ImportedModel
+    from rnnspec.models.saving import Written
     from rnnspec.pipeline import Program
-    from rnnspec.saving import Written
-    from rnnspec.slots import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Exceptions, and the only place where they become text.
+"""Exceptions, the only place where they become text, and the wording that messages share.
 
 RnnspecError
 ├── SpecError          the spec is invalid; lists all problems in file order              exit 1

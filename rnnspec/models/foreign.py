@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
-from rnnspec.arguments import received
 from rnnspec.backends import document_options, source_options
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import UsageError, listed
+from rnnspec.errors.arguments import received
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare, of_built
-from rnnspec.live import find_origin
+from rnnspec.models.live import find_origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.slots import Array
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.slots import Array
     from rnnspec.spec.models import Spec
 
 
@@ -76,7 +76,7 @@ class Model:
             OutputError: the files cannot be written.
         """
         # Imported here because a model is read without what writes files.
-        from rnnspec.convert.run import write
+        from rnnspec.models.convert import write
 
         write(
             pipeline.program(self.spec),

@@ -8,20 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
+from rnnspec.comparison.diff import Change, Diff, LayerDiff
 from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
-from rnnspec.diff import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
 from rnnspec.drawing.words import cell_words, equation_cells
 from rnnspec.drawing.writers.mathml import Markup, mathml
 from rnnspec.errors import UsageError, render_difference
-from rnnspec.foreign import Model
-from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.lowering import array_places
+from rnnspec.models.foreign import Model
 from rnnspec.pipeline import program
+from rnnspec.results.elements import Content, element, lines, paragraph, render, strong, table
+from rnnspec.results.summaries import TITLES, Summary, summarize, totals
 from rnnspec.spec.models import Spec
-from rnnspec.summaries import TITLES, Summary, summarize, totals
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer, Network

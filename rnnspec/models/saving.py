@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.backends.contract import SourceOptions
+    from rnnspec.backends.slots import Array
     from rnnspec.files import Inputs
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array
 
     Arrays = Mapping[str, Array]
 

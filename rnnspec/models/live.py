@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
-from rnnspec.arguments import received
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import UsageError, listed
+from rnnspec.errors.arguments import received
 from rnnspec.lowering import array_places
 from rnnspec.weights.store import Store
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.slots import Array
     from rnnspec.pipeline import Generated, Source
-    from rnnspec.slots import Array
 
 
 def read_weights(model: Any, spec: Source | None = None) -> dict[str, Array]:

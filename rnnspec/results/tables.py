@@ -17,7 +17,7 @@ from rich.style import Style
 from rnnspec.backends import BACKENDS
 from rnnspec.comparison.report import ParityReport
 from rnnspec.errors import printable, render_difference
-from rnnspec.summaries import TITLES, Summary, summary
+from rnnspec.results.summaries import TITLES, Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions
 
     from rnnspec.comparison.report import SpecParity
-    from rnnspec.foreign import Model
+    from rnnspec.models.foreign import Model
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from rnnspec.comparison.report import ParityReport, SpecParity
-from rnnspec.html import results
-from rnnspec.html.elements import Content, element, paragraph, render, table
 from rnnspec.pipeline import program
+from rnnspec.results import html
+from rnnspec.results.elements import Content, element, paragraph, render, table
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def page(report: ParityReport, specs: Sequence[Spec], *, seed: int, command: str
         command: the command that compared them.
     """
     heading = "Parity: equal" if report.equal else "Parity: NOT equal"
-    verdict = results.verdict(report)
+    verdict = html.verdict(report)
     verdict.set("class", "verdict")
     sections = (
         element("section", *_spec(result, spec, report.tolerances))
@@ -81,15 +81,15 @@ def document(title: str, *content: Content, style: str = "") -> str:
 
 def _spec(result: SpecParity, spec: Spec, tolerances: dict[str, float]) -> Iterator[Element]:
     yield element("h2", result.name)
-    yield from results.description(spec.description)
-    yield from results.remarks(result)
-    yield wide(results.parity_table(result, tolerances))
+    yield from html.description(spec.description)
+    yield from html.remarks(result)
+    yield wide(html.parity_table(result, tolerances))
     if tolerances:
         yield element("h3", "Largest differences")
         yield element("p", "On a logarithmic scale from 1e-18 to 1; the line is the tolerance.")
         yield wide(table(_TITLES, _bars(result, tolerances), left=frozenset({0, 1, 2, 4})))
-    yield from results.equations_of(program(spec).network)
-    yield from results.picture(spec)
+    yield from html.equations_of(program(spec).network)
+    yield from html.picture(spec)
 
 
 _TITLES = ("Level", "Backend", "", "Difference", "Where")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rnnspec.errors import UsageError, brief, few, listed
-from rnnspec.wording import nearest
+from rnnspec.errors.wording import nearest
 
 _NOTHING_MEANT: Mapping[str, str] = MappingProxyType({})
 

@@ -10,9 +10,9 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
-from rnnspec.arguments import check_flag
 from rnnspec.backends import BACKENDS, Backend
 from rnnspec.errors import BackendError, printable
+from rnnspec.errors.arguments import check_flag
 from rnnspec.version import __version__
 
 _CONFORMANCE = "rnnspec-conformance"

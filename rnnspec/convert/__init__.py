@@ -1,1 +1,0 @@
-"""Conversion of trained models between kinds of file; each result is loaded and compared."""

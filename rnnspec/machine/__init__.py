@@ -1,0 +1,1 @@
+"""The machine that rnnspec runs on: its memory, its processes, and what is installed."""

@@ -1,0 +1,1 @@
+"""Results as people see them: summaries, tables of text, and HTML for notebooks and pages."""
