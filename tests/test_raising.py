@@ -89,6 +89,15 @@ def test_a_state_before_layers_or_behind_them(layers: str) -> None:
     assert network(text) == wanted, text
 
 
+@cases("item", ["batch_norm", "dense, units: 3", "activation, activation: relu"])
+def test_a_head_that_only_takes_the_last_step(item: str) -> None:
+    ends = f"input: {{features: 3}}\nrnn: [{{type: gru, units: 4}}, {{type: {item}}}]"
+    for text in (ends, f"{ends}\nhead: {{pooling: last}}"):
+        wanted = network(f"version: 1\nname: net\n{text}\n")
+        raised = dump(raise_spec(wanted))
+        assert network(raised) == wanted, raised
+
+
 def test_random_specs() -> None:
     for drawn in (*sample(specs(), 50), *sample(specs(long_names=True), 10)):
         wanted = network(dump(drawn))

@@ -247,7 +247,10 @@ def _is_default(graph: Graph, segment: Segment, head: Words) -> bool:
     """True if a network without its head has the same output."""
     if head == {"pooling": "none"}:
         return True
+    if head != {"pooling": "last"} or segment.start < segment.end:
+        # It has a pooling of its own.
+        return False
     name = segment.result
     while (layer := graph.by_name.get(name)) is not None and layer.is_pointwise:
         name = graph.main(layer)
-    return head == {"pooling": "last"} and not isinstance(layer, nodes.Recurrent)
+    return not isinstance(layer, nodes.Recurrent)
