@@ -14,7 +14,7 @@ from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import params
 from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard_cell
-from rnnspec.lowering.graph import OUTPUT, Behind, Graph, Path, read_activation
+from rnnspec.lowering.graph import OUTPUT, Behind, GraphBuilder, Path, read_activation
 from rnnspec.lowering.inputs import add_inputs
 from rnnspec.lowering.layers import BY_KEYS, add_head, add_item
 from rnnspec.lowering.recurrent import read_equation_cell
@@ -91,9 +91,11 @@ def _names_layers(layer: models.AnyLayer) -> bool:
             return layer.of is not None
 
 
-def _build(spec: models.Spec, state_items: Mapping[int, Behind], later: Collection[str]) -> Graph:
+def _build(
+    spec: models.Spec, state_items: Mapping[int, Behind], later: Collection[str]
+) -> GraphBuilder:
     """Return the graph of a spec, with its problems."""
-    graph = Graph(spec, state_items, later)
+    graph = GraphBuilder(spec, state_items, later)
     _check_cells(graph)
     add_inputs(graph)
     for index, layer in enumerate(spec.rnn):
@@ -110,7 +112,7 @@ def _build(spec: models.Spec, state_items: Mapping[int, Behind], later: Collecti
     return graph
 
 
-def _check_result(graph: Graph, path: Path, kind: str) -> None:
+def _check_result(graph: GraphBuilder, path: Path, kind: str) -> None:
     """Check that an output is not an input as it is, which it would be without dropout too."""
     name, inference = graph.last, ""
     while isinstance(layer := graph.by_name.get(name or ""), nodes.Dropout):
@@ -165,7 +167,7 @@ def _behind(layer: models.PointwiseLayer) -> Behind:
     return Behind.of(BY_KEYS[type(layer)], activation, bias=getattr(layer, "bias", False))
 
 
-def _stream(graph: Graph) -> str | None:
+def _stream(graph: GraphBuilder) -> str | None:
     """Return the name of the input that comes in chunks in step form."""
     names = [each.name for each in graph.inputs if isinstance(each, nodes.SequenceInput)]
     declared = graph.spec.stream
@@ -182,7 +184,7 @@ def _stream(graph: Graph) -> str | None:
     return None
 
 
-def _check_cells(graph: Graph) -> None:
+def _check_cells(graph: GraphBuilder) -> None:
     """Check each cell, with the defaults of its settings.
 
     Raises:
@@ -211,7 +213,7 @@ _CODES = {"settings": "E431", "sizes": "E432", "parameters": "E432", "initialize
 """The codes of what is wrong in the sections of a cell, but its equations."""
 
 
-def _check_read(graph: Graph, network: nodes.Network) -> None:
+def _check_read(graph: GraphBuilder, network: nodes.Network) -> None:
     """Check that each layer and each input is read, or is an output."""
     read = {name for names in nodes.sources(network).values() for name in names}
     read.update(layer.name for layer in network.results.values())
@@ -233,7 +235,7 @@ def _check_read(graph: Graph, network: nodes.Network) -> None:
             graph.refuse(graph.places[layer.name], message, code="E434")
 
 
-def _check_initializers(graph: Graph, network: nodes.Network) -> None:
+def _check_initializers(graph: GraphBuilder, network: nodes.Network) -> None:
     """Check that an array begins with each initializer that is written."""
     used = {role for layer in network.layers for role in _roles(layer, graph.defaults)}
     for role in graph.defaults:
@@ -277,7 +279,7 @@ def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]
         section, *rest = places[layer.name]
         declared = spec.rnn[int(rest[0])] if section == "rnn" else None
         if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
-            graph = Graph(spec, {}, ())
+            graph = GraphBuilder(spec, {}, ())
             cell = read_equation_cell(graph, places[layer.name], declared, layer.features)
             known = standard_cell(cell, graph.defaults)
             by_layer |= {layer.name: known.places} if isinstance(known, Recognition) else {}

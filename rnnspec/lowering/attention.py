@@ -8,12 +8,12 @@ from rnnspec.ir import nodes
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from rnnspec.lowering.graph import Graph, Path
+    from rnnspec.lowering.graph import GraphBuilder, Path
 
 _Declared = models.AttentionLayer | models.StepAttention
 
 
-def add_attention(graph: Graph, path: Path, layer: models.AttentionLayer) -> None:
+def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer) -> None:
     """Add an attention whose queries are what the next layer takes."""
     name = graph.name("attention", (*path, "name"), layer.name)
     over = _memory(graph, path, layer)
@@ -44,7 +44,7 @@ def add_attention(graph: Graph, path: Path, layer: models.AttentionLayer) -> Non
 
 
 def step_attention(
-    graph: Graph, path: Path, declared: models.StepAttention, name: str, units: int
+    graph: GraphBuilder, path: Path, declared: models.StepAttention, name: str, units: int
 ) -> nodes.StepAttention | None:
     """Return what a recurrent layer with a state of ``units`` attends to; its keys are added.
 
@@ -70,7 +70,7 @@ def step_attention(
     )
 
 
-def _memory(graph: Graph, path: Path, declared: _Declared) -> str | None:
+def _memory(graph: GraphBuilder, path: Path, declared: _Declared) -> str | None:
     """Return the layer or input whose steps are weighted; None, with a problem, if it has none."""
     over = graph.find(declared.over, (*path, "over"))
     if over is not None and len(graph.values[over].shape) < 2:
@@ -80,7 +80,7 @@ def _memory(graph: Graph, path: Path, declared: _Declared) -> str | None:
     return over
 
 
-def _query_size(graph: Graph, path: Path, declared: _Declared, over: str, size: int) -> int:
+def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str, size: int) -> int:
     """Return the size of queries and keys, given that of the queries as they are."""
     width = nodes.width(graph.values[over].shape)
     match declared.score:
@@ -98,7 +98,7 @@ def _query_size(graph: Graph, path: Path, declared: _Declared, over: str, size: 
     return size
 
 
-def _add_keys(graph: Graph, path: Path, declared: _Declared, name: str, over: str) -> str:
+def _add_keys(graph: GraphBuilder, path: Path, declared: _Declared, name: str, over: str) -> str:
     """Return the layer that gives the key of each step, which is added if it has arrays."""
     if declared.score != "additive" or declared.units is None:
         return over
@@ -107,7 +107,7 @@ def _add_keys(graph: Graph, path: Path, declared: _Declared, name: str, over: st
     return _add_projection(graph, where, f"{name}_keys", declared.units, bias=declared.bias)
 
 
-def _add_projection(graph: Graph, path: Path, name: str, units: int, *, bias: bool) -> str:
+def _add_projection(graph: GraphBuilder, path: Path, name: str, units: int, *, bias: bool) -> str:
     graph.add(
         nodes.Dense(
             name=graph.reserve(name, path),

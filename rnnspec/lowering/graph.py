@@ -104,7 +104,7 @@ class Value:
     masked: bool
 
 
-class Graph:
+class GraphBuilder:
     """The inputs and layers so far, the problems, and the name that the next layer takes.
 
     ``state_items`` are the items of ``rnn`` of which only the final state is taken, each with the

@@ -13,10 +13,10 @@ from rnnspec.spec import models
 from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
-    from rnnspec.lowering.graph import Graph, Path
+    from rnnspec.lowering.graph import GraphBuilder, Path
 
 
-def add_inputs(graph: Graph) -> None:
+def add_inputs(graph: GraphBuilder) -> None:
     """Add the inputs, and behind them the embeddings."""
     spec = graph.spec
     if spec.inputs is None:
@@ -56,7 +56,7 @@ def add_inputs(graph: Graph) -> None:
     graph.last = graph.first if len(graph.inputs) == 1 else None
 
 
-def _add_only_input(graph: Graph) -> None:
+def _add_only_input(graph: GraphBuilder) -> None:
     spec = graph.spec
     steps, value = spec.input.length, spec.input.mask_value
     if spec.embedding is not None:
@@ -88,13 +88,13 @@ def _add_only_input(graph: Graph) -> None:
     graph.first = graph.last
 
 
-def _check_size(graph: Graph, path: Path) -> None:
+def _check_size(graph: GraphBuilder, path: Path) -> None:
     if message := too_large_shape("one input sequence", graph.shape):
         graph.refuse(path, message, code="E417")
 
 
 def _table(
-    graph: Graph, path: Path, declared: models.Embedding | str | None
+    graph: GraphBuilder, path: Path, declared: models.Embedding | str | None
 ) -> models.Embedding | None:
     """Return the embedding of an input, its own or that of another one, None if it has none."""
     if not isinstance(declared, str):
@@ -140,7 +140,9 @@ def _input(name: str, declared: models.NamedInput, table: models.Embedding) -> n
             )
 
 
-def _add_embedding(graph: Graph, embedding: models.Embedding, name: str, table: str | None) -> None:
+def _add_embedding(
+    graph: GraphBuilder, embedding: models.Embedding, name: str, table: str | None
+) -> None:
     # spec.rules requires both keys or neither.
     pretrained = None
     if embedding.weights is not None and embedding.words is not None and table is None:

@@ -19,10 +19,10 @@ from rnnspec.spec import models
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.lowering.graph import Graph, Path, Value
+    from rnnspec.lowering.graph import GraphBuilder, Path, Value
 
 
-def add_item(graph: Graph, index: int, layer: models.AnyLayer) -> None:
+def add_item(graph: GraphBuilder, index: int, layer: models.AnyLayer) -> None:
     """Add an item of ``rnn``."""
     path: Path = ("rnn", index)
     graph.place = path
@@ -66,7 +66,7 @@ _OF_STEPS = (
 )
 
 
-def add_declared(graph: Graph, path: Path, layer: models.AnyLayer) -> None:
+def add_declared(graph: GraphBuilder, path: Path, layer: models.AnyLayer) -> None:
     """Add a layer whose fields are its keys."""
     # At a rate of 0, spec.rules has refused the key.
     if (
@@ -98,7 +98,7 @@ BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
 
 
 def _add_keys(
-    graph: Graph,
+    graph: GraphBuilder,
     path: Path,
     node: type[nodes.Layer],
     declared: models.Model,
@@ -111,7 +111,7 @@ def _add_keys(
     graph.add(replace(layer, name=name), (*path, size))
 
 
-def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
+def _add_repeat(graph: GraphBuilder, path: Path, layer: models.RepeatVector) -> None:
     source = graph.last
     if len(graph.shape) > 1:
         match final_state(graph):
@@ -146,7 +146,7 @@ def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
     _add_keys(graph, path, nodes.Repeat, layer, size="steps", like=like, steps=steps)
 
 
-def _add_transpose(graph: Graph, path: Path, layer: models.Transpose) -> None:
+def _add_transpose(graph: GraphBuilder, path: Path, layer: models.Transpose) -> None:
     if graph.masked:
         message = "'transpose' needs sequences of equal length, and these may have padding"
         graph.refuse((*path, "type"), message, code="E424")
@@ -159,7 +159,7 @@ def _add_transpose(graph: Graph, path: Path, layer: models.Transpose) -> None:
 
 
 def _add_windowed(
-    graph: Graph, path: Path, layer: models.Conv | models.MaxPool | models.AveragePool
+    graph: GraphBuilder, path: Path, layer: models.Conv | models.MaxPool | models.AveragePool
 ) -> None:
     """Add a layer that reads the steps in windows."""
     node: nodes.Windowed
@@ -200,7 +200,7 @@ def _add_windowed(
     graph.add(node, (*path, "filters") if isinstance(layer, models.Conv) else None)
 
 
-def _fit(graph: Graph, path: Path, node: nodes.Windowed) -> nodes.Windowed:
+def _fit(graph: GraphBuilder, path: Path, node: nodes.Windowed) -> nodes.Windowed:
     """Return a layer with an input that is long enough, and refuse one that is not."""
     window, steps = node.window, graph.shape[0]
     if window.reach >= MAX_AXIS:
@@ -234,7 +234,7 @@ def _fit(graph: Graph, path: Path, node: nodes.Windowed) -> nodes.Windowed:
     return node
 
 
-def _add_join(graph: Graph, path: Path, layer: models.JoinLayer) -> None:
+def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     """Add a join of the outputs of earlier layers and inputs."""
     found = [graph.find(name, (*path, "of", at)) for at, name in enumerate(layer.of)]
     names = [name for name in found if name is not None]
@@ -264,7 +264,9 @@ def _add_join(graph: Graph, path: Path, layer: models.JoinLayer) -> None:
     )
 
 
-def _check_steps(graph: Graph, path: Path, layer: models.JoinLayer, values: list[Value]) -> None:
+def _check_steps(
+    graph: GraphBuilder, path: Path, layer: models.JoinLayer, values: list[Value]
+) -> None:
     """Check that all sequences of a join have equally many steps."""
     sequences = [(at, value) for at, value in enumerate(values) if value.axis is not None]
     for at, value in sequences[1:]:
@@ -284,7 +286,9 @@ def _check_steps(graph: Graph, path: Path, layer: models.JoinLayer, values: list
         graph.refuse((*path, "of", at), message, code="E425")
 
 
-def _check_widths(graph: Graph, path: Path, layer: models.JoinLayer, values: list[Value]) -> None:
+def _check_widths(
+    graph: GraphBuilder, path: Path, layer: models.JoinLayer, values: list[Value]
+) -> None:
     """Check that the parts of a sum or a product fit."""
     widths = [value.shape[-1] or 0 for value in values]
     if layer.type == "concat":
@@ -301,7 +305,7 @@ def _check_widths(graph: Graph, path: Path, layer: models.JoinLayer, values: lis
         graph.refuse((*path, "of", at), message, code="E425")
 
 
-def add_head(graph: Graph, path: Path, head: models.Head) -> None:
+def add_head(graph: GraphBuilder, path: Path, head: models.Head) -> None:
     """Add a head; the next layer then takes its result."""
     graph.place = path
     graph.take(head.of, (*path, "of"))
@@ -325,7 +329,7 @@ def add_head(graph: Graph, path: Path, head: models.Head) -> None:
         graph.add(nodes.Normalize(name=name, input=graph.shape))
 
 
-def _tied(graph: Graph, path: Path, units: int) -> str | None:
+def _tied(graph: GraphBuilder, path: Path, units: int) -> str | None:
     """Return the name of the embedding whose vectors are the kernel of the output layer."""
     tables = [
         layer
@@ -352,5 +356,5 @@ def _tied(graph: Graph, path: Path, units: int) -> str | None:
     return embedding.name
 
 
-def _add_dropout(graph: Graph, rate: float, path: Path) -> None:
+def _add_dropout(graph: GraphBuilder, rate: float, path: Path) -> None:
     graph.add(nodes.Dropout(name=graph.name("dropout", path), input=graph.shape, rate=float(rate)))

@@ -12,12 +12,12 @@ from rnnspec.lowering.graph import Behind, read_activation
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from rnnspec.lowering.graph import Graph, Path
+    from rnnspec.lowering.graph import GraphBuilder, Path
     from rnnspec.words import Statistic
 
 
 def add_pooling(
-    graph: Graph, path: Path, declared: models.Head | models.Pool, name: str | None = None
+    graph: GraphBuilder, path: Path, declared: models.Head | models.Pool, name: str | None = None
 ) -> None:
     """Reduce the steps of what the next layer takes; ``name`` is that of the result."""
     pooling = declared.pooling
@@ -43,7 +43,7 @@ def add_pooling(
             _pool(graph, path, one, name, declared=declared)
 
 
-def _flatten(graph: Graph, path: Path, name: str | None) -> None:
+def _flatten(graph: GraphBuilder, path: Path, name: str | None) -> None:
     if graph.masked:
         message = "'flatten' needs sequences of equal length, and these may have padding"
         graph.refuse(path, message, code="E424")
@@ -55,7 +55,7 @@ def _flatten(graph: Graph, path: Path, name: str | None) -> None:
         graph.add(nodes.Flatten(name=name, input=graph.shape), path)
 
 
-def _take_last_steps(graph: Graph, path: Path, count: int, name: str | None) -> None:
+def _take_last_steps(graph: GraphBuilder, path: Path, count: int, name: str | None) -> None:
     if graph.masked:
         message = "the last steps may be padding, which 'last_steps' does not skip"
         graph.refuse((*path, "last_steps"), message, code="E424")
@@ -68,7 +68,7 @@ def _take_last_steps(graph: Graph, path: Path, count: int, name: str | None) -> 
 
 
 def _join(
-    graph: Graph,
+    graph: GraphBuilder,
     path: Path,
     parts: tuple[Statistic | models.Attention, ...],
     name: str | None,
@@ -111,7 +111,7 @@ def _scores(pooling: Statistic | models.Attention) -> bool:
 
 
 def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
-    graph: Graph,
+    graph: GraphBuilder,
     path: Path,
     pooling: Statistic | models.Attention,
     name: str | None,
@@ -161,7 +161,7 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
     )
 
 
-def _attend(graph: Graph, path: Path, attention: models.Attention, name: str | None) -> None:
+def _attend(graph: GraphBuilder, path: Path, attention: models.Attention, name: str | None) -> None:
     settings, query, trunk = attention.attention, None, graph.last
     assert trunk is not None
     size = nodes.width(graph.shape) if settings.units is None else settings.units
@@ -192,7 +192,7 @@ def _attend(graph: Graph, path: Path, attention: models.Attention, name: str | N
     )
 
 
-def final_state(graph: Graph) -> int | nodes.Recurrent | str:
+def final_state(graph: GraphBuilder) -> int | nodes.Recurrent | str:
     """Return how the final state is read from what the next layer takes.
 
     It is the number of features of a backward direction, whose last step is the first one; or the
@@ -225,7 +225,7 @@ def final_state(graph: Graph) -> int | nodes.Recurrent | str:
     return f"needs the states of both directions, which {what} does not keep apart{hint}"
 
 
-def _before(graph: Graph, layer: nodes.Layer) -> str:
+def _before(graph: GraphBuilder, layer: nodes.Layer) -> str:
     """Return the name of the layer before another one in the list."""
     at = graph.order[layer.name]
     return graph.layers[at - 1].name if at else ""
@@ -236,7 +236,7 @@ def _keeps_features(layer: nodes.Layer) -> bool:
     return Behind.of(type(layer), activation).apart_features
 
 
-def advise_states(graph: Graph) -> str:
+def advise_states(graph: GraphBuilder) -> str:
     """Return what to write if final states are meant where a join takes their sequences.
 
     It is nothing if the join takes another sequence, too.
@@ -263,7 +263,9 @@ def advise_states(graph: Graph) -> str:
     return f"write {names} in the 'of' of '{join.name}' for {its}"
 
 
-def advise_pooling(graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> str:
+def advise_pooling(
+    graph: GraphBuilder, others: tuple[Statistic | models.Attention, ...] = ()
+) -> str:
     """Return the end of a message: which poolings break no rule in place of one beside others."""
     names = [
         name

@@ -21,10 +21,10 @@ from rnnspec.spec.names import MAX_NAME_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.lowering.graph import Graph, Path
+    from rnnspec.lowering.graph import GraphBuilder, Path
 
 
-def add_recurrent(graph: Graph, index: int, layer: models.RecurrentLayer) -> None:
+def add_recurrent(graph: GraphBuilder, index: int, layer: models.RecurrentLayer) -> None:
     """Add the copies of an item of ``rnn``."""
     behind = graph.state_items.get(index)
     if behind and layer.layer_norm:
@@ -45,7 +45,9 @@ def add_recurrent(graph: Graph, index: int, layer: models.RecurrentLayer) -> Non
         graph.blocks[layer.name] = graph.blocks[names[-1]]
 
 
-def _names_of_copies(graph: Graph, index: int, layer: models.RecurrentLayer) -> list[str | None]:
+def _names_of_copies(
+    graph: GraphBuilder, index: int, layer: models.RecurrentLayer
+) -> list[str | None]:
     """Return the given name of each copy of a layer, or None."""
     if not layer.name or layer.layers == 1:
         return [layer.name] * layer.layers
@@ -60,7 +62,7 @@ def _names_of_copies(graph: Graph, index: int, layer: models.RecurrentLayer) -> 
 
 
 def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behind it
-    graph: Graph,
+    graph: GraphBuilder,
     index: int,
     layer: models.RecurrentLayer,
     declared: str | None,
@@ -146,7 +148,9 @@ def _state_size(cell: nodes.Cell, units: int, features: int) -> int:
     return evaluate_size(dict(cell.equations.shapes)[cell.equations.states[0]][0], sizes)
 
 
-def _add_residual(graph: Graph, path: Path, start: nodes.Layer, recurrent: nodes.Recurrent) -> None:
+def _add_residual(
+    graph: GraphBuilder, path: Path, start: nodes.Layer, recurrent: nodes.Recurrent
+) -> None:
     """Add the input of ``start``, the first layer of the block, to the output of the block."""
     if not recurrent.return_sequences:
         message = (
@@ -178,7 +182,7 @@ def _kind(layer: models.RecurrentLayer, cell: nodes.Cell) -> str:
 
 
 def _initial(
-    graph: Graph,
+    graph: GraphBuilder,
     path: Path,
     layer: models.RecurrentLayer,
     recurrent: nodes.Recurrent,
@@ -210,7 +214,7 @@ def _initial(
 
 
 def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is said of it
-    graph: Graph,
+    graph: GraphBuilder,
     path: Path,
     layer: models.RecurrentLayer,
     recurrent: nodes.Recurrent,
@@ -247,7 +251,7 @@ def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is s
     )
 
 
-def _given_state(graph: Graph, path: Path, name: str, size: int) -> str:
+def _given_state(graph: GraphBuilder, path: Path, name: str, size: int) -> str:
     last = graph.last
     graph.enter(nodes.VectorInput(name=graph.reserve(name, path), features=size, state=True))
     graph.last = last
@@ -255,7 +259,7 @@ def _given_state(graph: Graph, path: Path, name: str, size: int) -> str:
 
 
 def _other_layer(
-    graph: Graph, path: Path, name: str, layer: models.RecurrentLayer, number: int
+    graph: GraphBuilder, path: Path, name: str, layer: models.RecurrentLayer, number: int
 ) -> nodes.Recurrent | None:
     """Return the copy of another item with the number of a copy; None, with a problem, if none."""
     others = graph.stacks.get(name)
@@ -272,7 +276,10 @@ def _other_layer(
 
 
 def _states_of(
-    graph: Graph, layer: models.RecurrentLayer, recurrent: nodes.Recurrent, other: nodes.Recurrent
+    graph: GraphBuilder,
+    layer: models.RecurrentLayer,
+    recurrent: nodes.Recurrent,
+    other: nodes.Recurrent,
 ) -> tuple[str, ...] | None:
     """Return the final states of another layer that those of a layer begin as, None if none do."""
     # With other settings, only one of two layers of a cell may be one of the language.
@@ -293,7 +300,7 @@ def _states_text(kind: str, layer: nodes.Recurrent) -> str:
     return f"{kind}, {layer.units} units{both}"
 
 
-def _vector(graph: Graph, path: Path, name: str, size: int) -> str | None:
+def _vector(graph: GraphBuilder, path: Path, name: str, size: int) -> str | None:
     """Return the layer or input with the first value of a state of a size."""
     found = graph.find(name, path)
     if found is not None and graph.values[found].shape != (size,):
@@ -307,7 +314,7 @@ _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingP
 )
 
 
-def _context_width(graph: Graph, layer: models.RecurrentLayer) -> int:
+def _context_width(graph: GraphBuilder, layer: models.RecurrentLayer) -> int:
     """Return the number of features of the context, 0 without one."""
     over = layer.attention.over if layer.attention else ""
     value = graph.values.get(graph.blocks.get(over, over))
@@ -315,7 +322,7 @@ def _context_width(graph: Graph, layer: models.RecurrentLayer) -> int:
 
 
 def _cell(
-    graph: Graph, path: Path, layer: models.RecurrentLayer, features: int
+    graph: GraphBuilder, path: Path, layer: models.RecurrentLayer, features: int
 ) -> tuple[nodes.Cell, bool, tuple[str, ...]]:
     """Return a cell, whose fields are keys of the layer or of the initializers, and its bias.
 
@@ -338,7 +345,7 @@ def _cell(
 
 
 def read_equation_cell(
-    graph: Graph, path: Path, layer: models.CellLayer, features: int
+    graph: GraphBuilder, path: Path, layer: models.CellLayer, features: int
 ) -> nodes.EquationCell:
     """Return a cell of the spec with the settings of a layer that reads ``features``."""
     cell = declared_cell((graph.spec.cells or {})[layer.type])
@@ -358,7 +365,11 @@ def read_equation_cell(
 
 
 def _check_effects(
-    graph: Graph, path: Path, layer: models.CellLayer, cell: nodes.EquationCell, features: int
+    graph: GraphBuilder,
+    path: Path,
+    layer: models.CellLayer,
+    cell: nodes.EquationCell,
+    features: int,
 ) -> None:
     """Check that keys of a layer act on its cell."""
     equations = cell.equations

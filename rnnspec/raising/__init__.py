@@ -14,7 +14,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.params import counts
 from rnnspec.lowering.graph import Behind
 from rnnspec.raising.cells import name_cells, write_initializers
-from rnnspec.raising.graph import Graph, Words
+from rnnspec.raising.graph import GraphReader, Words
 from rnnspec.raising.heads import find_segments, read_head
 from rnnspec.raising.items import Item, ItemReader, behind
 from rnnspec.raising.settings import embedding_words, input_words
@@ -43,7 +43,7 @@ def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True)
             every reason is listed.
     """
     types, cells = name_cells(network)
-    graph = Graph(network, source or network.name, types, placed=placed)
+    graph = GraphReader(network, source or network.name, types, placed=placed)
     words: Words = {"version": 1, "name": network.name}
     if network.description:
         words["description"] = network.description
@@ -76,7 +76,7 @@ def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True)
     return words
 
 
-def _inputs(graph: Graph) -> Words:
+def _inputs(graph: GraphReader) -> Words:
     """Read the inputs with their embeddings."""
     network, inputs = graph.network, graph.declared_inputs
     if not graph.named:
@@ -103,7 +103,7 @@ def _inputs(graph: Graph) -> Words:
 
 
 def _embedding(
-    graph: Graph, tokens: nodes.TokenInput | nodes.LabelInput, model: type[models.Embedding]
+    graph: GraphReader, tokens: nodes.TokenInput | nodes.LabelInput, model: type[models.Embedding]
 ) -> Words:
     layer = graph.embeddings.get(tokens.name)
     if layer is None:
@@ -114,7 +114,7 @@ def _embedding(
 
 
 def _ask_for_states(
-    graph: Graph, items: Sequence[Item], heads: Sequence[tuple[str, Words]]
+    graph: GraphReader, items: Sequence[Item], heads: Sequence[tuple[str, Words]]
 ) -> None:
     """Name the final state of a layer where lowering would take its sequence.
 
@@ -170,7 +170,7 @@ def _behind(reader: Item | Words, states: Mapping[str, Behind]) -> Behind | None
             return None
 
 
-def _with_reads(graph: Graph, items: Sequence[Item]) -> Iterator[tuple[Words, str]]:
+def _with_reads(graph: GraphReader, items: Sequence[Item]) -> Iterator[tuple[Words, str]]:
     """Yield the words of each item with what it takes, and the name of its recurrent layer."""
     inputs = graph.declared_inputs
     name = inputs[0].name
@@ -243,7 +243,7 @@ def _is_copy(words: Words, before: Words, *, first: bool) -> bool:
     return rest(words) == rest(before)
 
 
-def _is_default(graph: Graph, segment: Segment, head: Words) -> bool:
+def _is_default(graph: GraphReader, segment: Segment, head: Words) -> bool:
     """True if a network without its head has the same output."""
     if head == {"pooling": "none"}:
         return True

@@ -79,7 +79,7 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
     return result
 
 
-class Graph:
+class GraphReader:
     """The layers of a network but embeddings of inputs and states, with those that take each.
 
     ``placed`` is true if its layers have names and shapes that lowering makes. ``types`` has the

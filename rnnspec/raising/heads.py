@@ -11,7 +11,7 @@ from rnnspec.raising.items import activation_words
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from rnnspec.raising.graph import Graph
+    from rnnspec.raising.graph import GraphReader
     from rnnspec.raising.items import ItemReader
 
 
@@ -24,12 +24,12 @@ class Segment:
     start: int
     end: int
 
-    def main(self, graph: Graph) -> str:
+    def main(self, graph: GraphReader) -> str:
         """Return the layer or input that the head takes."""
         return graph.main(graph.layers[self.start]) if self.start < self.end else self.result
 
 
-def find_segments(graph: Graph, reader: ItemReader) -> list[Segment]:
+def find_segments(graph: GraphReader, reader: ItemReader) -> list[Segment]:
     """Return the layers of each head. All are behind the items of ``rnn``, in their order."""
     places = {layer.name: at for at, layer in enumerate(graph.layers)}
     segments, end = list[Segment](), len(graph.layers)
@@ -48,7 +48,7 @@ def find_segments(graph: Graph, reader: ItemReader) -> list[Segment]:
     return segments
 
 
-def _gives_only_states(graph: Graph, reader: ItemReader, end: int) -> bool:
+def _gives_only_states(graph: GraphReader, reader: ItemReader, end: int) -> bool:
     """True if the layer before ``end`` is recurrent, and only its states are used."""
     if not end or graph.readers.get(graph.layers[end - 1].name):
         return False
@@ -56,7 +56,7 @@ def _gives_only_states(graph: Graph, reader: ItemReader, end: int) -> bool:
     return isinstance(last, nodes.Recurrent) and not last.return_sequences
 
 
-def _start(graph: Graph, reader: ItemReader, end: int) -> int:
+def _start(graph: GraphReader, reader: ItemReader, end: int) -> int:
     """Return where the head begins whose last layer is before ``end``."""
     layers, at = graph.layers, end
 
@@ -83,7 +83,7 @@ def _start(graph: Graph, reader: ItemReader, end: int) -> int:
     return at
 
 
-def read_head(graph: Graph, reader: ItemReader, segment: Segment, trunk: str) -> Words:
+def read_head(graph: GraphReader, reader: ItemReader, segment: Segment, trunk: str) -> Words:
     """Read a head behind ``trunk``, the output of the last item of ``rnn``."""
     layers, at, end = graph.layers, segment.start, segment.end
     main = segment.main(graph)

@@ -13,7 +13,7 @@ from rnnspec.spec import models
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.raising.graph import Graph, Words
+    from rnnspec.raising.graph import GraphReader, Words
 
 
 def behind(layer: nodes.Layer) -> Behind:
@@ -58,7 +58,7 @@ class Item:
 class ItemReader:
     """The layers of a network, read as items of ``rnn`` one after the other."""
 
-    def __init__(self, graph: Graph, cells: Mapping[str, Words]) -> None:
+    def __init__(self, graph: GraphReader, cells: Mapping[str, Words]) -> None:
         self.graph = graph
         self._cells = cells
         self._layers = graph.layers

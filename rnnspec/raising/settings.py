@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from rnnspec.errors import ModelError
 from rnnspec.ir import nodes
 from rnnspec.raising.cells import name_cells, write_initializers
-from rnnspec.raising.graph import RESULT, Graph
+from rnnspec.raising.graph import RESULT, GraphReader
 from rnnspec.raising.items import ItemReader
 from rnnspec.spec import models
 
@@ -34,7 +34,7 @@ def settings(network: nodes.Network) -> tuple[Words, list[Words]]:
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell)
     }
-    graph = Graph(network, network.name, own, placed=True, complete=True)
+    graph = GraphReader(network, network.name, own, placed=True, complete=True)
     reader = ItemReader(graph, cells)
     places = {layer.name: at for at, layer in enumerate(graph.layers)}
     layers = [
@@ -130,7 +130,7 @@ def _recurrent(
     return words
 
 
-def _network(graph: Graph) -> Words:
+def _network(graph: GraphReader) -> Words:
     """Read the keys of the whole network: its name, inputs, heads and initializers."""
     network = graph.network
     words: Words = {"name": network.name}
@@ -165,7 +165,7 @@ def _kind(network_input: nodes.Input) -> str:
             assert_never(network_input)
 
 
-def input_words(graph: Graph, model: type[models.Model], network_input: nodes.Input) -> Words:
+def input_words(graph: GraphReader, model: type[models.Model], network_input: nodes.Input) -> Words:
     """Read the keys of an input, but for its embedding."""
     match network_input:
         case nodes.TokenInput(steps=steps):
@@ -181,7 +181,7 @@ def input_words(graph: Graph, model: type[models.Model], network_input: nodes.In
 
 
 def embedding_words(
-    graph: Graph, layer: nodes.Embedding, model: type[models.Embedding], *, masked: bool
+    graph: GraphReader, layer: nodes.Embedding, model: type[models.Embedding], *, masked: bool
 ) -> Words:
     """Read the keys of an embedding; ``masked`` is true if token 0 is padding."""
     files = layer.pretrained

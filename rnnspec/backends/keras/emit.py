@@ -9,7 +9,7 @@ from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.attention import attending_layers
 from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.cells import is_by_equation
-from rnnspec.backends.keras.graph import Graph
+from rnnspec.backends.keras.graph import FunctionalModel
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
     compare_padding,
@@ -254,7 +254,7 @@ class _Inputs:
 def _make_whole(network: nodes.Network, form: Form) -> tuple[list[Code], Code]:
     """Return the statements of a functional model, and the call that makes it."""
     inputs = _Inputs.of(network, network.inputs)
-    graph = Graph(network, form, network.layers, inputs.values)
+    graph = FunctionalModel(network, form, network.layers, inputs.values)
     body = [inputs.write(), *graph.statements()]
     results = {name: graph.value(layer.name) for name, layer in network.results.items()}
     outputs = _dictionary(results) if network.outputs else results[""]
@@ -279,7 +279,7 @@ def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
     fixed = {state.name: code("states[{!r}]", state.name) for state in held}
     memories = {state.layer: fixed[state.name] for state in held if state.kind == "value"}
     layers = [layer for layer in network.layers if layer.name in in_chunks]
-    graph = Graph(network, "step", layers, {**inputs.values, **memories})
+    graph = FunctionalModel(network, "step", layers, {**inputs.values, **memories})
     body = [inputs.write(), code("states = {}", _dictionary(made)), *graph.statements()]
     after = {state.name: fixed.get(state.name) or code("{}", state.name) for state in before}
     results = {name or "output": graph.value(layer.name) for name, layer in network.results.items()}
@@ -323,7 +323,7 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     others = [each for each in network.inputs if each.name not in in_chunks] or network.inputs
     inputs = _Inputs.of(network, others)
     layers = [layer for layer in network.layers if layer.name not in in_chunks]
-    graph = Graph(network, "inference", layers, inputs.values)
+    graph = FunctionalModel(network, "inference", layers, inputs.values)
     body = [*graph.statements()]
     by_name = {layer.name: layer for layer in network.layers}
     first, zeros = dict[str, Code](), code("zero")

@@ -55,7 +55,7 @@ _OTHER_VARIABLE = re.compile(
 )
 
 
-class Graph:
+class FunctionalModel:
     """A functional model: the variables of its inputs and of the layers so far.
 
     ``x`` is the output of the layer before, and ``skip`` is the input of the next residual. An

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.onnx.graph import (
     Builder,
-    Graph,
     GraphSource,
+    OnnxGraph,
     Value,
     taken_names,
     write_body,
@@ -104,7 +104,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
     axes = _step_axes(network, stepped=stepped)
     outputs = tuple(_output_values(network, axes))
     results = {value.name for value in outputs}
-    graph = Graph(
+    graph = OnnxGraph(
         name=network.name,
         inputs=(
             *(_input_value(network, each, axes) for each in layers.inputs),
@@ -160,7 +160,7 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
     inputs = tuple(_input_value(network, each, axes) for each in layers.inputs)
     layers.add()
     layers.add_first_states()
-    graph = Graph(
+    graph = OnnxGraph(
         name=f"{network.name}_begin",
         inputs=inputs or (Value("int64", (1,), BATCH_SIZE),),
         outputs=tuple(_first_value(state, axes) for state in layers.first_states),
@@ -182,7 +182,7 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
     )
 
 
-def _write(network: nodes.Network, builder: Builder, graph: Graph) -> GraphSource:
+def _write(network: nodes.Network, builder: Builder, graph: OnnxGraph) -> GraphSource:
     """Return the source of a graph with the arrays that it takes."""
     return GraphSource(
         title=text.title(network),
@@ -200,13 +200,13 @@ def _write(network: nodes.Network, builder: Builder, graph: Graph) -> GraphSourc
     )
 
 
-def _arrays(network: nodes.Network, graph: Graph) -> list[Weight]:
+def _arrays(network: nodes.Network, graph: OnnxGraph) -> list[Weight]:
     """Return the arrays that a graph takes."""
     taken = taken_names(graph)
     return [weight for weight in weights(network) if weight[0] in taken]
 
 
-def _frozen(network: nodes.Network, graph: Graph) -> Iterator[tuple[str, str]]:
+def _frozen(network: nodes.Network, graph: OnnxGraph) -> Iterator[tuple[str, str]]:
     for name, _, trainable in _arrays(network, graph):
         if not trainable:
             yield f"frozen {name}", "true"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never, cast
 
-from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
+from rnnspec.backends.onnx.graph import Builder, Node, OnnxGraph, Value
 from rnnspec.backends.onnx.slots import after, parameter_path
 from rnnspec.ir.equations import (
     INPUT,
@@ -142,7 +142,7 @@ class EquationSteps:
         size = width(self.layer.input) if name == INPUT else self.size(self.plan.sizes[name])
         self.sequences.append((self.before.known[key], inside, size))
 
-    def body(self, *, masked: bool, with_output: bool, context: Context | None) -> Graph:
+    def body(self, *, masked: bool, with_output: bool, context: Context | None) -> OnnxGraph:
         """Return the body, which takes the states and a step of each sequence."""
         into, step = self.step.into, self.step
         if context:
@@ -168,7 +168,7 @@ class EquationSteps:
             outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
         if context and context.is_read:
             outputs.append(context.output)
-        return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
+        return OnnxGraph("Step", tuple(inputs), tuple(outputs), into.finish())
 
     def _new_state(self, name: str) -> str:
         """Return the new value of a state, which is that of a node of its own."""

@@ -43,7 +43,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class OnnxGraph:
     """A graph: the main one, or the body of a ``Scan``. ``blocks`` are groups of nodes."""
 
     name: str
@@ -66,7 +66,7 @@ class Node:
     operator: str
     inputs: tuple[str, ...]
     attributes: tuple[tuple[str, Attribute], ...] = ()
-    body: Graph | None = None
+    body: OnnxGraph | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +200,14 @@ class Builder:
         return tuple(map(tuple, self.blocks))
 
 
-def taken_names(graph: Graph) -> set[str]:
+def taken_names(graph: OnnxGraph) -> set[str]:
     """Return the names of all values that the nodes of a graph take, and those of their bodies."""
     nodes = [entry for block in graph.blocks for entry in block if isinstance(entry, Node)]
     names = {name for node in nodes for name in node.inputs}
     return names.union(*(taken_names(node.body) for node in nodes if node.body))
 
 
-def write_signature(graph: Graph, start: str = "", indent: int = 0) -> str:
+def write_signature(graph: OnnxGraph, start: str = "", indent: int = 0) -> str:
     """Return the inputs and outputs of a graph, on one line, two or one each if they are long.
 
     The first line begins with ``start``.
@@ -227,7 +227,7 @@ def write_signature(graph: Graph, start: str = "", indent: int = 0) -> str:
     return f"{first}(\n{inputs}\n{margin}) => (\n{outputs}\n{margin})"
 
 
-def write_body(graph: Graph, indent: int = 2) -> str:
+def write_body(graph: OnnxGraph, indent: int = 2) -> str:
     """Return the nodes of a graph, with an empty line between two groups."""
     margin = " " * indent
     return "\n\n".join(

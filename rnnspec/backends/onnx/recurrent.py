@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.attention import Context, contexts_of
 from rnnspec.backends.onnx.equations import EquationSteps
-from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
+from rnnspec.backends.onnx.graph import Builder, Node, OnnxGraph, Value
 from rnnspec.backends.onnx.slots import (
     BIAS,
     FUSED,
@@ -350,7 +350,7 @@ def _state_names(layer: Recurrent) -> list[str]:
 
 def step_body(
     layer: Recurrent, prefix: str, *, masked: bool, context: Context | None = None
-) -> Graph:
+) -> OnnxGraph:
     """Return the body of a ``Scan`` over the steps of a layer."""
     into, states, now = Builder(), _state_names(layer), "Now"
     if context:
@@ -373,7 +373,7 @@ def step_body(
         inputs.append(Value("bool", ("?", 1), "Real_Now"))
     outputs = [Value("float", ("?", layer.units), name) for name in (*new_states, "Output")]
     outputs += [context.output] if context and context.is_read else []
-    return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
+    return OnnxGraph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 
 _NAMES = {

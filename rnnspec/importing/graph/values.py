@@ -217,7 +217,7 @@ class Pairs(_Described):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Junk(_Described):
+class PaddedState(_Described):
     """A state after the steps of padding, which no network of the language has."""
 
 
@@ -233,7 +233,7 @@ class Unknown(_Described):
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | Pairs | FinalStates | Junk | Argument | Unknown | None
+Value = Known | Tensor | Pairs | FinalStates | PaddedState | Argument | Unknown | None
 """A value; None is an input that is left out."""
 
 
@@ -249,7 +249,7 @@ class RestartError(Exception):
 _NAMES = {
     "Known": "numbers that are no output of a layer",
     "FinalStates": "the final states of several layers",
-    "Junk": "a state that padding has changed",
+    "PaddedState": "a state that padding has changed",
     "Unknown": "an unknown value",
     "NoneType": "nothing",
 }

@@ -20,8 +20,8 @@ from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import (
     Argument,
     FinalStates,
-    Junk,
     Known,
+    PaddedState,
     RestartError,
     Tensor,
     describe,
@@ -172,7 +172,7 @@ def _outputs(seen: _SeenSteps, state: Tensor, layout: int, *, two: bool) -> tupl
     # Behind padding that was moved to the end without telling the node, the state is another.
     final: Value = replace(state, axes=final_axes, is_final=True)
     if seen.masked and not seen.is_told:
-        final = Junk()
+        final = PaddedState()
     filler = 0.0 if seen.masked and seen.is_told else None
     every = replace(state, axes=all_axes, steps=seen.steps, filler=filler)
     return every, final

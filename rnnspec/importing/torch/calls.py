@@ -12,7 +12,7 @@ from rnnspec.importing.graph.values import Argument, Known, Pairs, Tensor, Unkno
 from rnnspec.importing.torch import joins, layers, masks, pairs, shapes, windows
 from rnnspec.importing.torch.operators import lacks_operation
 from rnnspec.importing.torch.values import (
-    Beside,
+    NonTensor,
     Value,
     Zeros,
     describe,
@@ -211,12 +211,12 @@ def call_function(m: Operators, name: str, arguments: Arguments) -> Value:
     """
     args, kwargs = arguments or ((), {})
     values = (*args, *kwargs.values())
-    if name in _SIZES.split() and any(isinstance(value, Beside) for value in values):
-        others = [v for v in values if isinstance(v, Value) and not isinstance(v, Beside)]
+    if name in _SIZES.split() and any(isinstance(value, NonTensor) for value in values):
+        others = [v for v in values if isinstance(v, Value) and not isinstance(v, NonTensor)]
         if any(isinstance(value, Tensor) for value in others) and name != "getattr":
             message = f"'{name}': expected no size beside {describe(others[0])}, received one"
             raise RefusedError(message, "E701")
-        return Beside()
+        return NonTensor()
     if name in _SHAPES.split() and values and isinstance(values[0], Zeros):
         return Zeros()
     scored = any(isinstance(value, Pairs) for value in values)

@@ -12,9 +12,9 @@ from rnnspec.importing.graph.values import Argument, Known, Tensor
 from rnnspec.importing.torch import masks, shapes, windows
 from rnnspec.importing.torch.operators import lacks_operation
 from rnnspec.importing.torch.values import (
-    Beside,
-    Firsts,
+    FirstStates,
     ModuleArray,
+    NonTensor,
     Several,
     State,
     States,
@@ -196,12 +196,12 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     return m.run("Concat", *solid, axis=dim)
 
 
-def _one_after_another(values: tuple[Any, ...]) -> Firsts | None:
+def _one_after_another(values: tuple[Any, ...]) -> FirstStates | None:
     """Return vectors, each with a first axis, one after the other, or None if they are others."""
     parts = list[Any]()
     for value in values:
         match value:
-            case Firsts(inner):
+            case FirstStates(inner):
                 parts += inner
             case States(swapped=False, number=number):
                 parts += [State(value, index - number) for index in range(number)]
@@ -209,7 +209,7 @@ def _one_after_another(values: tuple[Any, ...]) -> Firsts | None:
                 parts.append(replace(value, axes=("B", "F")))
             case _:
                 return None
-    return Firsts(tuple(parts))
+    return FirstStates(tuple(parts))
 
 
 def matrix_product(m: Operators, x: Any, y: Any) -> Value:
@@ -343,7 +343,7 @@ def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Va
             value = masks.reduce_numbers(m, m.numbers(x), op, dim, keepdim=keepdim)
         else:
             value = _reduce(m, x, statistic, dim, keepdim=keepdim)
-        return Several((value, Beside("places of a maximum"))) if with_places else value
+        return Several((value, NonTensor("places of a maximum"))) if with_places else value
 
     return run
 
@@ -387,7 +387,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
 def places(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
     """Return where the largest numbers are, which no layer takes."""
     m.scope.operand(x)
-    return Beside("places of a maximum")
+    return NonTensor("places of a maximum")
 
 
 def is_of_features(x: Any, dim: Any) -> bool:

@@ -18,9 +18,9 @@ from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
     Packed,
+    Reversed,
     Several,
     States,
-    Turned,
     describe,
 )
 from rnnspec.importing.torch.zoo import zoo_layer
@@ -398,12 +398,12 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
 
 
 def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Several:
-    packed, backward, module = isinstance(x, Packed), isinstance(x, Turned), op.module
+    packed, backward, module = isinstance(x, Packed), isinstance(x, Reversed), op.module
     rows = x.steps.rows if isinstance(x, Packed) else None
     if rows is not None and hx is not None:
         raise RefusedError("expected states of zeros beside sequences that are sorted")
     steps = replace(x.steps, rows=None) if isinstance(x, Packed) else x
-    value = scope.sequence(steps.steps if isinstance(steps, Turned) else steps)
+    value = scope.sequence(steps.steps if isinstance(steps, Reversed) else steps)
     if backward and module.bidirectional:
         raise RefusedError("expected the steps in their order, received the last one first")
     _check_mode(module, kind)
@@ -418,7 +418,7 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str)
             _turn_back(scope, at)
     result = scope.result(value, levels[-1], filler=0.0 if packed else None, rows=rows)
     hidden = replace(hidden, rows=rows)
-    every = Packed(result) if packed else Turned(result) if backward else result
+    every = Packed(result) if packed else Reversed(result) if backward else result
     both = Several((hidden, replace(hidden, is_cell=True))) if kind == "LSTM" else hidden
     return Several((every, both))
 

@@ -13,8 +13,8 @@ from rnnspec.importing.graph.values import Argument, Known, Tensor
 from rnnspec.importing.torch import layers, shapes
 from rnnspec.importing.torch.values import (
     LENGTHS,
-    Beside,
     ModuleArray,
+    NonTensor,
     Packed,
     Several,
     State,
@@ -93,7 +93,7 @@ def size(m: Operators, x: Any, dim: Any = None) -> Value:
     """Return a size, or all of them."""
     sizes = _sizes(m, x)
     if sizes is None:
-        return Beside()
+        return NonTensor()
     if dim is None:
         return sizes
     return m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
@@ -124,12 +124,12 @@ def _sizes(m: Operators, x: Any) -> Known | None:
 
 def rank(m: Operators, x: Any) -> Value:
     """Return the number of axes."""
-    return m.run("Size", m.run("Shape", x)) if isinstance(x, Tensor | Known) else Beside()
+    return m.run("Size", m.run("Shape", x)) if isinstance(x, Tensor | Known) else NonTensor()
 
 
 def number_of_elements(m: Operators, x: Any) -> Value:
     """Return the number of elements."""
-    return m.run("Size", x) if isinstance(x, Tensor | Known) else Beside()
+    return m.run("Size", x) if isinstance(x, Tensor | Known) else NonTensor()
 
 
 def attribute(m: Operators, x: Any, name: str) -> Value:
@@ -140,7 +140,7 @@ def attribute(m: Operators, x: Any, name: str) -> Value:
         case "ndim":
             return rank(m, x)
         case "device" | "dtype":
-            return Beside()
+            return NonTensor()
         case "data":
             return detach(m, x)
         case "values" if isinstance(x, Several):
@@ -171,7 +171,7 @@ def zeros(m: Operators, *_: Any, **named: Any) -> Value:
 def unwritten(m: Operators, *_: Any) -> Value:
     """Return a new tensor whose numbers are not written yet."""
     del m
-    return Beside()
+    return NonTensor()
 
 
 # Packed sequences

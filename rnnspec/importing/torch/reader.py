@@ -24,11 +24,11 @@ from rnnspec.importing.torch import calls, graph, layers, shapes, states
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
-    Beside,
-    Firsts,
+    FirstStates,
     Given,
     Layout,
     ModuleArray,
+    NonTensor,
     Ref,
     ResultLayout,
     Several,
@@ -445,7 +445,7 @@ class ModuleReader:
             case "output":
                 if not unknown:
                     self._note_results(args[0])
-                return Beside()
+                return NonTensor()
             case _:
                 value = calls.call_function(self._operators, op.target, arguments)
                 if isinstance(value, Known) and value.kind == "input" and value.doubt is None:
@@ -493,7 +493,7 @@ class ModuleReader:
         if op.module is not None and not op.module.any():
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
         if all(user.target in ("new_zeros", "zeros_like", "new") for user in self._users[op.name]):
-            return Beside()
+            return NonTensor()
         return ModuleArray(op.target)
 
     def _note_results(self, value: Any) -> None:
@@ -509,7 +509,7 @@ class ModuleReader:
         else:
             # Results beside the one that a network is for: states, weights, lengths.
             chosen = [leaf for leaf in leaves if not self._is_aside(leaf[1])] or [
-                leaf for leaf in leaves if isinstance(leaf[1], States | Firsts)
+                leaf for leaf in leaves if isinstance(leaf[1], States | FirstStates)
             ]
         chosen = chosen or leaves
         for path, left in leaves:
@@ -523,7 +523,7 @@ class ModuleReader:
             match leaf:
                 case States() if leaf.levels:
                     self._note_states(name, path, leaf)
-                case Firsts():
+                case FirstStates():
                     self._note_parts(name, path, leaf)
                 case _:
                     self._note_result(name, path, leaf, alone=sole)
@@ -533,7 +533,7 @@ class ModuleReader:
         match value:
             case States():
                 return not all(map(self._begins_given, value.levels))
-            case Firsts(parts):
+            case FirstStates(parts):
                 return not all(
                     isinstance(part, State) and all(map(self._begins_given, part.states.levels))
                     for part in parts
@@ -560,7 +560,7 @@ class ModuleReader:
             own = f"{name or 'state'}_{level}" if len(all_states.levels) > 1 else name
             self.results.append((ResultLayout(own, path, axes, padded=False, rows=rows), value))
 
-    def _note_parts(self, name: str, path: tuple[int | str, ...], several: Firsts) -> None:
+    def _note_parts(self, name: str, path: tuple[int | str, ...], several: FirstStates) -> None:
         """Note vectors one after the other, each as a result of its own."""
         parts, row = list(several.parts), 0
         while parts:

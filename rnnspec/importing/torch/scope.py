@@ -13,7 +13,7 @@ from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
-    Firsts,
+    FirstStates,
     ModuleArray,
     Op,
     State,
@@ -229,7 +229,7 @@ class ModuleScope(Scope):
                 value = replace(
                     self.whole(value), axes=("B", "", "F") if value.swapped else ("", "B", "F")
                 )
-            case Firsts((State() | Tensor() as part,)):
+            case FirstStates((State() | Tensor() as part,)):
                 value = replace(self.operand(part), axes=("", "B", "F"))
             case States(number=number):
                 message = f"takes all {number} final states; expected those of one layer, such as"

@@ -15,16 +15,16 @@ from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     LENGTHS,
     NO_STATES,
-    Beside,
-    Firsts,
-    Learned,
+    FeatureSlice,
+    FirstStates,
+    LearnedRows,
     ModuleArray,
+    NonTensor,
     Packed,
-    Portion,
+    Reversed,
     Several,
     State,
     States,
-    Turned,
     Zeros,
     describe,
     is_size,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 def pass_on(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
     unchanged = (
-        Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray | Turned
-        | Learned | Firsts | Portion
+        Known | Argument | Zeros | NonTensor | States | State | Packed | ModuleArray | Reversed
+        | LearnedRows | FirstStates | FeatureSlice
     )  # fmt: skip
     return x if isinstance(x, unchanged) else _movable(m.scope, x, either_order=True)
 
@@ -70,7 +70,7 @@ def axis_number(dim: Any, rank: int) -> int:
 
 def _rank(m: Operators, x: Any) -> int:
     match x:
-        case States() | Firsts():
+        case States() | FirstStates():
             return 3
         case Known(samples=[array, *_]):
             return array.ndim
@@ -110,7 +110,7 @@ def _in_order(m: Operators, x: Any, order: tuple[int, ...]) -> Value:
         if order not in ((0, 1, 2), (1, 0, 2)):
             raise RefusedError("expected an exchange of layers and batch, received other axes")
         return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
-    if isinstance(x, Firsts) and len(x.parts) > 1:
+    if isinstance(x, FirstStates) and len(x.parts) > 1:
         if order not in ((0, 1, 2), (1, 0, 2)):
             raise RefusedError("expected an exchange of layers and batch, received other axes")
         return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
@@ -122,7 +122,7 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
     """Remove the axis of a single final state, of a single step, or of a single unit."""
     if isinstance(x, States) and dim in (None, int(x.swapped)):
         return m.scope.whole(x)
-    if isinstance(x, Firsts) and len(x.parts) == 1 and dim in (None, 0):
+    if isinstance(x, FirstStates) and len(x.parts) == 1 and dim in (None, 0):
         return m.scope.operand(x.parts[0])
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
     axes: tuple[int, ...] | None = None
@@ -146,8 +146,8 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
 
 def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
     """Give a value an axis of size 1."""
-    if isinstance(x, Portion) and dim == 0:
-        return Firsts((x,))
+    if isinstance(x, FeatureSlice) and dim == 0:
+        return FirstStates((x,))
     if isinstance(x, Zeros):
         return x
     if isinstance(x, ModuleArray) and not x.turned:
@@ -198,7 +198,7 @@ def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Val
     if len(shape) not in (2, 3) or x.turned:
         raise RefusedError(ARRAY_OUTSIDE, "E701")
     if batch:
-        return Learned(x.path, tuple(range(shape[0])))
+        return LearnedRows(x.path, tuple(range(shape[0])))
     return Tensor(states.learned_vector(m.scope, x.path, (0,)), ("B", "F"))
 
 
@@ -208,9 +208,9 @@ def stack(m: Operators, x: Any, dim: Any = 0) -> Value:
         raise RefusedError(f"dim: expected 0, received {dim}", "E703")
     values = [m.scope.operand(part) if isinstance(part, Tensor) else part for part in x]
     for value in values:
-        if not isinstance(value, Tensor | State | Zeros | Portion):
+        if not isinstance(value, Tensor | State | Zeros | FeatureSlice):
             raise RefusedError(f"expected vectors, received {describe(value)}")
-    return Firsts(tuple(values))
+    return FirstStates(tuple(values))
 
 
 def join_sizes(m: Operators, sizes: Any) -> Known:
@@ -264,7 +264,9 @@ def _reshape_states(m: Operators, x: States, sizes: tuple[Any, ...]) -> Value:
         and all(a in (b, -1) for a, b in zip(plain, shape, strict=True))
     ):
         several = [State(x, index - x.number) for index in range(x.number)]
-        return Firsts(tuple(Firsts(tuple(several[i : i + ways])) for i in range(0, x.number, ways)))
+        return FirstStates(
+            tuple(FirstStates(tuple(several[i : i + ways])) for i in range(0, x.number, ways))
+        )
     whole = (
         len(plain) == 2 and plain[0] in ("B", -1, 0) and plain[1] in (-1, x.number * width // ways)
     )
@@ -374,11 +376,11 @@ def item(  # noqa: PLR0912 - a branch for each kind of value
         RefusedError: rnnspec does not support this part.
     """
     match x:
-        case Firsts(swapped=True):
+        case FirstStates(swapped=True):
             raise RefusedError("expected the layers before the batch, received the batch first")
-        case Firsts(items) if isinstance(index, slice):
-            return Firsts(items[index])
-        case Several(items) | Firsts(items):
+        case FirstStates(items) if isinstance(index, slice):
+            return FirstStates(items[index])
+        case Several(items) | FirstStates(items):
             index = _leading(index, 1)
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
@@ -390,8 +392,8 @@ def item(  # noqa: PLR0912 - a branch for each kind of value
             return index_select(m, x, 1, index[1])
         case States():
             return _state(x, index)
-        case Beside():
-            return Beside()
+        case NonTensor():
+            return NonTensor()
         case Known() | Argument() if _is_order(index):
             numbers: Known = m.numbers(x)
             ordered: Known = _take(m, numbers, _parts(index, numbers.samples[0].ndim))
@@ -464,7 +466,7 @@ def _state(all_states: States, index: Any) -> Value:
         all_states = replace(all_states, swapped=False)
     several = tuple(State(all_states, i - all_states.number) for i in range(all_states.number))
     if isinstance(index, slice) and not all_states.swapped and several[index]:
-        return Firsts(several[index])
+        return FirstStates(several[index])
     if type(index) is not int or all_states.swapped:
         raise RefusedError("expected one final state, such as h[-1], received another part")
     state = State(all_states, index if index < 0 else index - all_states.number)
@@ -521,7 +523,7 @@ def _part(  # noqa: PLR0912 - a branch for each part
             width = scope.features(vector)
             stop = width if stop is None else stop
             if type(start) is int and type(stop) is int and (start, stop) != (0, width):
-                return Portion(vector, start % width, stop if stop > 0 else stop + width)
+                return FeatureSlice(vector, start % width, stop if stop > 0 else stop + width)
         case _:
             pass
     steps = x.axis("T")
@@ -677,11 +679,11 @@ def chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> Value:
 
 def flip(m: Operators, x: Any, *dims: Any) -> Value:
     """Return a sequence in the reverse order of its steps, or one of these as it was."""
-    value = x.steps if isinstance(x, Turned) else x
+    value = x.steps if isinstance(x, Reversed) else x
     if isinstance(value, Known) and dims in ((1,), ((1,),)):
-        return value if isinstance(x, Turned) else Turned(value)
+        return value if isinstance(x, Reversed) else Reversed(value)
     value = m.scope.operand(value)
     (dims,) = dims if isinstance(dims[0], tuple) else (dims,)
     if len(dims) != 1 or value.axes[axis_number(dims[0], len(value.axes))] != "T":
         raise RefusedError("expected a flip of the steps, received another")
-    return value if isinstance(x, Turned) else Turned(value)
+    return value if isinstance(x, Reversed) else Reversed(value)

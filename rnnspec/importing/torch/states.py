@@ -14,10 +14,10 @@ from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
-    Firsts,
+    FeatureSlice,
+    FirstStates,
     Given,
-    Learned,
-    Portion,
+    LearnedRows,
     Ref,
     Several,
     State,
@@ -128,7 +128,7 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
             vector = Tensor(at, ("B", "F"))
             half = size // 2
             rows += (
-                [Portion(vector, 0, half), Portion(vector, half, size)]
+                [FeatureSlice(vector, 0, half), FeatureSlice(vector, half, size)]
                 if given.directions == 2
                 else [vector]
             )
@@ -138,7 +138,7 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
                 axes = ("B", "", "F") if given.swapped else ("", "B", "F")
                 parts.append(replace(vector, axes=axes))
             case _:
-                parts.append(Firsts(tuple(rows), given.swapped))
+                parts.append(FirstStates(tuple(rows), given.swapped))
     value: Value = Several(tuple(parts)) if given.parts else parts[0]
     return replace(given, names=tuple(names)), value
 
@@ -286,7 +286,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
             return [None] * number
-        case Firsts(parts, swapped=False) if len(parts) == number:
+        case FirstStates(parts, swapped=False) if len(parts) == number:
             return [_vector(scope, part) for part in parts]
         case States(swapped=False) if value.number == number and value.levels:
             return [_vector(scope, State(value, index - number)) for index in range(number)]
@@ -295,7 +295,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Tensor(axes=("D", "B", "U")) if number == 2:
             at = scope.settle(replace(value, axes=("B", "F"))).at
             return [(at, 0), (at, 1)]
-        case Learned(path=path, rows=rows) if len(rows) == number:
+        case LearnedRows(path=path, rows=rows) if len(rows) == number:
             return [(learned_vector(scope, path, (row,)), None) for row in rows]
         case _:
             _refuse(value)
@@ -311,7 +311,7 @@ def _vector(scope: ModuleScope, value: Any) -> First:
             level, direction = divmod(index + states.number, states.directions)
             at = scope.final_state(states.levels[level], "c" if states.is_cell else "")
             return at, direction if states.directions == 2 else None
-        case Portion(vector=vector, start=start, stop=stop):
+        case FeatureSlice(vector=vector, start=start, stop=stop):
             width = scope.features(vector)
             if (start, stop) not in ((0, width // 2), (width // 2, width)) or width % 2:
                 raise RefusedError("expected one half of a vector, received another part of it")

@@ -119,7 +119,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Firsts:
+class FirstStates:
     """Vectors one after the other along a first axis, as the first states of layers.
 
     A part is zeros, or a tensor (batch, features), perhaps the final state of one direction. If
@@ -131,7 +131,7 @@ class Firsts:
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class FeatureSlice:
     """Some of the features of a vector, from one on."""
 
     vector: Tensor
@@ -140,7 +140,7 @@ class Portion:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedRows:
     """The rows of an array of the module, each the same for each sequence."""
 
     path: str
@@ -155,7 +155,7 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class Reversed:
     """A sequence, or a mask of one, with its last step first."""
 
     steps: Tensor | Known
@@ -169,7 +169,7 @@ class Zeros:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class NonTensor:
     """A device, a dtype, places of a maximum: something beside the values of tensors."""
 
     what: str = "a size"
@@ -183,14 +183,14 @@ Value = (
     | Packed
     | States
     | State
-    | Firsts
-    | Portion
-    | Learned
+    | FirstStates
+    | FeatureSlice
+    | LearnedRows
     | Several
-    | Turned
+    | Reversed
     | ModuleArray
     | Zeros
-    | Beside
+    | NonTensor
     | Unknown
 )
 
@@ -273,10 +273,10 @@ _NAMES = {
     "Packed": "a packed sequence",
     "Zeros": "zeros",
     "States": "all final states",
-    "Firsts": "several vectors, one after the other",
-    "Portion": "a part of the features",
-    "Learned": "an array of the module for each sequence",
-    "Turned": "a sequence with its last step first",
+    "FirstStates": "several vectors, one after the other",
+    "FeatureSlice": "a part of the features",
+    "LearnedRows": "an array of the module for each sequence",
+    "Reversed": "a sequence with its last step first",
     "Unknown": "an unknown value",
     "ModuleArray": "an array of the module outside of a layer",
 }
@@ -284,7 +284,7 @@ _NAMES = {
 
 def is_size(value: Any) -> bool:
     """True if a value is a size, or another number that follows from sizes."""
-    return (isinstance(value, Beside) and value.what == "a size") or (
+    return (isinstance(value, NonTensor) and value.what == "a size") or (
         isinstance(value, Known)
         and value.kind == "derived"
         and not value.name
@@ -306,7 +306,7 @@ def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
             return "which tokens are not 0" if is_mask else "lengths"
         case Known():
             return "a sequence"
-        case Beside(what=what):
+        case NonTensor(what=what):
             return what
         case State():
             return f"{value}"
