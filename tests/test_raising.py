@@ -98,6 +98,18 @@ def test_a_head_that_only_takes_the_last_step(item: str) -> None:
         assert network(raised) == wanted, raised
 
 
+@cases("begins", ["zeros", "learned"])
+def test_a_pooling_beside_the_state_that_it_asks_with(begins: str) -> None:
+    layer = f"{{type: gru, units: 4, initial_state: {begins}}}"
+    asked = "{type: pool, pooling: {attention: {query: gru_1.state}}}"
+    join = "{type: concat, of: [attention_pooling_1, gru_1.state]}"
+    wanted = network(
+        f"version: 1\nname: net\ninput: {{features: 3}}\nrnn: [{layer}, {asked}, {join}]\n"
+    )
+    raised = dump(raise_spec(wanted))
+    assert network(raised) == wanted, raised
+
+
 def test_random_specs() -> None:
     for drawn in (*sample(specs(), 50), *sample(specs(long_names=True), 10)):
         wanted = network(dump(drawn))

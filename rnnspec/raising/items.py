@@ -113,8 +113,9 @@ class ItemReader:
             case nodes.Port(state=str(state)) if part.layer == read:
                 recurrent = self.graph.by_name[read]
                 assert isinstance(recurrent, nodes.Recurrent)
-                is_output = state == recurrent.states[0][0]
-                return "last" if is_output and recurrent.merge in (None, "concat") else None
+                # The last step of other layers is read from their sequence.
+                is_state = state == recurrent.states[0][0] and bool(recurrent.first_states)
+                return "last" if is_state and recurrent.merge in (None, "concat") else None
             case _:
                 return None
 

@@ -389,6 +389,23 @@ class SelfAttentionPooling(nn.Module):
 
 
 @real(lambda: (tokens(),))
+class ContextBesideItsQuery(nn.Module):
+    # attention classifiers that ask with the last state, and put it beside the context
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 3)
+        self.lstm = nn.LSTM(3, 5, batch_first=True)
+        self.fc = nn.Linear(10, 2)
+
+    def forward(self, x: Any) -> Any:
+        outputs, (hidden, _) = self.lstm(self.embedding(x))
+        query = hidden[-1]
+        weights = torch.softmax(torch.bmm(outputs, query.unsqueeze(2)).squeeze(2), dim=1)
+        context = torch.bmm(weights.unsqueeze(1), outputs).squeeze(1)
+        return self.fc(torch.cat([context, query], dim=1))
+
+
+@real(lambda: (tokens(),))
 class EinsumAttention(nn.Module):
     # attention classifiers that write the sum over the steps as einsum
     def __init__(self) -> None:
