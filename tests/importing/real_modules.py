@@ -388,6 +388,33 @@ class SelfAttentionPooling(nn.Module):
         return self.fc(context)
 
 
+@real(lambda: (torch.tensor([[3, 4, 5, 0, 0], [3, 4, 5, 6, 7]]),))
+class FloatsAsMask(nn.Module):
+    # attention classifiers that add a mask of floats to the scores, as transformers do
+    low: float = -1e9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 3)
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.score = nn.Linear(5, 1)
+        self.fc = nn.Linear(5, 2)
+
+    def forward(self, x: Any) -> Any:
+        mask = (x != 0).float()
+        outputs, _ = self.gru(self.embedding(x))
+        scores = self.score(outputs).squeeze(-1) + (1.0 - mask) * self.low
+        return self.fc((torch.softmax(scores, -1).unsqueeze(-1) * outputs).sum(1))
+
+
+@real(
+    lambda: (torch.tensor([[3, 4, 5, 0, 0], [3, 4, 5, 6, 7]]),), refused="numbers of each sequence"
+)
+class FloatsThatLeaveWeights(FloatsAsMask):
+    # the same with a number that leaves padding a weight
+    low = -5.0
+
+
 @real(lambda: (tokens(),))
 class ContextBesideItsQuery(nn.Module):
     # attention classifiers that ask with the last state, and put it beside the context

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
 
+LOWEST = -1e9
+"""The largest number in place of the scores of padding with which their weights are 0."""
 _OTHER_MASK = (
     "expected padding that is token 0, or a number in every feature of a step, received another "
     "condition"
@@ -204,6 +206,11 @@ def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         return _divide_windows(scope, x, y)
     if node.op == "Mul" and all(np.isin(array, (0, 1)).all() for array in y.arrays):
         return _fill(scope, x, tuple(array.astype(bool) for array in y.arrays), 0.0)
+    sign = -1 if node.op == "Sub" and y is inputs[1] else 1
+    added = [sign * array.astype("f8") for array in y.arrays]
+    if node.op in ("Add", "Sub") and all(((a == 0) | (a <= LOWEST)).all() for a in added):
+        lows = [float(array[array != 0].max()) for array in added if array.any()]
+        return _fill(scope, x, tuple(array == 0 for array in added), max(lows, default=0.0))
     raise RefusedError(
         f"rnnspec does not support {node.op} of {describe(x)} and numbers of each sequence", "E701"
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.masks import LOWEST
 from rnnspec.importing.graph.shapes import (
     axis_number,
     constants,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
-
-LOWEST = -1e9
-"""The largest number in place of the scores of padding with which their weights are 0."""
 
 
 def multiply_all(scope: Scope, x: Tensor, y: Tensor) -> Pairs | None:

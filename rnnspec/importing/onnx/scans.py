@@ -12,7 +12,7 @@ import numpy as np
 from rnnspec.backends.onnx.recurrent import step_body
 from rnnspec.importing.graph.graph import Graph
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.pairs import LOWEST
+from rnnspec.importing.graph.masks import LOWEST
 from rnnspec.importing.graph.parts import current_steps
 from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.importing.onnx.recurrent import first_state
