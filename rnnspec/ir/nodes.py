@@ -420,6 +420,7 @@ class Recurrent(Node):
         if not self.initial or self.initial == "learned":
             # A draft of an importer has no shapes yet, on which the states depend.
             return {}
+        assert isinstance(self.initial, tuple), f"no state begins as {self.initial}"
         pairs = zip(self.begins, self.initial, strict=True)
         return {state: vector for (state, _), vector in pairs if vector is not None}
 
