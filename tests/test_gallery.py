@@ -76,7 +76,7 @@ ROWS = {
     "intent_slot_lstm": [258_900, 400_800, 26_130, 5_226],
     "sleep_stage_gru": [144, 2_368, 3_552, 1_248, 68],
     "sketch_conv_lstm": [512, 128, 10_304, 256, 24_704, 512, 131_584, 131_584, 44_505],
-    "amplifier_capture_lstm": [18, 18, 1_440, 18, 18, 2_664, 18, 18, 2_664, 19],
+    "amplifier_capture_lstm": [1_476, 2_700, 2_700, 19],
     "calendar_forecast_lstm": [2_800, 21],
     "character_decoder_lstm": [358_400, 23_901],
     "character_translation_lstm": [335_872, 358_400, 23_901],

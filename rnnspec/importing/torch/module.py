@@ -404,9 +404,13 @@ def _structure(module: Any, fresh: Any) -> list[Any]:
 
 
 def _has_other_methods(kind: type) -> bool:
-    """True if functions have been put into the place of methods."""
+    """True if functions have been put into the place of methods, but for PyTorch's into its own.
+
+    ``torch.compile`` does so with those that create a module.
+    """
     return any(
-        isinstance(value, FunctionType) and value.__module__ != base.__module__
+        isinstance(value, FunctionType)
+        and value.__module__.partition(".")[0] != base.__module__.partition(".")[0]
         for base in kind.__mro__
         for value in vars(base).values()
     )
