@@ -229,7 +229,7 @@ _LAST_STEP = ["Cast", "Cumsum", "GetItem", "Equal", "LogicalAnd"]
 _SOFTMAX = ["Where", "ExpandDims", "Softmax", "Where", "Einsum"]
 _AT_EACH_STEP = ["GetItem", "OnesLike", "Einsum"]
 KERAS_OWN = {
-    "amplifier_capture_lstm": 3 * ["GetItem", "GetItem", "OnesLike", "OnesLike"],
+    "amplifier_capture_lstm": 3 * ["GetItem", "GetItem", "OnesLike", "OnesLike", "Dense", "Dense"],
     "chatbot_attention_gru": [
         *["NotEqual", "NotEqual", "Flip", "NotEqual"],
         *["ExpandDims", "Einsum", "Where", "Softmax", "Where", "Einsum"],
