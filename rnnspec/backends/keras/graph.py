@@ -180,9 +180,10 @@ class FunctionalModel:
                 mask = self.masks.variable(main)
                 yield Output(code("masked_{}({}, {})", layer.statistic, x, mask))
             case nodes.Pooling() if not is_layer(layer):
-                result, *_ = expand(layer, "inference")
+                results = [*expand(layer, "inference")]
                 # The functions of final states return zeros themselves if no step is real.
-                yield from self._body(layer, x).statements([result])
+                own = results[:1] if layer.masked else results
+                yield from self._body(layer, x).statements(own)
             case nodes.Attention():
                 yield from self._attend(layer, x)
             case nodes.AttentionPooling():
