@@ -7,6 +7,7 @@ NumPy, and no framework is imported before ``instantiate``.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,15 +118,35 @@ class Generated:
         return Store(self.backend, self.network, array_places(self.program.spec))
 
 
-def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
+def read(
+    path: str | os.PathLike[str],
+    *,
+    overrides: Mapping[str, Any] = reading.AS_WRITTEN,
+    allow_outside: bool = False,
+) -> Program:
     """Return the spec in a YAML file with its network; see ``load``."""
-    return _check_draft(reading.load(path, taken=reserved_names(), allow_outside=allow_outside))
+    return _check_draft(
+        reading.load(path, taken=reserved_names(), overrides=overrides, allow_outside=allow_outside)
+    )
 
 
-def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
-    """Return the spec in a YAML text with its network; see ``loads``."""
-    taken = reserved_names()
-    return _check_draft(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
+def reads(
+    text: str | bytes,
+    source: str = "<string>",
+    *,
+    overrides: Mapping[str, Any] = reading.AS_WRITTEN,
+    allow_outside: bool = False,
+) -> Program:
+    """Return the spec in a YAML text with its network; see ``loads`` and ``load``."""
+    return _check_draft(
+        reading.loads(
+            text,
+            source,
+            taken=reserved_names(),
+            overrides=overrides,
+            allow_outside=allow_outside,
+        )
+    )
 
 
 def program(spec: Source) -> Program:
@@ -145,23 +166,41 @@ def program(spec: Source) -> Program:
             raise UsageError(f"expected {expected}, received {received(spec)}")
 
 
-def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
+def load(
+    path: str | os.PathLike[str],
+    overrides: Mapping[str, Any] = reading.AS_WRITTEN,
+    *,
+    allow_outside: bool = False,
+) -> Spec:
     """Return the spec in a YAML file, fully checked, including ``expect``.
+
+    ``overrides`` are values of keys by their paths, such as ``{"rnn.0.units": 64}``; None removes a
+    key. The spec is checked with them, and keeps them as its text. ``expect`` is about the network
+    as the file says it, so with overrides it only counts if one of them sets it.
 
     Files of vectors and words named in the spec must be inside its folder, unless
     ``allow_outside`` is true.
 
     Raises:
         SpecError: the spec is invalid; the error has every problem with its location.
-        UsageError: ``path`` is not a path, or the file cannot be read.
+        UsageError: ``path`` is not a path, the file cannot be read, or an override is about no key
+            of it.
     """
     source = path_from(path)
     check_flag("allow_outside", allow_outside)
-    return read(source, allow_outside=allow_outside).spec
+    _check_text("overrides", overrides, Mapping)
+    for name in overrides:
+        _check_text("overrides: a key", name, str)
+    return read(source, overrides=overrides, allow_outside=allow_outside).spec
 
 
-def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
-    """Return the spec in a YAML text.
+def loads(
+    text: str | bytes | Mapping[str, Any],
+    source: str = "<string>",
+    *,
+    allow_outside: bool = False,
+) -> Spec:
+    """Return the spec in a YAML text, or in a mapping of its keys, such as a parsed JSON document.
 
     ``source`` is its path in errors; relative paths in the spec are relative to its folder.
 
@@ -169,9 +208,14 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
         SpecError: the spec is invalid; the error has every problem with its location.
         UsageError: an argument has another type.
     """
-    _check_text("text", text, str, bytes)
+    _check_text("text", text, str, bytes, Mapping)
     _check_text("source", source, str)
     check_flag("allow_outside", allow_outside)
+    if isinstance(text, Mapping):
+        # Imported here because nothing else writes YAML.
+        from rnnspec.spec.write import dump
+
+        text = dump(dict(text))
     return reads(text, source, allow_outside=allow_outside).spec
 
 

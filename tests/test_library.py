@@ -99,7 +99,7 @@ STABLE = {
     "draw": "spec form steps labels theme background",
     "from_keras": "model name",
     "from_torch": "module example name",
-    "load": "path allow_outside",
+    "load": "path overrides allow_outside",
     "loads": "text source allow_outside",
     "parity": "specs backends level form dtype seed batch optimizer progress",
     "read_weights": "model spec",

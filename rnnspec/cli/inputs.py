@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,8 @@ class InputFile:
     """One file to check, or the ``content`` of standard input.
 
     ``named``: the user named the file itself, so it must be a spec; files found in a folder may
-    belong to other programs. ``trouble``: the reason why it cannot be read. ``allow_outside``: see
-    ``pipeline.load``.
+    belong to other programs. ``trouble``: the reason why it cannot be read. ``allow_outside`` and
+    ``overrides``: see ``pipeline.load``.
     """
 
     path: str
@@ -41,13 +41,17 @@ class InputFile:
     content: bytes | None = None
     trouble: str = ""
     allow_outside: bool = False
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[InputFile]:
+def find_inputs(
+    paths: Iterable[str], *, allow_outside: bool = False, settings: Sequence[str] | None = None
+) -> list[InputFile]:
     """Return the inputs that ``paths`` stand for, in order and each once; folders are sorted.
 
     A path is a file, a folder (every visible ``*.yaml`` and ``*.yml`` below it), a pattern such as
-    ``specs/**/*.yaml``, or ``-`` for standard input, which is read here.
+    ``specs/**/*.yaml``, or ``-`` for standard input, which is read here. ``settings`` are overrides
+    of keys in all of them.
     """
     inputs: dict[str, InputFile] = {}
     for path in paths:
@@ -56,14 +60,40 @@ def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[In
             # If a file is both named and found in a folder, its faults must be reported.
             if key not in inputs or (item.named and not inputs[key].named):
                 inputs[key] = item
-    return [replace(item, allow_outside=allow_outside) for item in inputs.values()]
+    overrides = read_settings(settings)
+    return [
+        replace(item, allow_outside=allow_outside, overrides=overrides) for item in inputs.values()
+    ]
+
+
+def read_settings(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Return the overrides that ``--set`` gives as texts, ``KEY=VALUE``.
+
+    Raises:
+        UsageError: one has no ``=``.
+        SpecError: a value is not YAML.
+    """
+    if not settings:
+        return {}
+    # Imported here because most runs set nothing.
+    from rnnspec.spec.yaml.edit import parse
+
+    return dict(map(parse, settings))
 
 
 def find_input(path: str, *, allow_outside: bool = False) -> InputFile:
-    """Return the one input that ``path`` stands for: unlike a folder or a pattern, a spec."""
+    """Return the one input that ``path`` stands for: unlike a folder or a pattern, a spec.
+
+    ``REVISION:PATH`` is a file as Git has it, such as ``HEAD:net.yaml``, unless there is a file of
+    this name.
+    """
     if path == "-":
-        return find_inputs([path], allow_outside=allow_outside)[0]
-    return InputFile(path, named=True, allow_outside=allow_outside)
+        item = _standard_input()
+    elif ":" in path and not os.path.lexists(path) and not os.path.splitdrive(path)[0]:
+        item = _revision(path)
+    else:
+        item = InputFile(path, named=True)
+    return replace(item, allow_outside=allow_outside)
 
 
 def files_to_keep(
@@ -100,9 +130,16 @@ def check(
         return Checked(item.path, state="unreadable", reason=item.trouble)
     try:
         if item.content is None:
-            program = pipeline.read(item.path, allow_outside=item.allow_outside)
+            program = pipeline.read(
+                item.path, overrides=item.overrides, allow_outside=item.allow_outside
+            )
         else:
-            program = pipeline.reads(item.content, item.path, allow_outside=item.allow_outside)
+            program = pipeline.reads(
+                item.content,
+                item.path,
+                overrides=item.overrides,
+                allow_outside=item.allow_outside,
+            )
         return Checked(item.path, advise(program))
     except UsageError as error:
         return Checked(item.path, state="unreadable", reason=error.message)
@@ -200,6 +237,33 @@ def _standard_input() -> InputFile:
         return InputFile(STDIN, trouble="standard input is closed")
     # One byte above the limit is enough to refuse it; an endless stream must not fill the memory.
     return InputFile(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
+
+
+def _revision(name: str) -> InputFile:
+    """Return a file as it is in a revision of the repository of the working folder."""
+    # Imported here because other inputs are read without another program.
+    import subprocess
+
+    from rnnspec.spec.yaml.text import MAX_BYTES
+
+    # Git would take a name that starts with a dash for an option.
+    command = ["git", "cat-file", "blob", f"./{name}" if name.startswith("-") else name]
+    try:
+        with subprocess.Popen(  # noqa: S603 - git, and a name that the user has given
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as git:
+            assert git.stdout is not None
+            assert git.stderr is not None
+            content = git.stdout.read(MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
+                git.kill()
+            said = git.stderr.read().decode(errors="replace").strip()
+    except FileNotFoundError:
+        return InputFile(name, trouble="no such file, and git, which has revisions, is not there")
+    if git.returncode and not content:
+        reason = said.partition("\n")[0].removeprefix("fatal: ")
+        return InputFile(name, trouble=f"no such file, and git says: {reason}")
+    return InputFile(name, named=True, content=content)
 
 
 def _pattern(pattern: str) -> list[InputFile]:

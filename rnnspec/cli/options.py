@@ -76,6 +76,15 @@ AllowOutside = Annotated[
     bool,
     typer.Option("--allow-outside", help="Let specs name files outside their folders."),
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of the spec, such as rnn.0.units=64; can be repeated.",
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(

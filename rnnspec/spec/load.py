@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -21,6 +22,8 @@ from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.spec.zoo import settings_of_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rnnspec.words import ReservedNames
 
 _PASSES = 4
@@ -38,12 +41,20 @@ class Draft:
     problems: tuple[Problem, ...]
 
 
+AS_WRITTEN: Mapping[str, Any] = MappingProxyType({})
+
+
 def load(
-    path: str | os.PathLike[str], *, taken: tuple[ReservedNames, ...], allow_outside: bool = False
+    path: str | os.PathLike[str],
+    *,
+    taken: tuple[ReservedNames, ...],
+    overrides: Mapping[str, Any] = AS_WRITTEN,
+    allow_outside: bool = False,
 ) -> Draft:
     """Return the draft in the file ``path``, a YAML file or a canonical file.
 
     Messages show the path as given. ``taken`` are names that no network or no layer can have.
+    ``overrides`` are values of keys, by their paths; see ``yaml.edit``.
 
     With ``allow_outside``, the spec may name files outside its folder.
 
@@ -52,12 +63,14 @@ def load(
         SpecError: it is not a single YAML document within the size limits.
     """
     source = os.fspath(path)
-    if not source.endswith(SUFFIX):
+    text: str | bytes
+    if source.endswith(SUFFIX):
+        text = spec_in(Path(source))
+    else:
         with opened(source) as (stream, _):
             text = stream.read(MAX_BYTES + 1)
-        return loads(text, source, taken=taken, allow_outside=allow_outside)
-    draft = loads(spec_in(Path(source)), source, taken=taken, allow_outside=allow_outside)
-    if draft.spec is not None:
+    draft = loads(text, source, taken=taken, overrides=overrides, allow_outside=allow_outside)
+    if draft.spec is not None and source.endswith(SUFFIX):
         draft.spec._file = Path(source)  # noqa: SLF001 - the one place that sets it
     return draft
 
@@ -67,6 +80,7 @@ def loads(
     source: str = "<string>",
     *,
     taken: tuple[ReservedNames, ...],
+    overrides: Mapping[str, Any] = AS_WRITTEN,
     allow_outside: bool = False,
 ) -> Draft:
     """Return the draft in ``text``, a string or UTF-8 bytes; messages name it ``source``.
@@ -80,6 +94,11 @@ def loads(
         message = f"expected a mapping with the keys version, name and rnn, received {what}"
         problem = document.problem((), message, code="E111")
         return Draft(None, reading_problems(document) or (problem,))
+    if overrides:
+        # Imported here because a spec as it is written does not need it.
+        from rnnspec.spec.yaml.edit import edit
+
+        document = edit(document, overrides)
     spec, problems = _validate(document, taken)
     # The rules need data that can be trusted, which a document with faults does not have.
     if spec is None or document.faults:

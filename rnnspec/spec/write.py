@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from numbers import Integral, Real
 from typing import Any
 
 import yaml
+from yaml.representer import RepresenterError
+
+from rnnspec.errors import UsageError
+from rnnspec.errors.arguments import received
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
 
@@ -41,16 +47,45 @@ def _represent_string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+def _represent_number(dumper: _Dumper, value: Any) -> yaml.ScalarNode:
+    """Return a number of another library, such as NumPy's."""
+    match value:
+        case Integral():
+            return dumper.represent_int(int(value))
+        case Real():
+            return dumper.represent_float(float(value))
+        case _:
+            raise RepresenterError("cannot represent an object", value)
+
+
 _Dumper.add_representer(str, _represent_string)
+_Dumper.add_representer(None, _represent_number)  # type: ignore[arg-type]  # all else
+
+
+def flow(value: Any) -> str:
+    """Return plain data as YAML on one line.
+
+    Raises:
+        UsageError: it is no plain data.
+    """
+    text = _dump(value, default_flow_style=True, width=math.inf)
+    # A scalar alone is followed by the end of its document.
+    return text.removesuffix("\n...\n").rstrip("\n")
 
 
 def dump(spec: dict[str, Any]) -> str:
-    """Return plain data as a YAML document for ``rnnspec.loads``; the order of keys is kept."""
-    return yaml.dump(
-        # With None, mappings of scalars take one line each, as people write layers.
-        spec,
-        Dumper=_Dumper,
-        sort_keys=False,
-        default_flow_style=None,
-        allow_unicode=True,
-    )
+    """Return plain data as a YAML document for ``rnnspec.loads``; the order of keys is kept.
+
+    Raises:
+        UsageError: it is no plain data.
+    """
+    # With None, mappings of scalars take one line each, as people write layers.
+    return _dump(spec, default_flow_style=None)
+
+
+def _dump(value: Any, **layout: Any) -> str:
+    try:
+        text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **layout)
+    except RepresenterError as error:
+        raise UsageError(f"expected plain data, received {received(error.args[1])}") from None
+    return str(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -136,3 +137,25 @@ def test_every_problem_of_both(run: Run) -> None:
     starts = [line.split(" ")[0] for line in ran.err.splitlines() if ": error: " in line]
     assert starts == ["a.yaml:6:25:", "b.yaml:6:12:"]
     assert run("diff", "a.yaml", "none.yaml").code == 2
+
+
+def test_with_a_revision_of_git(run: Run, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=one", "-c", "user.email=one@example.org")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    (tmp_path / "net.yaml").write_text(OLD)
+    git("add", "net.yaml")
+    git("commit", "-q", "-m", "First")
+    (tmp_path / "net.yaml").write_text(NEW)
+    plain = run("diff", "old.yaml", "new.yaml").out.splitlines()[1:]
+    ran = run("diff", "main:net.yaml", "net.yaml")
+    assert (ran.code, ran.out.splitlines()) == (0, ["main:net.yaml -> net.yaml", *plain])
+    missing = run("diff", "main:nix.yaml", "net.yaml")
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err.startswith(
+        "main:nix.yaml: error: no such file, and git says: path 'nix.yaml' does not exist"
+    )
+    (tmp_path / "odd:name.yaml").write_text(OLD)
+    assert run("diff", "odd:name.yaml", "old.yaml", "--exit-code").code == 0

@@ -19,6 +19,7 @@ from rnnspec.cli.options import (
     AllowOutside,
     Backend,
     Force,
+    Set,
     SourceForm,
     SpecPath,
     takes_source_options,
@@ -57,18 +58,19 @@ def build(
     form: SourceForm = None,
     options: SourceOptions = DEFAULTS,
     force: Force = False,
+    settings: Set = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Build the model, print its layers, and save it with -o."""
     # Imported here because '--help' reads no spec.
     from rnnspec import pipeline
     from rnnspec.cli.frameworks import import_required
-    from rnnspec.cli.inputs import InputFile, files_to_keep
+    from rnnspec.cli.inputs import InputFile, files_to_keep, read_settings
     from rnnspec.cli.progress import reading
     from rnnspec.models.building import Output, build_model
     from rnnspec.results import tables
 
-    program = pipeline.read(spec, allow_outside=allow_outside)
+    program = pipeline.read(spec, overrides=read_settings(settings), allow_outside=allow_outside)
     source = form_named(form)
     if output is not None:
         options = {**options, **options_in(output)}

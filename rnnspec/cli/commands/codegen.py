@@ -26,6 +26,7 @@ from rnnspec.cli.options import (
     Backend,
     Force,
     Paths,
+    Set,
     SourceForm,
     takes_source_options,
 )
@@ -63,6 +64,7 @@ def codegen(
             "--check", help="Write nothing; if OUT is out of date, print a patch and exit with 1."
         ),
     ] = False,
+    settings: Set = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Print source that builds the model without rnnspec."""
@@ -70,7 +72,7 @@ def codegen(
     from rnnspec import pipeline
     from rnnspec.cli.inputs import files_to_keep, find_inputs, load_all
 
-    inputs = find_inputs(paths, allow_outside=allow_outside)
+    inputs = find_inputs(paths, allow_outside=allow_outside, settings=settings)
     if check and (force or output is None):
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
     if output == Path("-"):
@@ -100,6 +102,8 @@ def codegen(
     if check:
         # A check writes nothing, so the targets are not checked for writing.
         words = ["--backend", chosen.name, *(["--form", form] if form else [])]
+        for setting in settings or ():
+            words += ["--set", setting]
         for name, value in options.items():
             words += [declared_options("codegen")[name].flag, str(value)]
         _check(_generate(programs, targets, text), [*words, "-o", str(output), "--force"])

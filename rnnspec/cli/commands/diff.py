@@ -26,13 +26,17 @@ def diff(
     before: Annotated[
         str,
         typer.Argument(
-            metavar="A", help="Spec, or - for standard input.", autocompletion=completers.specs
+            metavar="A",
+            help="Spec, REVISION:PATH in Git, or - for standard input.",
+            autocompletion=completers.specs,
         ),
     ],
     after: Annotated[
         str,
         typer.Argument(
-            metavar="B", help="Spec, or - for standard input.", autocompletion=completers.specs
+            metavar="B",
+            help="Spec, REVISION:PATH in Git, or - for standard input.",
+            autocompletion=completers.specs,
         ),
     ],
     json: Json = False,
@@ -43,10 +47,10 @@ def diff(
 ) -> None:
     """Print what changed from A to B, layer by layer.
 
-    Comments and defaults that are written out make no difference. To compare a file with its older
-    version:
+    Comments and defaults that are written out make no difference. To compare a file with what Git
+    has of it:
 
-    git show HEAD:net.yaml | rnnspec diff - net.yaml
+    rnnspec diff HEAD:net.yaml net.yaml
     """
     # Imported here because '--help' reads no spec.
     from rnnspec.cli.guard import print_json

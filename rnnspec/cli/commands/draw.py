@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.options import AllowOutside, Force, SpecPath
+from rnnspec.cli.options import AllowOutside, Force, Set, SpecPath
 from rnnspec.errors import UsageError, printable
 
 
@@ -52,6 +52,7 @@ def draw(
         ),
     ] = "white",
     force: Force = False,
+    settings: Set = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Draw the network, unrolled over time or folded.
@@ -61,7 +62,7 @@ def draw(
     """
     # Imported here because '--help' reads no spec.
     from rnnspec import pipeline
-    from rnnspec.cli.inputs import InputFile, files_to_keep
+    from rnnspec.cli.inputs import InputFile, files_to_keep, read_settings
     from rnnspec.drawing.formats import plain_text, writer
     from rnnspec.drawing.picture import picture, write
 
@@ -69,7 +70,7 @@ def draw(
         raise UsageError("expected the path of a file; without -o the text form is printed", "-")
     if output is not None:
         writer(output)  # refuses an ending that no format has
-    program = pipeline.read(spec, allow_outside=allow_outside)
+    program = pipeline.read(spec, overrides=read_settings(settings), allow_outside=allow_outside)
     drawing = picture(
         program.network, form=form, steps=steps, labels=labels, theme=theme, background=background
     )

@@ -11,7 +11,7 @@ import typer
 
 from rnnspec.backends import BACKENDS, form_named, names
 from rnnspec.cli import completers
-from rnnspec.cli.options import AllowOutside, Force, Json, SourceForm
+from rnnspec.cli.options import AllowOutside, Force, Json, Set, SourceForm
 from rnnspec.errors import ParityError, UsageError
 from rnnspec.files import check_target, write_file
 
@@ -93,6 +93,7 @@ def parity(
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
     ] = None,
     force: Force = False,
+    settings: Set = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Check that every backend builds the same network from a spec.
@@ -113,6 +114,8 @@ def parity(
         if random is not None:
             from rnnspec.comparison.random import passes
 
+            if settings:
+                raise UsageError("--set is about the specs of files; random ones have none")
             planned = passes(backends, level, form)
             _check_random(level, dtype, optimizer, batch, html)
             _compare_random(random, seed, planned, jobs, backends, level, form, json=json)
@@ -124,7 +127,7 @@ def parity(
         from rnnspec.comparison.run import comparable, prepare
         from rnnspec.results import tables
 
-        inputs = find_inputs(specs or [], allow_outside=allow_outside)
+        inputs = find_inputs(specs or [], allow_outside=allow_outside, settings=settings)
         programs = load_all(inputs)
         source_form = form_named(form)
         optimizers = trains_own(optimizer, level, dtype)

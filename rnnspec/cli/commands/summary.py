@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.options import AllowOutside, Json, SpecPath
+from rnnspec.cli.options import AllowOutside, Json, Set, SpecPath
 from rnnspec.errors import UsageError
 
 
@@ -16,6 +16,7 @@ def summary(
     draw: Annotated[
         bool, typer.Option("--draw", help="Print a picture of the network above the table.")
     ] = False,
+    settings: Set = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Print layers, shapes and parameters, without a framework."""
@@ -23,13 +24,14 @@ def summary(
     from rnnspec import pipeline
     from rnnspec.cli.commands.draw import shows_unicode
     from rnnspec.cli.guard import print_json
+    from rnnspec.cli.inputs import read_settings
     from rnnspec.lowering import array_places
     from rnnspec.results import tables
     from rnnspec.results.summaries import summarize
 
     if json and draw:
         raise UsageError("--json prints data alone; it cannot honour --draw")
-    program = pipeline.read(spec, allow_outside=allow_outside)
+    program = pipeline.read(spec, overrides=read_settings(settings), allow_outside=allow_outside)
     network = program.network
     result = summarize(network, array_places(program.spec))
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.options import AllowOutside, Format, Json, Paths
+from rnnspec.cli.options import AllowOutside, Format, Json, Paths, Set
 
 
 def validate(
@@ -22,6 +22,7 @@ def validate(
             show_default=False,
         ),
     ] = 0,
+    settings: Set = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Check specs, and print every problem with its location.
@@ -35,5 +36,7 @@ def validate(
     from rnnspec.machine.processes import map_in_order
 
     name = check_format(format, json=json)
-    results = map_in_order(check, find_inputs(paths, allow_outside=allow_outside), jobs)
+    results = map_in_order(
+        check, find_inputs(paths, allow_outside=allow_outside, settings=settings), jobs
+    )
     raise typer.Exit(print_report(results, name, "validate"))
