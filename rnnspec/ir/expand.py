@@ -251,6 +251,12 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
             assert_never(layer.statistic)
 
 
+def is_state(layer: nodes.Pooling) -> bool:
+    """True if the statistic over the steps of all chunks so far is its first state."""
+    *_, output = running(layer)
+    return output.value == Name(next(iter(layer.reduction.states)))
+
+
 def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     """Yield the results of a norm over the real steps."""
     mean: Expression = Reduce("mean", X, keep=True)

@@ -398,14 +398,16 @@ class JaxWalk(RecurrentCalls):
         if not isinstance(value, core.Reduce) or value.how not in ("max", "min"):
             yield from super().assign(name, value)
             return
+        steps = self.x
         if value.x != X:
-            yield self.give(self.write(value.x))
+            yield self.give(self.write(value.x), name)
+            steps = code("{}", name)
         # The gradient of jnp.max looks for the values that are equal to the result. Where XLA
         # computes them a second time, as after a layer normalization, it finds none or others. JAX
         # had the same fault in jnp.maximum: https://github.com/jax-ml/jax/issues/40564.
         yield code("# Not x.{}, whose gradient depends on how XLA rounds.", value.how)
-        yield code("step = {}.arg{}(axis=1, keepdims=True)", self.x, value.how)
-        yield self.give(code("jnp.take_along_axis({}, step, axis=1).squeeze(1)", self.x))
+        yield code("step = {}.arg{}(axis=1, keepdims=True)", steps, value.how)
+        yield self.give(code("jnp.take_along_axis({}, step, axis=1).squeeze(1)", steps), name)
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""

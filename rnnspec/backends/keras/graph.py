@@ -32,7 +32,7 @@ from rnnspec.backends.keras.layers import (
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
 from rnnspec.backends.keras.parts import AttentionVerbs, BodyVerbs
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import expand, running
+from rnnspec.ir.expand import expand, is_state, running
 from rnnspec.ir.forms import held_values, states_of
 from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Output, assignment, code, listed
@@ -515,12 +515,11 @@ class FunctionalModel:
             return
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else ""
         pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *states))
-        if layer.reduction.divides:
-            yield Output(pooled, after=listed(*names))
-        else:
-            # Any other is a state itself.
+        if is_state(layer):
             yield code("{} = {}", listed(*names), pooled)
             yield Output(code("{}", names[0]))
+        else:
+            yield Output(pooled, after=listed(*names))
 
     def _parts(self, layer: nodes.Join) -> Iterator[Code]:
         """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""
