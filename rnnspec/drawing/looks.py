@@ -312,10 +312,8 @@ def _pooling(layer: Pooling) -> str:
         case "last":
             last = "the last step that is not padding" if layer.masked else "the last step"
             return f"{last}, the first one backward" if layer.backward else last
-        case "mean" | "max" | "min" | "sum":
-            return f"{layer.statistic} over the steps{real}"
         case _:
-            assert_never(layer.statistic)
+            return f"{layer.statistic} over the steps{real}"
 
 
 def activation_name(activation: Activation) -> str:

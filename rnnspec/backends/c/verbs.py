@@ -336,6 +336,12 @@ class _Writer:
                 return _when(self._condition(condition), lines)
             case core.Reduce(how, x) if all(self._axes(x)):
                 return self._reduce(to, how, x)
+            case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
+                # A second statistic is in memory of its own.
+                own = core.Name(f"of_{second.how}")
+                self.memory[own] = memory = self._vector(own.name)
+                first_lines = self._assign(memory, second)
+                return [*first_lines, *self._assign(to, core.Combine(how, first, own))]
             case core.Combine(how, core.Reduce(_, x) as first, second) if all(self._axes(x)):
                 return [*self._assign(to, first), *self._each(to, SIGNS[how][0], second)]
             case core.Combine(how, own, second) if how in SIGNS and self.memory.get(own) == to:

@@ -111,7 +111,7 @@ class Recipe:
         for result in expand(layer, "step" if self.stepped else "inference"):
             value = results[result.name] = inline(result.value, results)
             if result.name in ends:
-                self.names[value] = next(ends[result.name])
+                self.names[value] = next(ends[result.name], "")
         for own, state in zip(own_names, states, strict=True):
             self._put(results[own], after(state))
         self._put(results["x"], output)
