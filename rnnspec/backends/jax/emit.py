@@ -24,7 +24,7 @@ from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.cells import with_distinct_cells
-from rnnspec.ir.expand import X, expand
+from rnnspec.ir.expand import X, expand, of_all_steps
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
 from rnnspec.ir.text import composed_class
@@ -212,7 +212,7 @@ class JaxWalk(RecurrentCalls):
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
-        return self._unless_zeros(layer, expand(layer, self.form_of(layer)))
+        return self._unless_zeros(layer, of_all_steps(expand(layer, self.form_of(layer))))
 
     def _unless_zeros(
         self, layer: nodes.Windowed, results: Iterable[core.Result]
@@ -258,7 +258,7 @@ class JaxWalk(RecurrentCalls):
                 if end == "last":
                     step = code("{m}.shape[1] - 1 - {m}[:, ::-1].argmax(axis=1)", m=real)
                 return code("{x}[jnp.arange({x}.shape[0]), {}]", step, x=self.write(x))
-            case core.PoolWindows(how, x, window, adds):
+            case core.PoolWindows(how, x, window, adds, mask=None):
                 arguments = code(
                     "({!r},), strides=({!r},), padding={}",
                     window.size,
