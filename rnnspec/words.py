@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 CellActivation = Literal[
     "tanh",
@@ -42,6 +42,11 @@ Statistic = Literal["last", "mean", "max", "min", "sum", "first_step", "last_ste
 
 ``first_step`` and ``last_step`` select one, and ``last`` the final state of each direction.
 """
+
+POOLING_FUNCTIONS = frozenset(
+    f"{of}_{statistic}" for of in ("masked", "running") for statistic in get_args(Statistic)
+)
+"""The names of functions of statistics in generated source."""
 
 WindowStatistic = Literal["max", "average"]
 """Reductions of each window of a sequence."""

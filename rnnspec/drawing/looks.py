@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, assert_never
 
 from rnnspec.drawing.scene import Role
@@ -21,7 +21,6 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     EquationCell,
-    Flatten,
     InstanceNorm,
     Join,
     LastSteps,
@@ -29,6 +28,7 @@ from rnnspec.ir.nodes import (
     LayerNorm,
     LeakyRelu,
     Learned,
+    Node,
     Normalize,
     Pooling,
     Port,
@@ -37,10 +37,10 @@ from rnnspec.ir.nodes import (
     Residual,
     SimpleRNN,
     StepAttention,
-    Transpose,
     Window,
     WindowPooling,
 )
+from rnnspec.ir.text import type_name
 from rnnspec.words import JoinHow
 
 NodeShape = Literal["cell", "box", "slab", "pill", "sum", "line"]
@@ -74,7 +74,7 @@ class Look:
 
 
 def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for each kind of layer
-    """Return the look of a layer. A new kind of layer is one more row."""
+    """Return the look of a layer. A new kind of layer has a row, or the look that its class has."""
     match layer:
         case Embedding():
             return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
@@ -127,8 +127,6 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
         case Port(state=""):
             kind = f"the context at each step of {layer.layer}"
             return Look("context", "context", "plain", "pill", kind)
-        case Flatten():
-            return Look("flatten", "flatten", "plain", "pill", "all steps in one vector")
         case LastSteps(count=steps):
             word = f"last {steps:,}"
             return Look(word, word, "plain", "pill", f"the last {count_words(steps, 'step')}")
@@ -136,9 +134,6 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             return Look(state, state, "plain", "pill", f"the state {state} after the last step")
         case Learned():
             return Look("learned", "learned", "forward", "box", "a first state that is learned")
-        case Transpose():
-            kind = "steps and features change places"
-            return Look("transpose", "transpose", "plain", "pill", kind)
         case Repeat(like=str() as like):
             times = "T" if layer.steps is None else f"{layer.steps:,}"
             kind = f"as often as {like} has steps"
@@ -149,7 +144,26 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
         case Dense(tied=tied):
             return Look("tied Dense" if tied else "Dense", "dense", "head", "box", _dense(layer))
         case _:
-            assert_never(layer)
+            return _plain(layer)
+
+
+def _plain(layer: Layer) -> Look:
+    """Return the look of a layer by its class: the name, what it is about, and its own fields."""
+    word = type_name(layer)
+    word = "".join(f" {c.lower()}" if c.isupper() else c for c in word).strip()
+    shared = {each.name for each in fields(Node)}
+    settings = (each.name for each in fields(layer) if each.name not in shared)
+    about = layer.about.rstrip(".")
+    kind = _join(
+        about[:1].lower() + about[1:],
+        *(f"{name.replace('_', ' ')} {_setting(getattr(layer, name))}" for name in settings),
+    )
+    return Look(word, word, "plain", "pill", kind)
+
+
+def _setting(value: object) -> str:
+    """Return the value of a field in words."""
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def dropout(layer: Dropout | Recurrent) -> str:
@@ -312,10 +326,8 @@ def _pooling(layer: Pooling) -> str:
         case "last":
             last = "the last step that is not padding" if layer.masked else "the last step"
             return f"{last}, the first one backward" if layer.backward else last
-        case "mean" | "max" | "min" | "sum":
-            return f"{layer.statistic} over the steps{real}"
         case _:
-            assert_never(layer.statistic)
+            return f"{layer.statistic} over the steps{real}"
 
 
 def activation_name(activation: Activation) -> str:

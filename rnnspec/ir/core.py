@@ -173,13 +173,15 @@ class Conv(Verb):
 class PoolWindows(Verb):
     """A statistic in each window: (batch, steps, features) -> (batch, windows, features).
 
-    The steps that a window adds are left out, or zeros like any other if ``adds``.
+    The steps that a window adds are left out, or zeros like any other if ``adds``. So are those
+    where a ``mask`` is false; a window without any step is zeros.
     """
 
     how: Literal["mean", "max"]
     x: Expression
     window: Window
     adds: bool = False
+    mask: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial, reduce
 from math import inf
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.ir import nodes
 from rnnspec.ir.core import (
@@ -55,7 +55,7 @@ from rnnspec.ir.params import directions
 from rnnspec.ir.reductions import LOWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rnnspec.ir.forms import Form
     from rnnspec.words import Merge
@@ -96,7 +96,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Conv():
             yield from _conv(layer, form)
         case nodes.WindowPooling():
-            yield from pool_windows(layer)
+            yield Result("x", _pool_windows(layer))
         case nodes.BatchNorm():
             training = form == "training"
             mask = MASK if layer.masked and training else None
@@ -251,6 +251,12 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
             assert_never(layer.statistic)
 
 
+def is_state(layer: nodes.Pooling) -> bool:
+    """True if the statistic over the steps of all chunks so far is its first state."""
+    *_, output = running(layer)
+    return output.value == Name(next(iter(layer.reduction.states)))
+
+
 def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     """Yield the results of a norm over the real steps."""
     mean: Expression = Reduce("mean", X, keep=True)
@@ -385,31 +391,35 @@ def _conv(layer: nodes.Conv, form: Form) -> Iterator[Result]:
     yield from _activated(layer, Conv(X, Param(layer.name, "kernel"), window))
 
 
-def pool_windows(layer: nodes.WindowPooling) -> Iterator[Result]:
-    """Yield the results of a pool; a window of padding alone gives zeros."""
-    window, real = layer.window, Name("real")
-    match layer.statistic:
-        case "max" if layer.masked:
-            yield Result("x", Fill(Column(MASK), X, -inf))
-            yield Result("x", PoolWindows("max", X, window))
-            about = "A window of padding alone gives zeros."
-            yield Result("x", Fill(-inf < X, X, 0.0), about)
-        case "max":
-            yield Result("x", PoolWindows("max", X, window))
-        case "average" if layer.masked:
-            yield Result("real", Column(MASK))
-            yield Result("x", Fill(real, X, 0.0))
-            yield Result("x", PoolWindows("mean", X, window, adds=True))
-            about = "The mean of the real steps is that of all, divided by the share of real ones."
-            yield Result("share", PoolWindows("mean", real, window, adds=True), about)
-            yield Result(
-                "x",
-                X / Combine("maximum", Name("share"), Combine("divide", 1.0, float(window.size))),
-            )
-        case "average":
-            yield Result("x", PoolWindows("mean", X, window))
-        case _:
-            assert_never(layer.statistic)
+def _pool_windows(layer: nodes.WindowPooling) -> PoolWindows:
+    how: Literal["mean", "max"] = "max" if layer.statistic == "max" else "mean"
+    return PoolWindows(how, X, layer.window, mask=MASK if layer.masked else None)
+
+
+def of_all_steps(results: Iterable[Result]) -> Iterator[Result]:
+    """Yield results whose windows have all steps, as where no pool of windows takes a mask."""
+    for result in results:
+        match result.value:
+            case PoolWindows(_, x, mask=mask) as pool if mask is not None:
+                yield from _pool_all_steps(replace(pool, mask=None), x, Column(mask))
+            case _:
+                yield result
+
+
+def _pool_all_steps(pool: PoolWindows, x: Expression, real: Column) -> Iterator[Result]:
+    """Yield the results of a pool of real steps; a window of padding alone gives zeros."""
+    if pool.how == "max":
+        yield Result("x", Fill(real, x, -inf))
+        yield Result("x", pool)
+        yield Result("x", Fill(-inf < X, X, 0.0), "A window of padding alone gives zeros.")
+        return
+    yield Result("real", real)
+    yield Result("x", Fill(Name("real"), x, 0.0))
+    yield Result("x", replace(pool, x=X, adds=True))
+    about = "The mean of the real steps is that of all, divided by the share of real ones."
+    yield Result("share", replace(pool, x=Name("real"), adds=True), about)
+    least = Combine("divide", 1.0, float(pool.window.size))
+    yield Result("x", X / Combine("maximum", Name("share"), least))
 
 
 def _dense(layer: nodes.Dense) -> Iterator[Result]:

@@ -174,7 +174,7 @@ class Node:
     output of the layer before them, or the first input of the network.
 
     ``no_step_form`` has the key that asks for a layer which cannot be computed in chunks, and the
-    reason. ``about`` is the sentence above source that is its recipe.
+    reason. ``about`` is the sentence above source that is its recipe, and below its picture.
     """
 
     acts_on: ClassVar[ActsOn] = "steps"
@@ -587,6 +587,7 @@ class AttentionPooling(Node):
 class Flatten(Node):
     """The features of all steps in one vector, step after step."""
 
+    about: ClassVar[str] = "All steps in one vector."
     time_axis: ClassVar[TimeAxis] = "dropped"
     no_step_form: ClassVar[tuple[str, str] | None] = (
         "pooling",
@@ -809,6 +810,7 @@ class Repeat(Node):
 class Transpose(Node):
     """The steps as features and the features as steps, of a sequence without padding."""
 
+    about: ClassVar[str] = "Steps and features change places."
     time_axis: ClassVar[TimeAxis] = "new"
     no_step_form: ClassVar[tuple[str, str] | None] = (
         "type",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+from rnnspec.words import Statistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from rnnspec.words import Statistic
 
 HIGHEST = 3e38
 """More than networks compute in float32; not infinite, as of infinity alone there is no softmax."""
@@ -38,11 +38,6 @@ class Reduction:
     def counts(self) -> bool:
         """True if a state is the number of steps so far."""
         return "count" in self.states
-
-    @property
-    def divides(self) -> bool:
-        """True if it is a sum divided by the number of steps, and no state itself."""
-        return self.counts and self.joins == "add"
 
 
 REDUCTIONS: dict[Statistic, Reduction] = {
@@ -78,3 +73,5 @@ REDUCTIONS: dict[Statistic, Reduction] = {
     "sum": Reduction(noun="sum", states={"total": "sum"}, if_padded="it counts in the sum"),
 }
 """All of them, in the order in which a message proposes them."""
+# mypy does not look for missing keys.
+assert REDUCTIONS.keys() == set(get_args(Statistic)), "a statistic without its reduction"

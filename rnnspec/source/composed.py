@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
 
-_QUERIES = {"x": Code("queries")}
-
 
 @dataclass(frozen=True)
 class ComposedLayers(Verbs):
@@ -63,14 +61,16 @@ class ComposedLayers(Verbs):
 
     def _layer_class(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the class of layers whose sizes and settings are its arguments."""
-        writer, takes = self, ["x"]
+        variables, takes = dict[str, Code](), ["x"]
         if isinstance(layer, nodes.Attention):
             # A vector is a sequence of one step, and the names are those of the arguments.
             sequence = (None, nodes.width(layer.input))
             layer = replace(layer, input=sequence, keys="keys", over="memory")
-            writer, takes = replace(self, variables=_QUERIES), ["queries", "keys", "memory"]
-        *results, result = expand(layer, self.form)
-        names = dict.fromkeys(setting.name for setting in core.settings((*results, result)))
+            variables, takes = {"x": Code("queries")}, ["queries", "keys", "memory"]
+        results = tuple(expand(layer, self.form))
+        names = dict.fromkeys(setting.name for setting in core.settings(results))
+        variables |= {name: code("self.{}", name) for name in names}
+        writer = replace(self, variables=variables)
         keywords = [*(code("{}: float", name) for name in names), self._generator_of(layer)]
         sizes = _sizes(layer)
         arrays = [self.hold(param, *_axes(param, sizes)) for param in params(layer)]
@@ -91,8 +91,8 @@ class ComposedLayers(Verbs):
             *([function(create, self.before_arrays, own)] if own else []),
             function(
                 code("{}(self, {}) -> {}", self.method, inputs, self.array),
-                writer.statements(results),
-                code("return {}", writer.write(result.value)),
+                writer.statements(results[:-1]),
+                code("return {}", writer.write(results[-1].value)),
             ),
         )
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import FIELDS, MASK, X, expand, merged
+from rnnspec.ir.expand import FIELDS, MASK, X, expand, is_state, merged
 from rnnspec.ir.forms import states_of, streamed
 from rnnspec.source.code import Code, assignment, code, lines, listed
 from rnnspec.source.composed import ComposedLayers
@@ -245,12 +245,11 @@ class LayerWriter(ComposedLayers):
         if self.form_of(layer) == "step" and names:
             arguments = listed(self.x, self.mask if layer.masked else "", *names)
             pooled = code("running_{}({})", layer.statistic, arguments)
-            if layer.reduction.divides:
-                yield self.give(pooled, "x", *names)
-            else:
-                # Any other is a state itself.
+            if is_state(layer):
                 yield self.give(pooled, *names)
                 yield self.give(code("{}", names[0]))
+            else:
+                yield self.give(pooled, "x", *names)
             return
         if layer.masked:
             yield code("# A sequence of padding alone gives zeros.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
-from rnnspec.ir.expand import running
+from rnnspec.ir.expand import is_state, running
 from rnnspec.ir.forms import states_of
 from rnnspec.source.code import Code, assignment, code, docstring, lines, listed
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.ir import nodes
-    from rnnspec.ir.reductions import Reduction
 
 SIGNS = {"greater": (">", 0), "add": ("+", 1), "subtract": ("-", 1)} | {
     "multiply": ("*", 2),
@@ -31,9 +30,10 @@ class Verbs(ABC):
     """A framework whose arrays have operators and methods.
 
     ``variables`` has the names of a recipe that stand for other expressions until they are
-    assigned. ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis``
-    the keyword for an axis, ``keep`` the argument that keeps an axis which is reduced, and
-    ``reductions`` the methods that are not named as the verb is.
+    assigned, and those of settings that are attributes. ``array`` is the type of its arrays,
+    ``space`` the module of its functions, ``axis`` the keyword for an axis, ``keep`` the argument
+    that keeps an axis which is reduced, and ``reductions`` the methods that are not named as the
+    verb is.
     """
 
     array: ClassVar[str]
@@ -74,9 +74,11 @@ class Verbs(ABC):
                 sign, rank = SIGNS[how]
                 before, after = self._operand(left, rank), self._operand(right, rank + 1)
                 return code("{} {} {}", before, Code(sign), after)
-            case core.Param(_, name) | core.Setting(name):
-                # In a class of layers, which has its arrays and settings.
+            case core.Param(_, name):
+                # In a class of layers, which has its arrays.
                 return code("self.{}", name)
+            case core.Setting(name, number):
+                return self.variables.get(name) or self._number(number)
             case core.EarlierOutput(name):
                 # In a class of layers, too, which takes it as an argument.
                 return code("{}", name)
@@ -167,7 +169,7 @@ class Verbs(ABC):
             running(layer),
             tuple(layer.reduction.states),
             masked=layer.masked,
-            about=running_docstring(layer.reduction, masked=layer.masked),
+            about=_about_running(layer),
         )
 
     def pooling(
@@ -209,13 +211,15 @@ class Verbs(ABC):
         )
 
 
-def running_docstring(reduction: Reduction, *, masked: bool) -> Code:
+def _about_running(layer: nodes.Pooling) -> Code:
     """Return the docstring of a function that pools over all chunks of a sequence so far."""
-    steps = f"all {'real steps' if masked else 'steps'} so far"
+    reduction, (*others, last) = layer.reduction, layer.reduction.states.values()
+    steps = f"all {'real steps' if layer.masked else 'steps'} so far"
     over = f"{'of' if reduction.noun == 'last' else 'over'} {steps}"
-    count = ", and the new count of steps" if reduction.counts else ""
-    count = ", with the new sum and count" if reduction.divides else count
-    return docstring([f"Return the {reduction.noun} {over}{count}."])
+    states = ", and the new count of steps" if reduction.counts else ""
+    if not is_state(layer):
+        states = f", with the new {' and '.join(filter(None, (', '.join(others), last)))}"
+    return docstring([f"Return the {reduction.noun} {over}{states}."])
 
 
 def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:

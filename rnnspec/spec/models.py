@@ -7,7 +7,7 @@ several keys are in ``spec.rules``.
 # Without postponed annotations: each would be compiled again when its model is built.
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args
 
 from pydantic import (
     AfterValidator,
@@ -179,13 +179,17 @@ def _select(
     return Discriminator(tag)
 
 
-_Drawn = (
-    Annotated[Uniform, Tag("uniform")]
-    | Annotated[Normal, Tag("normal")]
-    | Annotated[Constant, Tag("constant")]
-)
+def _tagged(forms: dict[str, type[Model]]) -> Any:
+    """Return the union of models, of which each has its key as a tag."""
+    return Union[tuple(Annotated[model, Tag(key)] for key, model in forms.items())]  # noqa: UP007 - of a tuple
+
+
 FORMS: dict[str, type[Model]] = {"uniform": Uniform, "normal": Normal, "constant": Constant}
 """The model of an initializer that is a mapping, by its only key."""
+if TYPE_CHECKING:
+    _Drawn = Uniform | Normal | Constant
+else:
+    _Drawn = _tagged(FORMS)
 MatrixName = Literal["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones"]
 VectorName = Literal["zeros", "ones"]
 MatrixInitializer = Annotated[Annotated[MatrixName, Tag("name")] | _Drawn, _select(FORMS)]
@@ -990,34 +994,17 @@ def _layer_tag(value: Any) -> str | None:
     return kind if is_name else "?"
 
 
-RnnLayer = Annotated[
-    Annotated[SimpleRNN, Tag("simple")]
-    | Annotated[LSTM, Tag("lstm")]
-    | Annotated[GRU, Tag("gru")]
-    | Annotated[RepeatVector, Tag("repeat")]
-    | Annotated[Dense, Tag("dense")]
-    | Annotated[Conv, Tag("conv")]
-    | Annotated[MaxPool, Tag("max_pool")]
-    | Annotated[AveragePool, Tag("average_pool")]
-    | Annotated[BatchNorm, Tag("batch_norm")]
-    | Annotated[LayerNormLayer, Tag("layer_norm")]
-    | Annotated[InstanceNorm, Tag("instance_norm")]
-    | Annotated[Dropout, Tag("dropout")]
-    | Annotated[ActivationLayer, Tag("activation")]
-    | Annotated[NormalizeLayer, Tag("normalize")]
-    | Annotated[AttentionLayer, Tag("attention")]
-    | Annotated[Transpose, Tag("transpose")]
-    | Annotated[Pool, Tag("pool")]
-    | Annotated[Concat, Tag("concat")]
-    | Annotated[Add, Tag("add")]
-    | Annotated[Multiply, Tag("multiply")]
-    | Annotated[CellLayer, Tag("cell")],
-    Discriminator(_layer_tag),
-]
 KINDS: dict[str, type[Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(_TypedLayer)
 }
 """The model of each ``type`` of layer in ``rnn`` that is no cell of the spec."""
+if TYPE_CHECKING:
+    RnnLayer = AnyLayer
+else:
+    RnnLayer = Annotated[
+        _tagged(KINDS | {"cell": CellLayer}),
+        Discriminator(_layer_tag),
+    ]
 RECURRENT = tuple(kind for kind, model in KINDS.items() if model in get_args(StandardLayer))
 """The types of recurrent layers of the language."""
 LAYER_KEYS = frozenset(
@@ -1050,15 +1037,10 @@ def _hidden_type(layer: Any) -> Any:
     return getattr(layer, "type", "dense")
 
 
-HiddenLayer = Annotated[
-    Annotated[Hidden, Tag("dense")]
-    | Annotated[BatchNorm, Tag("batch_norm")]
-    | Annotated[LayerNormLayer, Tag("layer_norm")]
-    | Annotated[Dropout, Tag("dropout")]
-    | Annotated[ActivationLayer, Tag("activation")]
-    | Annotated[NormalizeLayer, Tag("normalize")],
-    Discriminator(_hidden_type),
-]
+if TYPE_CHECKING:
+    HiddenLayer = PointwiseLayer
+else:
+    HiddenLayer = Annotated[_tagged(HIDDEN), Discriminator(_hidden_type)]
 
 
 class Head(Model):

@@ -16,8 +16,11 @@ from pydantic_core import PydanticCustomError
 import rnnspec
 from rnnspec.backends import get, reserved_names
 from rnnspec.backends.keras.emit import SHALLOW, recursion
-from rnnspec.ir import forms
+from rnnspec.backends.keras.parts import RecipeVerbs
+from rnnspec.ir import core, forms
+from rnnspec.ir.expand import X
 from rnnspec.pipeline import program
+from rnnspec.source.code import Code
 from rnnspec.spec.names import check_layer_name
 
 if TYPE_CHECKING:
@@ -251,3 +254,31 @@ def test_operations_beside_layers_count_in_the_recursion_of_keras() -> None:
         rnnspec.loads(text("padded_features", f"rnn: [{rnn}, {{type: lstm, units: 2}}]"))
     ).network
     assert recursion(network) > 2 * len(network.layers)
+
+
+LAYERS = """\
+x = keras.layers.Rescaling(np.array([0.1]), name="a")(keras.layers.Multiply(name="c")\
+([keras.layers.Activation("tanh", name="b")(x), other])) - -1
+x = keras.layers.Add(name="f")([keras.layers.Permute((2, 1), name="d")(x), \
+keras.layers.Dropout(0.5, name="e")(x)])
+x = keras.layers.RepeatVector(3, name="g")(x)
+x = keras.ops.square(x)"""
+
+
+def test_verbs_of_a_recipe_are_layers_with_names_of_their_own() -> None:
+    """Keras names its operations Add and Multiply as it names its layers, which would collide."""
+    verbs = RecipeVerbs(
+        names=iter("abcdefg"),
+        layers={},
+        earlier=Code,
+        tokens=frozenset(),
+        memory_mask=Code(),
+    )
+    values: list[core.Expression] = [
+        core.Apply("tanh", X) * core.EarlierOutput("other") * core.Setting("by", 0.1) + 1.0,
+        core.Transpose(X) + core.Drop(X, 0.5, shared=False),
+        core.Repeat(X, 3),
+        X * X,
+    ]
+    written = verbs.statements(core.Result("x", value) for value in values)
+    assert [each for each in written if each] == LAYERS.splitlines()

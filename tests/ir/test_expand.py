@@ -70,11 +70,15 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
         case core.Conv(x, kernel, window):
             taps = reference._windows(window, value(x))
             return sum(steps @ tap for steps, tap in zip(taps, value(kernel), strict=True))
-        case core.PoolWindows(how, x, window, adds):
-            steps = np.stack(list(reference._windows(window, value(x))))
-            own = np.stack(list(reference._windows(window, np.ones_like(value(x)))))
+        case core.PoolWindows(how, x, window, adds, mask):
+            real = np.ones_like(value(x)) * (1 if mask is None else value(mask)[..., np.newaxis])
+            steps = np.stack(list(reference._windows(window, value(x) * real)))
+            own = np.stack(list(reference._windows(window, real)))
             if how == "max":
-                return np.where(own > 0, steps, -np.inf).max(axis=0)
+                highest = np.where(own > 0, steps, -np.inf).max(axis=0)
+                return highest if mask is None else np.where(own.any(axis=0), highest, 0)
+            if mask is not None:
+                return steps.sum(axis=0) / np.maximum(own.sum(axis=0), 1)
             return steps.sum(axis=0) / (window.size if adds else own.sum(axis=0))
         case core.Apply(function, x):
             return reference.activate(value(x), function)

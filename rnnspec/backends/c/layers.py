@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.ir.forms import State
-    from rnnspec.words import WindowStatistic
 
 _CHUNK = 16
 """The number of steps for which a recurrent layer multiplies its inputs at once."""
@@ -80,7 +79,6 @@ _DEFAULTS = {
 """What a call passes for a parameter that only other calls need."""
 
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
-_WINDOWS: dict[WindowStatistic, str] = {"max": "max_windows", "average": "average_windows"}
 
 
 _LINEAR = Activation("linear")
@@ -234,10 +232,6 @@ class Layers:
                 yield from self._conv(layer, place)
                 windows = "1" if self.stepped else place.windows
                 yield from self._activation(layer.activation, y, windows, layer.filters)
-            case nodes.WindowPooling(window=window):
-                values = self._windows(window, place) | {"x": x, "units": str(units), "y": y}
-                del values["dilation"]
-                yield self._call(Function(_WINDOWS[layer.statistic], "window_pooling"), values)
             case nodes.BatchNorm() | nodes.LayerNorm():
                 yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
@@ -384,12 +378,15 @@ class Layers:
         units, masked = nodes.width(layer.input), bool(getattr(layer, "masked", False))
         states = _states_of_recipe(layer) if self.stepped else {}
         of_step = {name: state.kind != "count" for name, state in states.items()}
-        composed = compose(results, self.network.name, of_step or None)
+        others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
+        composed = compose(results, self.network.name, of_step or None, others)
         settings = {each.name: number(each.value) for each in core.settings(results)}
         rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
         values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
         values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
+        if isinstance(layer, nodes.WindowPooling):
+            values |= self._windows(layer.window, place)
         values = {name: text for name, text in values.items() if name in composed.parameters}
         for param in params(layer):
             values |= self._weights(layer, param.name, param.name)
@@ -397,8 +394,23 @@ class Layers:
         self._needs(floats=composed.vectors * units)
         kind = f"{'masked_' * masked}{default_kind(layer)}"
         about, lines = _about(layer, stepped=bool(states)), composed.lines
+        if isinstance(layer, nodes.WindowPooling):
+            kind = f"{layer.statistic}_windows"
+            about += f" outside the sequence{' and padding' * ('mask' in others)} do not count."
         function = Function(kind, "composed", stepped=bool(states), about=about, lines=lines)
         return self._call(replace(function, settings=tuple(settings)), values | settings)
+
+    def _shared(self, layer: nodes.WindowPooling) -> frozenset[str]:
+        """Return the parameters of a pool of windows that not all layers with its function need."""
+        alike = [
+            each
+            for each in self.network.layers
+            if isinstance(each, nodes.WindowPooling) and each.statistic == layer.statistic
+        ]
+        windows = [each.window for each in alike]
+        adds = any(w.reach if w.padding == "same" else w.added(1)[0] for w in windows)
+        names = {"before": adds, "mask": any(each.masked for each in alike)}
+        return frozenset(name for name, is_needed in names.items() if is_needed)
 
     def _operands(self, layer: nodes.Layer, place: Place) -> dict[core.Expression, Rows]:
         """Return the arrays that the names of a recipe stand for."""
@@ -649,6 +661,8 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
         case nodes.Pooling(reduction=reduction):
             steps = f"steps{' so far' * stepped}{' that are not padding' * layer.masked}"
             return f"The {reduction.noun} of the {steps}."
+        case nodes.WindowPooling(statistic=statistic):
+            return f"The {'maximum' if statistic == 'max' else 'average'} of each window; steps"
         case _:
             return layer.about
 

@@ -15,7 +15,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rnnspec.ir.params import Param
 
@@ -67,8 +67,13 @@ def activation(value: nodes.Activation) -> Activation:
 def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
     """Yield lines for each value of an index."""
     yield f"for (size_t {index} = 0; {index} < {number}; ++{index}) {{"
-    yield from (f"    {line}" for line in lines)
+    yield from indented(lines)
     yield "}"
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines behind four spaces, but for empty ones."""
+    return (f"    {line}" if line else "" for line in lines)
 
 
 _KEYWORDS = frozenset(

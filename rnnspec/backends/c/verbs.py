@@ -7,9 +7,9 @@ Other recipes are functions, which layers of the same kind share.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.backends.c.names import loop, number
+from rnnspec.backends.c.names import indented, loop, number
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import MASK, X
@@ -197,14 +197,20 @@ class Composed:
 
 
 def compose(
-    results: tuple[core.Result, ...], prefix: str, states: Mapping[str, bool] | None = None
+    results: tuple[core.Result, ...],
+    prefix: str,
+    states: Mapping[str, bool] | None = None,
+    others: frozenset[str] = frozenset(),
 ) -> Composed:
     """Return the function that computes ``y`` from ``x``, (steps, units), and the arrays by name.
+
+    ``others`` are parameters that layers need which share the function.
 
     With ``states``, it takes one step, which is ``real`` or padding; a state is true if it has a
     number for each unit.
     """
     writer = _Writer(prefix, stepped=states is not None)
+    writer.parameters |= others
     if states is not None:
         results = tuple(replace(each, value=_of_one_step(each.value)) for each in results)
         writer.memory |= {
@@ -237,13 +243,14 @@ class _Memory:
     pointer: str
     steps: bool
     units: bool
+    step: str = "t"
 
     @property
     def element(self) -> str:
-        """The number at step ``t`` and unit ``u``."""
+        """The number at the step and at unit ``u``."""
         if not self.units:
             return f"*{self.pointer}"
-        return f"{self.pointer}[{'t * units + ' * self.steps}u]"
+        return f"{self.pointer}[{f'{self.step} * units + ' * self.steps}u]"
 
 
 @dataclass(slots=True)
@@ -321,7 +328,9 @@ class _Writer:
                 axes = [self._axes(part) for part in _operands(value)]
                 return any(steps for steps, _ in axes), any(units for _, units in axes)
 
-    def _assign(self, to: _Memory, value: core.Expression) -> list[str]:
+    def _assign(  # noqa: PLR0912 - a branch for each way that numbers come
+        self, to: _Memory, value: core.Expression
+    ) -> list[str]:
         """Return the lines that put a value into memory."""
         match value:
             case core.Fill(condition, x, own) if self._stays(to, own, condition):
@@ -336,10 +345,18 @@ class _Writer:
                 return _when(self._condition(condition), lines)
             case core.Reduce(how, x) if all(self._axes(x)):
                 return self._reduce(to, how, x)
+            case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
+                # A second statistic is in memory of its own.
+                own = core.Name(f"of_{second.how}")
+                self.memory[own] = memory = self._vector(own.name)
+                first_lines = self._assign(memory, second)
+                return [*first_lines, *self._assign(to, core.Combine(how, first, own))]
             case core.Combine(how, core.Reduce(_, x) as first, second) if all(self._axes(x)):
                 return [*self._assign(to, first), *self._each(to, SIGNS[how][0], second)]
             case core.Combine(how, own, second) if how in SIGNS and self.memory.get(own) == to:
                 return self._each(to, SIGNS[how][0], second)
+            case core.PoolWindows():
+                return self._pool(to, value)
             case core.Join(parts):
                 return [line for part in parts for line in self._copy(to, part)]
             case core.Pick() | core.Take():
@@ -366,7 +383,7 @@ class _Writer:
         """Return a loop over the steps."""
         self.parameters.add("steps")
         head = f"for (size_t t = {first}; t < steps; ++t) {{"
-        return [head, *(f"    {line}" if line else "" for line in lines), "}"]
+        return [head, *indented(lines), "}"]
 
     def _count(self, *, real: bool = False) -> list[str]:
         """Return the line that counts a real step, unless there is one."""
@@ -401,6 +418,33 @@ class _Writer:
             step = _when(condition, [*step, *self._count(real=True)])
         mean = self._each(to, "/", core.CountSteps(x)) if how == "mean" else []
         return [*start, *self._each_step(step, first), *mean]
+
+    def _pool(self, to: _Memory, pool: core.PoolWindows) -> list[str]:
+        """Return the lines of a statistic over the real steps ``at`` of each window."""
+        self.parameters |= {"windows", "size", "stride", "steps"}
+        before = " - before" if "before" in self.parameters else ""
+        real = " && (!mask || mask[at])" if "mask" in self.parameters else ""
+        row, x = replace(to, steps=False), self.memory[pool.x]
+        self.memory[pool.x] = replace(x, step="at")
+        match pool.how:
+            case "max":
+                largest = f"count == 0 || value > {row.element} ? value : {row.element}"
+                value = f"const float value = {self._write(pool.x)};"
+                lines = loop("u", "units", [value, "", f"{row.element} = {largest};"])
+                mean = list[str]()
+            case "mean":
+                lines = iter(self._each(row, "+", pool.x))
+                divided = f"{row.element} /= (float)(count > 0 ? count : 1);"
+                mean = list(loop("u", "units", [divided]))
+            case _:
+                assert_never(pool.how)
+        self.memory[pool.x] = x
+        at = f"const size_t at = t * stride + k{before};"
+        counted = _when(f"at < steps{real}", [*lines, "++count;"])
+        body = ["size_t count = 0;", "", *self._assign(row, 0.0)]
+        body += [*loop("k", "size", [at, "", *counted]), *mean]
+        head = f"for (size_t t = 0; t < windows; ++t, {to.pointer} += units) {{"
+        return [head, *indented(body), "}"]
 
     def _copy(self, to: _Memory, value: core.Expression) -> list[str]:
         """Return the lines that copy features of a step."""
@@ -486,7 +530,7 @@ class _Writer:
 
 
 def _when(condition: str, lines: list[str]) -> list[str]:
-    return [f"if ({condition}) {{", *(f"    {line}" for line in lines), "}"]
+    return [f"if ({condition}) {{", *indented(lines), "}"]
 
 
 def _negated(condition: str) -> str:

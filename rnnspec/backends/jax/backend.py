@@ -4,7 +4,7 @@ from itertools import product
 
 from rnnspec.backends.base import Backend
 from rnnspec.ir.text import composed_names
-from rnnspec.words import ReservedNames
+from rnnspec.words import POOLING_FUNCTIONS, ReservedNames
 
 _WITH_ATTENTION = product(
     ("_with_",),
@@ -29,10 +29,9 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         callable frozen_embed gate_masks gate_products hard_sigmoid jnp l2_normalized layers
-        legacy_hard_sigmoid model nn nnx norm_mask partial running_last running_max running_mean
-        running_sum softplus symmetric_uniform tied_linear
+        legacy_hard_sigmoid model nn nnx norm_mask partial softplus symmetric_uniform tied_linear
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ).union(map("".join, _CLASSES), map("".join, _ATTENTIONS), composed_names()),
+    ).union(map("".join, _CLASSES), map("".join, _ATTENTIONS), composed_names(), POOLING_FUNCTIONS),
     in_class=frozenset({"begin", "initial_states", "mask", "self"}),
     # Every public attribute of flax.nnx.Module (Flax 0.12), which a test compares likewise.
     in_framework=frozenset(

@@ -24,7 +24,7 @@ from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.cells import with_distinct_cells
-from rnnspec.ir.expand import X, expand
+from rnnspec.ir.expand import X, expand, of_all_steps
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
 from rnnspec.ir.text import composed_class
@@ -212,7 +212,7 @@ class JaxWalk(RecurrentCalls):
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
-        return self._unless_zeros(layer, expand(layer, self.form_of(layer)))
+        return self._unless_zeros(layer, of_all_steps(expand(layer, self.form_of(layer))))
 
     def _unless_zeros(
         self, layer: nodes.Windowed, results: Iterable[core.Result]
@@ -258,7 +258,7 @@ class JaxWalk(RecurrentCalls):
                 if end == "last":
                     step = code("{m}.shape[1] - 1 - {m}[:, ::-1].argmax(axis=1)", m=real)
                 return code("{x}[jnp.arange({x}.shape[0]), {}]", step, x=self.write(x))
-            case core.PoolWindows(how, x, window, adds):
+            case core.PoolWindows(how, x, window, adds, mask=None):
                 arguments = code(
                     "({!r},), strides=({!r},), padding={}",
                     window.size,
@@ -398,14 +398,16 @@ class JaxWalk(RecurrentCalls):
         if not isinstance(value, core.Reduce) or value.how not in ("max", "min"):
             yield from super().assign(name, value)
             return
+        steps = self.x
         if value.x != X:
-            yield self.give(self.write(value.x))
+            yield self.give(self.write(value.x), name)
+            steps = code("{}", name)
         # The gradient of jnp.max looks for the values that are equal to the result. Where XLA
         # computes them a second time, as after a layer normalization, it finds none or others. JAX
         # had the same fault in jnp.maximum: https://github.com/jax-ml/jax/issues/40564.
         yield code("# Not x.{}, whose gradient depends on how XLA rounds.", value.how)
-        yield code("step = {}.arg{}(axis=1, keepdims=True)", self.x, value.how)
-        yield self.give(code("jnp.take_along_axis({}, step, axis=1).squeeze(1)", self.x))
+        yield code("step = {}.arg{}(axis=1, keepdims=True)", steps, value.how)
+        yield self.give(code("jnp.take_along_axis({}, step, axis=1).squeeze(1)", steps), name)
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""

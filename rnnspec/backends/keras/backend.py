@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
-from rnnspec.words import ReservedNames
+from rnnspec.words import POOLING_FUNCTIONS, ReservedNames
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -61,17 +61,15 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         build_begin build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid
-        masked_average masked_first masked_last masked_max masked_mean model np ops
-        repeat_like running_last running_max running_mean running_sum same_steps set_forget_bias
-        softplus
+        masked_average masked_first model np ops repeat_like same_steps set_forget_bias softplus
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ),
+    ).union(POOLING_FUNCTIONS),
     in_class=frozenset({"inputs", "mask", "masking"}),
     # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is
     # shared by the whole process, and rejects a model if a layer has the name of an operation.
     framework_pattern=(
         "(any|cast|concatenate|cumsum|einsum|equal|expand_dims|flip|get_item|greater|less"
-        "|logical_and|logical_or|max|maximum|not_equal|ones_like|pad|sqrt|square|subtract|sum|tile"
+        "|logical_and|logical_or|max|maximum|min|minimum|not_equal|ones_like|pad|sqrt|square|subtract|sum|tile"
         "|true_divide|where|zeros_like)(_[0-9]+)?"
     ),
     framework_reason="is a name that Keras gives to an operation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
@@ -13,13 +14,10 @@ from rnnspec.backends.keras.graph import FunctionalModel
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
     compare_padding,
-    is_layer,
-    is_rounded,
     make_layer,
     make_masking,
     parts_of,
 )
-from rnnspec.backends.keras.masks import computes_with_mask
 from rnnspec.backends.keras.parts import parts
 from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
@@ -45,7 +43,7 @@ _PURPOSES: dict[Form, str] = {
 _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 _MOST_OPERATIONS = 4
-"""The most operations, one after the other, beside a layer of Keras with a mask."""
+"""The most operations, one after the other, of a recipe of one or two results."""
 _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields("Dropout.variational Recurrent.state_names")
@@ -69,31 +67,32 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     network = with_distinct_cells(network)
     if form != "training":
         network = initialize_by_default(network)
-    forget_biases = lines(_set_forget_biases(network))
+    model = tuple(_model(network, form))
+    needed = tuple(parts(network, form, lines(model)))
     deep = recursion(network)
     limit = f"sys.setrecursionlimit(sys.getrecursionlimit() + {deep})"
+    return Module(
+        title=text.title(network),
+        comment=text.comment(network),
+        entry="build_model",
+        parts=(*needed, *model),
+        imports=tuple(_imports(network, lines(model, needed), is_deep=deep > 0)),
+        before_loading=("import sys", limit) if deep else (),
+    )
+
+
+def _model(network: nodes.Network, form: Form) -> Iterator[Code]:
+    """Yield the function of a model, behind that of its first states if it has one."""
+    if form == "step" and has_begin(network):
+        yield from _begin(network)
     described = (
         f"Return {network.name} {_PURPOSES[form]}.",
         "",
         *text.signature(network, chunks=form == "step"),
         *(_describe_states(network) if form == "step" else ()),
     )
-    return Module(
-        title=text.title(network),
-        comment=text.comment(network),
-        entry="build_model",
-        parts=(
-            *parts(network, form, sets_forget_bias=bool(forget_biases)),
-            *(_begin(network) if form == "step" and has_begin(network) else ()),
-            function(
-                code("build_model() -> keras.Model"),
-                _make_model(network, form, forget_biases),
-                describes=described,
-            ),
-        ),
-        imports=tuple(_imports(network, is_deep=deep > 0)),
-        before_loading=("import sys", limit) if deep else (),
-    )
+    body = _make_model(network, form, lines(_set_forget_biases(network)))
+    yield function(code("build_model() -> keras.Model"), body, describes=described)
 
 
 def _begin(network: nodes.Network) -> Iterator[Code]:
@@ -109,7 +108,7 @@ def _begin(network: nodes.Network) -> Iterator[Code]:
     yield function(code("build_begin() -> keras.Model"), _make_begin(network), describes=about)
 
 
-def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
+def _imports(network: nodes.Network, source: Code, *, is_deep: bool) -> Iterator[str]:
     if is_deep:
         yield "import sys"
     by_equation = any(map(is_by_equation, network.layers))
@@ -118,13 +117,7 @@ def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
     if is_deep or needs_source(network):
         yield ""
     yield "import keras"
-    activations = [
-        activation
-        for layer in network.layers
-        if not is_by_equation(layer)
-        for activation in layer_activations(layer)
-    ]
-    if "legacy_hard_sigmoid" in activations or any(map(is_rounded, activations)):
+    if re.search(r"(?<![\w.])np\.", source):
         yield "import numpy as np"
 
 
@@ -155,10 +148,8 @@ def recursion(network: nodes.Network) -> int:
     """
     calls = len(network.layers) + len(network.learned)
     for layer in network.layers:
-        if isinstance(layer, nodes.Composed):
-            calls += _OF_RESULT * len(tuple(expand(layer, "inference")))
-        elif computes_with_mask(layer) or isinstance(layer, nodes.Join):
-            calls += _MOST_OPERATIONS
+        if not make_layer(layer):
+            calls += max(_MOST_OPERATIONS, _OF_RESULT * len(tuple(expand(layer, "inference"))))
     return calls if calls > SHALLOW else 0
 
 
@@ -190,7 +181,8 @@ def _is_sequential(network: nodes.Network) -> bool:
         network.takes_one_array
         and network.input.steps is None
         and len(network.layers) <= _LONGEST_SEQUENTIAL
-        and all(map(is_layer, network.layers))
+        and all(map(make_layer, network.layers))
+        and all(len(names) == 1 for names in network.sources.values())
         and not any(any(_SEQUENTIAL.missing(node)) for node in (network, *network.layers))
     )
 
@@ -208,7 +200,7 @@ def _chain(network: nodes.Network) -> Iterator[Code]:
     yield _make_input(network.input, "inputs")
     if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
         yield make_masking(network.input.mask_value, "masking")
-    yield from map(make_layer, network.layers)
+    yield from filter(None, map(make_layer, network.layers))
 
 
 def _make_input(network_input: nodes.Input, name: str) -> Code:

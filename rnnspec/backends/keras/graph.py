@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.keras.attention import takes_keys
 from rnnspec.backends.keras.layers import (
     checked_parts,
     compare_padding,
-    is_layer,
-    is_stock_attention,
+    layers_of_arrays,
     make_activation,
+    make_concatenation,
+    make_conv,
     make_embedding,
     make_layer,
     make_learned,
@@ -22,24 +23,23 @@ from rnnspec.backends.keras.layers import (
     make_padding,
     make_query,
     make_recurrent,
-    make_scale,
+    make_reshape,
     make_scaling,
     make_scorer,
+    make_window_pooling,
     parts_of,
     project_tied,
     shared_tables,
 )
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
-from rnnspec.backends.keras.parts import AttentionVerbs, BodyVerbs
+from rnnspec.backends.keras.parts import RecipeVerbs
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import expand, running
+from rnnspec.ir.expand import expand, is_state, running
 from rnnspec.ir.forms import held_values, states_of
-from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Output, assignment, code, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
 
     from rnnspec.ir.forms import Form
 
@@ -152,7 +152,7 @@ class FunctionalModel:
             one = self.one("ones_like", self.sources[layer.name][0])
             yield code("{} = {}({})", variable, make_learned(vector), one)
 
-    def _connect(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
+    def _connect(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer
     ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
@@ -168,57 +168,69 @@ class FunctionalModel:
                 yield from run(layer, x)
             case nodes.Conv():
                 yield from self._conv(layer, x)
-            case nodes.WindowPooling():
+            case nodes.WindowPooling() if not make_layer(layer):
                 yield from self._window_pooling(layer, x)
-            case nodes.BatchNorm():
-                yield Output(
-                    code("{}({})", make_layer(layer), listed(x, self.masks.argument(layer)))
-                )
             case nodes.Pooling() if self.form == "step" and states_of(layer):
                 yield from self._step_pooling(layer, x)
             case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
                 mask = self.masks.variable(main)
                 yield Output(code("masked_{}({}, {})", layer.statistic, x, mask))
-            case nodes.Pooling() if not is_layer(layer):
-                results = [*expand(layer, "inference")]
-                # The functions of final states return zeros themselves if no step is real.
-                own = results[:1] if layer.masked else results
-                yield from self._body(layer, x).statements(own)
-            case nodes.Attention():
-                yield from self._attend(layer, x)
             case nodes.AttentionPooling():
                 yield from self._attention_pooling(layer, x)
-            case nodes.Repeat(like=str() as like):
-                yield Output(self._repeat(x, self.value(like), like))
             case nodes.LastSteps():
                 last = code("{}[:, -{!r}:]", x, layer.count)
                 # A sequence that is too short has no such shape, and is refused.
                 reshape = layer.input[0] is None
-                yield Output(code("{}({})", make_layer(layer), last) if reshape else last)
+                yield Output(code("{}({})", make_reshape(layer), last) if reshape else last)
             case nodes.Dense(tied=str() as tied):
                 yield from project_tied(layer, self._table(tied), x)
             case nodes.Activate(activation="legacy_hard_sigmoid"):
                 # Not the layer for an activation of a layer: a Pipeline drops the mask.
-                yield Output(code("{}({})", make_scaling(layer.name), x))
+                yield Output(code("{}({})", make_scaling(1.2, layer.name), x))
                 hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
                 yield Output(code("{}(x)", hard_sigmoid))
-            case nodes.Normalize():
-                yield Output(code("l2_normalized({})", x))
-            case nodes.InstanceNorm():
-                yield from self._compose(layer, x)
-            case nodes.Residual():
-                yield Output(code("{}([{}, skip])", make_layer(layer), x))
-            case nodes.Join():
-                yield Output(code("{}([{}])", make_layer(layer), listed(*self._parts(layer))))
+            case nodes.Join(how="concat"):
+                (joined,) = expand(layer, "inference")
+                assert isinstance(joined.value, core.Join)
+                parts = listed(*map(self._body(layer, x).write, joined.value.parts))
+                yield Output(code("{}([{}])", make_concatenation(layer), parts))
+            case _ if made := make_layer(layer):
+                memory = [self.value(name) for name in self.sources[layer.name][1:]]
+                taken = [code("[{}]", listed(x, *memory)) if memory else x]
+                yield Output(code("{}({})", made, listed(*taken, self.masks.argument(layer))))
             case _:
-                yield Output(code("{}({})", make_layer(layer), x))
+                # A layer is what its recipe says, if Keras has none that is the same.
+                yield from self._body(layer, x).statements(expand(layer, "inference"))
 
-    def _body(self, layer: nodes.Layer, x: Code, **options: Any) -> BodyVerbs:
+    def _body(self, layer: nodes.Layer, x: Code, *names: str) -> RecipeVerbs:
         """Return the writer of the recipe of a layer."""
-        variables = {"x": x}
-        if getattr(layer, "masked", False):
+        variables = {"x": x, **(_states_by_name(layer) if self.form == "step" else {})}
+        attention, memory_mask, roles = nodes.attention_of(layer), Code(), parts_of(layer)
+        if attention and attention.masked:
+            memory_mask = self.masks.variable(attention.over)
+        elif getattr(layer, "masked", False):
             variables["mask"] = self.masks.variable(self.sources[layer.name][0])
-        return BodyVerbs(variables=variables, **options)
+        # What scores and scales by arrays has the name of a layer itself.
+        own = () if isinstance(layer, nodes.ComposedNode) else (layer.name,)
+        return RecipeVerbs(
+            variables=variables,
+            names=iter(names or (*own, *roles.values())),
+            layers=layers_of_arrays(layer),
+            earlier=lambda name: self._operand(layer, name),
+            tokens=frozenset(
+                each.name for each in self.network.inputs if isinstance(each, nodes.TokenInput)
+            ),
+            memory_mask=memory_mask,
+        )
+
+    def _operand(self, layer: nodes.Layer, name: str) -> Code:
+        """Return what a layer takes by name, with as many steps as what it is combined with."""
+        value = self.value(name)
+        if not isinstance(layer, nodes.Join) or name not in self.checked.get(layer.name, ()):
+            return value
+        inputs = zip(layer.of, layer.inputs, strict=True)
+        first = next(name for name, shape in inputs if len(shape) > 1)
+        return code("same_steps({}, {})", value, self.value(first))
 
     def one(self, function: str, name: str) -> Code:
         """Return one number for each sequence, (batch, 1): ``zeros_like`` or ``ones_like``."""
@@ -405,34 +417,33 @@ class FunctionalModel:
             self.values[final.name] = code("{}_{}", layer.name, final.state)
 
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
-        conv, body, *before = layer, self._body(layer, x), *expand(layer, self.form)
-        states = states_of(layer) if self.form == "step" else ()
-        body.variables.update({state.name: code("states[{!r}]", state.name) for state in states})
+        body, *before = self._body(layer, x), *expand(layer, self.form)
         yield from body.statements(before[:-1])
         x = body.variables.get("x") or code("x")
-        if states or not isinstance(layer.window.padding, str):
+        conv, padding = layer, layer.window.padding
+        if states_of(layer) and self.form == "step":
             # The steps before are there already.
             conv = replace(layer, window=replace(layer.window, padding="valid"))
-        if not states and not isinstance(layer.window.padding, str):
-            yield Output(code("{}({})", make_padding(layer, layer.window.padding), x))
+        elif not isinstance(padding, str):
+            conv = replace(layer, window=replace(layer.window, padding="valid"))
+            yield Output(code("{}({})", make_padding(layer, padding), x))
             x = code("x")
-        yield Output(code("{}({})", make_layer(conv), x))
+        yield Output(code("{}({})", make_conv(conv), x))
 
     def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
         padding = layer.window.padding
         if not isinstance(padding, str):
             yield from self._padded_pooling(layer, padding, x)
             return
-        match layer:
-            case nodes.WindowPooling(masked=False):
-                yield Output(code("{}({})", make_layer(layer), x))
-            case nodes.WindowPooling(statistic="average"):
-                mask = self.masks.variable(self.sources[layer.name][0])
-                yield Output(code("masked_average({}, {}, {})", make_layer(layer), x, mask))
-            case _:
-                mask = self.masks.variable(self.sources[layer.name][0])
-                yield Output(code("{}(fill_padding({}, {}, -3e38))", make_layer(layer), x, mask))
+        pool, mask = make_window_pooling(layer), self.masks.variable(self.sources[layer.name][0])
+        match layer.statistic:
+            case "average":
+                yield Output(code("masked_average({}, {}, {})", pool, x, mask))
+            case "max":
+                yield Output(code("{}(fill_padding({}, {}, -3e38))", pool, x, mask))
                 yield from self._fill_windows(layer)
+            case _:
+                assert_never(layer.statistic)
 
     def _fill_windows(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that fill windows of padding alone."""
@@ -444,7 +455,7 @@ class FunctionalModel:
         self, layer: nodes.WindowPooling, padding: tuple[int, int], x: Code
     ) -> Iterator[Code]:
         """Yield the statements of a pool with added steps, which do not count."""
-        pool = make_layer(replace(layer, window=replace(layer.window, padding="valid")))
+        pool = make_window_pooling(replace(layer, window=replace(layer.window, padding="valid")))
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else Code()
         if layer.statistic == "average":
             real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
@@ -462,22 +473,6 @@ class FunctionalModel:
         elif max(padding) > layer.window.reach:
             yield Output(code("keras.ops.where(x > -3e38, x, 0)"))
 
-    def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
-        """Yield the statements of the mean of a memory for each query."""
-        over, keys = self.value(layer.over), self.value(layer.keys)
-        if is_stock_attention(layer):
-            memory = [over] if layer.keys == layer.over else [over, keys]
-            yield Output(code("{}([{}])", make_layer(layer), listed(x, *memory)))
-            return
-        verbs = AttentionVerbs(
-            variables={"x": x},
-            earlier={layer.over: over, layer.keys: keys},
-            mask=self.masks.variable(layer.over) if layer.masked else Code(),
-            score=make_layer(layer),
-            names=parts_of(layer),
-        )
-        yield from verbs.statements(expand(layer, "inference"))
-
     def _attention_pooling(self, layer: nodes.AttentionPooling, x: Code) -> Iterator[Code]:
         """Yield the statements that reduce the steps to their weighted mean."""
         scores, names = x, parts_of(layer)
@@ -494,53 +489,32 @@ class FunctionalModel:
             product = code('keras.ops.einsum("btf,bf->bt", {}, {})', scores, query)
             yield code("scores = keras.ops.expand_dims({}, -1)", product)
         _, *results = expand(layer, "inference")
-        body = self._body(layer, x, softmax=names["weights"])
-        yield from body.statements(result for result in results if result.name != "real")
-
-    def _compose(self, layer: nodes.Composed, x: Code) -> Iterator[Code]:
-        """Yield the statements of a recipe that ends in a product with an array, plus another."""
-        scale, offset = params(layer)
-        scales = {core.Param(layer.name, scale.name): make_scale(layer, scale, offset)}
-        yield from self._body(layer, x, scales=scales).statements(expand(layer, "inference"))
+        body = self._body(layer, x, names["weights"])
+        yield from body.statements(results)
 
     def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
         states = _given_states(layer)
-        if layer.statistic == "sum":
-            total, _ = running(layer)
-            body = self._body(layer, variable)
-            body.variables["total"] = states[0]
-            yield code("{} = {}", names[0], body.write(total.value))
+        first, *others = running(layer)
+        if len(names) == len(others) == 1:
+            yield code("{} = {}", names[0], self._body(layer, variable).write(first.value))
             yield Output(code("{}", names[0]))
             return
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else ""
         pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *states))
-        if layer.reduction.divides:
-            yield Output(pooled, after=listed(*names))
-        else:
-            # Any other is a state itself.
+        if is_state(layer):
             yield code("{} = {}", listed(*names), pooled)
             yield Output(code("{}", names[0]))
-
-    def _parts(self, layer: nodes.Join) -> Iterator[Code]:
-        """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""
-        taken = [self.value(name) for name in layer.of]
-        steps = next((i for i, shape in enumerate(layer.inputs) if len(shape) > 1), None)
-        for name, shape, part in zip(layer.of, layer.inputs, taken, strict=True):
-            if steps is None or len(shape) > 1:
-                is_checked = steps is not None and name in self.checked.get(layer.name, ())
-                yield code("same_steps({}, {})", part, taken[steps or 0]) if is_checked else part
-            elif layer.how == "concat":
-                yield self._repeat(part, taken[steps], layer.of[steps])
-            else:
-                yield code("keras.ops.expand_dims({}, 1)", part)
-
-    def _repeat(self, vector: Code, sequence: Code, name: str) -> Code:
-        """Return a vector at each step of an input or of the output of a layer."""
-        tokens = [e.name for e in self.network.inputs if isinstance(e, nodes.TokenInput)]
-        like = code("keras.ops.expand_dims({}, -1)", sequence) if name in tokens else sequence
-        return code("repeat_like({}, {})", vector, like)
+        else:
+            yield Output(pooled, after=listed(*names))
 
 
 def _given_states(layer: nodes.Layer) -> list[Code]:
     return [code("states[{!r}]", state.name) for state in states_of(layer)]
+
+
+def _states_by_name(layer: nodes.Layer) -> dict[str, Code]:
+    """Return the first values of the states of a layer by their names in its recipe."""
+    states = [state.name for state in states_of(layer)]
+    names = layer.reduction.states if isinstance(layer, nodes.Pooling) and states else states
+    return dict(zip(names, _given_states(layer), strict=True))

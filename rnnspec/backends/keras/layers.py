@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.attention import make_wrapper, rnn_class
 from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.initial import embedding_initializer, make_initializer
-from rnnspec.ir import nodes
+from rnnspec.ir import core, nodes
+from rnnspec.ir.expand import X, expand
+from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Literal, Output, call, code
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from rnnspec.ir.params import Param
-    from rnnspec.words import Merge
+    from rnnspec.words import Merge, Statistic
 
 Arguments = dict[str, Code | Literal]
 
-_POOLING = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
-_JOINS = {"concat": "Concatenate", "add": "Add", "multiply": "Multiply"}
+_POOLING: dict[Statistic, str] = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
 _MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 _MERGE_MODES: dict[Merge, str] = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "ave"}
 _WINDOW_POOLING = {"max": "MaxPooling1D", "average": "AveragePooling1D"}
@@ -41,49 +41,70 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles = [] if isinstance(window.padding, str) else ["padding"]
         case nodes.Attention(additive=additive):
             roles = [*(["sum", "tanh"] if additive else []), "weights"]
-            roles = [] if is_stock_attention(layer) else roles
+            roles = [] if make_layer(layer) else roles
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []
             roles += [] if layer.activation == "linear" else ["activation"]
         case nodes.Activate(activation="legacy_hard_sigmoid"):
             roles = ["hard_sigmoid"]
-        case _:
+        case _ if params(layer) or make_layer(layer):
             roles = []
+        case _:
+            number = sum(map(_count_layers, expand(layer, "inference")))
+            roles = [f"part_{each}" for each in range(2, number + 1)]
     return {role: f"{layer.name}_{role}" for role in roles}
 
 
-def is_layer(layer: nodes.Layer) -> bool:
-    """True if one layer of Keras, called with its input alone, computes a layer.
+_NUMBER = float | core.Setting
 
-    A mask that is passed on by Keras is no obstacle. But no layer of Keras pools only real steps:
-    ``GlobalAveragePooling1D`` returns NaN for a sequence of padding only, because it divides by the
-    number of real steps, and ``GlobalMaxPooling1D`` includes padding.
-    Source: https://github.com/keras-team/keras/issues/18152.
-    """
-    match layer:
-        case nodes.Pooling(statistic=statistic, masked=masked):
-            return statistic in _POOLING and not masked
-        case nodes.Conv(masked=masked) | nodes.WindowPooling(masked=masked):
-            return not masked and isinstance(layer.window.padding, str)
-        case nodes.Repeat(like=like):
-            return like is None
-        case nodes.Recurrent(attention=attention):
-            return attention is None and not layer.first_states
-        case nodes.Dense(tied=tied):
-            return tied is None
-        case nodes.Activate(activation=activation):
-            return activation != "legacy_hard_sigmoid"
-        case (
-            nodes.Residual()
-            | nodes.Join()
-            | nodes.Normalize()
-            | nodes.AttentionPooling()
-            | nodes.LastSteps()
-            | nodes.ComposedNode()
-        ):
-            return False
+
+def operands(value: core.Expression) -> Iterator[core.Expression]:
+    """Yield what a sum or product adds or multiplies, also in sums and products of its operands."""
+    match value:
+        case core.Combine("add" | "multiply" as how, left, right):
+            for part in (left, right):
+                match part:
+                    case core.Combine(same, first, second) if same == how and not (
+                        isinstance(first, _NUMBER) or isinstance(second, _NUMBER)
+                    ):
+                        yield from operands(part)
+                    case _:
+                        yield part
         case _:
-            return True
+            yield value
+
+
+def _count_layers(value: Any) -> int:
+    """Return the most layers of Keras that compute an expression of a recipe."""
+    match value:
+        case core.Combine("add" | "multiply") as total:
+            return 1 + sum(map(_count_layers, operands(total)))
+        case core.Result(_, result):
+            return _count_layers(result)
+        case core.Verb() if is_dataclass(value):
+            own = isinstance(value, core.Softmax) or layer_of_verb(value, "") is not None
+            return own + sum(_count_layers(getattr(value, part.name)) for part in fields(value))
+        case tuple():
+            return sum(map(_count_layers, value))
+        case _:
+            return 0
+
+
+def layer_of_verb(value: core.Expression, name: str) -> Code | None:
+    """Return the call that makes the layer of Keras which is a verb, None if there is none."""
+    match value:
+        case core.Apply(activation) if activation != "legacy_hard_sigmoid":
+            return make_activation(activation, name)
+        case core.Flatten():
+            return _make("Flatten", name=name)
+        case core.Drop(_, rate, shared):
+            return _make("SpatialDropout1D" if shared else "Dropout", rate, name=name)
+        case core.Transpose():
+            return _make("Permute", (2, 1), name=name)
+        case core.Repeat(_, int(steps)):
+            return _make("RepeatVector", steps, name=name)
+        case _:
+            return None
 
 
 def make_learned(vector: nodes.Learned) -> Code:
@@ -91,83 +112,89 @@ def make_learned(vector: nodes.Learned) -> Code:
     return _make("Dense", vector.size, use_bias=False, kernel_initializer="zeros", name=vector.name)
 
 
-def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
-    layer: nodes.Layer,
-) -> Code:
-    """Return the call that makes a layer."""
+def make_layer(layer: nodes.Layer) -> Code | None:
+    """Return the call that makes the layer of Keras which computes a layer, None if none does.
+
+    It is called with the input of the layer alone, and that of an attention with its memory. A mask
+    that is passed on by Keras is no obstacle. But no layer of Keras pools only real steps:
+    ``GlobalAveragePooling1D`` returns NaN for a sequence of padding only, because it divides by the
+    number of real steps, and ``GlobalMaxPooling1D`` includes padding.
+    Source: https://github.com/keras-team/keras/issues/18152.
+    """
     match layer:
         case nodes.Embedding():
             return make_embedding(layer)
-        case nodes.Recurrent():
+        case nodes.Recurrent(attention=None) if not layer.first_states:
             return make_recurrent(layer)
-        case nodes.Repeat():
-            return _make("RepeatVector", layer.steps, name=layer.name)
         case nodes.LayerNorm():
             return _make("LayerNormalization", epsilon=layer.epsilon, name=layer.name)
         case nodes.BatchNorm():
-            return _make(
-                "BatchNormalization",
-                momentum=layer.momentum,
-                epsilon=layer.epsilon,
-                name=layer.name,
-            )
-        case nodes.Conv(window=window):
-            return _make(
-                "Conv1D",
-                layer.filters,
-                window.size,
-                strides=window.stride,
-                padding=window.padding,
-                dilation_rate=window.dilation,
-                activation=_activation_argument(layer.activation),
-                kernel_initializer=make_initializer(layer.kernel_initializer),
-                **_bias(layer),
-                name=layer.name,
-            )
-        case nodes.WindowPooling(window=window):
-            return _make(
-                _WINDOW_POOLING[layer.statistic],
-                window.size,
-                strides=None if window.stride == window.size else window.stride,
-                padding=window.padding,
-                name=layer.name,
-            )
-        case nodes.Activate():
-            return make_activation(layer.activation, layer.name)
-        case nodes.Residual():
-            return _make("Add", name=layer.name)
-        case nodes.Join():
-            return _make(_JOINS[layer.how], name=layer.name)
-        case nodes.Transpose():
-            return _make("Permute", (2, 1), name=layer.name)
-        case nodes.Dropout():
-            type_ = "SpatialDropout1D" if layer.variational else "Dropout"
-            return _make(type_, layer.rate, name=layer.name)
-        case nodes.Pooling():
-            return _make(_POOLING[layer.statistic], name=layer.name)
-        case nodes.Attention(additive=True):
-            return _make_score(layer)
-        case nodes.Attention():
+            return make_batch_norm(layer)
+        case nodes.Conv(masked=False, window=nodes.Window(padding=str())):
+            return make_conv(layer)
+        case nodes.WindowPooling(masked=False, window=nodes.Window(padding=str())):
+            return make_window_pooling(layer)
+        case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
+            return _make(_POOLING[statistic], name=layer.name)
+        case nodes.Attention(additive=False, masked=False, scale=1.0) if len(layer.input) > 1:
+            # Where nothing is real, Keras returns the mean of all steps.
             return _make("Attention", name=layer.name)
-        case nodes.AttentionPooling():
-            return make_query(layer) if layer.units is None else make_scorer(layer, layer.units)
-        case nodes.Flatten():
-            return _make("Flatten", name=layer.name)
-        case nodes.LastSteps():
-            return _make("Reshape", tuple(layer.output), name=layer.name)
-        case nodes.Dense():
-            return _make(
-                "Dense",
-                layer.units,
-                activation=_activation_argument(layer.activation),
-                kernel_initializer=make_initializer(layer.kernel_initializer),
-                **_bias(layer),
-                name=layer.name,
-            )
-        case nodes.Normalize() | nodes.ComposedNode():
-            raise AssertionError("functions compute it, for Keras has no such layer")
+        case nodes.Dense(tied=None):
+            return make_dense(layer)
+        case _ if params(layer):
+            return None
         case _:
-            assert_never(layer)
+            # If the recipe is a verb of its input.
+            first, *others = expand(layer, "training")
+            is_alone = not others and getattr(first.value, "x", None) == X
+            return layer_of_verb(first.value, layer.name) if is_alone else None
+
+
+def make_batch_norm(layer: nodes.BatchNorm) -> Code:
+    """Return the call that makes a batch normalization."""
+    settings: Arguments = {"momentum": layer.momentum, "epsilon": layer.epsilon}
+    return _make("BatchNormalization", **settings, name=layer.name)
+
+
+def make_conv(layer: nodes.Conv) -> Code:
+    """Return the call that makes a convolution."""
+    window = layer.window
+    return _make(
+        "Conv1D",
+        layer.filters,
+        window.size,
+        strides=window.stride,
+        padding=window.padding,
+        dilation_rate=window.dilation,
+        activation=_activation_argument(layer.activation),
+        kernel_initializer=make_initializer(layer.kernel_initializer),
+        **_bias(layer),
+        name=layer.name,
+    )
+
+
+def make_window_pooling(layer: nodes.WindowPooling) -> Code:
+    """Return the call that makes a pooling of windows."""
+    window = layer.window
+    return _make(
+        _WINDOW_POOLING[layer.statistic],
+        window.size,
+        strides=None if window.stride == window.size else window.stride,
+        padding=window.padding,
+        name=layer.name,
+    )
+
+
+def make_dense(layer: nodes.Dense) -> Code:
+    """Return the call that makes a dense layer with a kernel of its own."""
+    return _make(
+        "Dense",
+        layer.units,
+        activation=_activation_argument(layer.activation),
+        kernel_initializer=make_initializer(layer.kernel_initializer),
+        **_bias(layer),
+        name=layer.name,
+    )
 
 
 def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
@@ -253,10 +280,11 @@ def _initializers(layer: nodes.Recurrent) -> Arguments:
     }
 
 
-def make_scaling(name: str) -> Code:
-    """Return the layer before the hard sigmoid of Keras that makes it the one of Keras 2."""
+def make_scaling(factor: float, name: str) -> Code:
+    """Return the layer that multiplies by a number."""
     # In an array, the factor stays float64; TensorFlow rounds a number to float32.
-    return _make("Rescaling", code("np.array([1.2])"), name=name)
+    exact = code("np.array([{!r}])", factor) if _is_rounded(factor) else factor
+    return _make("Rescaling", exact, name=name)
 
 
 def make_scorer(layer: nodes.AttentionPooling, units: int) -> Code:
@@ -282,33 +310,38 @@ def make_query(layer: nodes.AttentionPooling) -> Code:
     )
 
 
-def is_stock_attention(layer: nodes.Attention) -> bool:
-    """True if the layer of Keras means the same: no memory has padding, and a query its steps.
+def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
+    """Return the layers of Keras that hold the arrays of a recipe."""
+    match layer:
+        case nodes.Attention(additive=True, kernel_initializer=initializer):
+            drawn = make_initializer(initializer)
+            score = _make("Dense", 1, use_bias=False, kernel_initializer=drawn, name=layer.name)
+            return {core.Param(layer.name, "score"): score}
+        case nodes.InstanceNorm():
+            scale, offset = params(layer)
+            axes = "btf" if len(layer.output) > 1 else "bf"
+            scaled = _make(
+                "EinsumDense",
+                f"{axes},f->{axes}",
+                layer.output,
+                bias_axes="f",
+                kernel_initializer=make_initializer(scale.initializer),
+                bias_initializer=make_initializer(offset.initializer),
+                name=layer.name,
+            )
+            return {core.Param(layer.name, scale.name): scaled}
+        case _:
+            return {}
 
-    Where nothing is real, Keras returns the mean of all steps.
-    """
-    plain = not (layer.additive or layer.masked) and layer.scale == 1.0
-    return plain and len(layer.input) > 1
+
+def make_concatenation(layer: nodes.Join) -> Code:
+    """Return the call that makes the layer which puts arrays side by side."""
+    return _make("Concatenate", name=layer.name)
 
 
-def _make_score(layer: nodes.Attention) -> Code:
-    """Return the layer that scores the sums of queries and keys."""
-    initializer = make_initializer(layer.kernel_initializer)
-    return _make("Dense", 1, use_bias=False, kernel_initializer=initializer, name=layer.name)
-
-
-def make_scale(layer: nodes.Layer, scale: Param, offset: Param) -> Code:
-    """Return the layer that multiplies each feature by a number, and adds another one."""
-    axes = "btf" if len(layer.output) > 1 else "bf"
-    return _make(
-        "EinsumDense",
-        f"{axes},f->{axes}",
-        layer.output,
-        bias_axes="f",
-        kernel_initializer=make_initializer(scale.initializer),
-        bias_initializer=make_initializer(offset.initializer),
-        name=layer.name,
-    )
+def make_reshape(layer: nodes.LastSteps) -> Code:
+    """Return the call that makes the layer whose output has as many steps as are left."""
+    return _make("Reshape", tuple(layer.output), name=layer.name)
 
 
 def make_masking(mask_value: float, name: str) -> Code:
@@ -380,10 +413,10 @@ def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
         bias = replace(layer, tied=None, activation="linear")
         yield code("# A dense layer without features has only its bias.")
         if len(layer.input) > 1:
-            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
+            yield code("bias = {}(x[:1, :1, :0])", make_dense(bias))
         else:
             # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
-            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
+            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_dense(bias))
         yield Output(code("keras.layers.Add(name={!r})([x, bias])", names["logits"]))
     if layer.activation != "linear":
         yield Output(code("{}(x)", make_activation(layer.activation, names["activation"])))
@@ -446,19 +479,15 @@ def make_activation(activation: nodes.Activation, name: str | None) -> Code:
         case nodes.LeakyRelu(slope=slope):
             return _make("LeakyReLU", negative_slope=slope, name=name or "leaky_relu")
         case nodes.ClippedRelu(limit=limit):
-            exact = code("np.float64({!r})", limit) if is_rounded(activation) else limit
+            exact = code("np.float64({!r})", limit) if _is_rounded(limit) else limit
             return _make("ReLU", max_value=exact, name=name or "clipped_relu")
         case _:
             return _make("Activation", _activation(activation), name=name)
 
 
-def is_rounded(activation: nodes.Activation) -> bool:
-    """True if TensorFlow, which rounds a number to float32, would change the limit."""
-    match activation:
-        case nodes.ClippedRelu(limit=limit):
-            return bool(struct.unpack("f", struct.pack("f", limit)) != (limit,))
-        case _:
-            return False
+def _is_rounded(number: float) -> bool:
+    """True if TensorFlow, which rounds a number to float32, would change it."""
+    return bool(struct.unpack("f", struct.pack("f", number)) != (number,))
 
 
 def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv | nodes.AttentionPooling) -> Arguments:

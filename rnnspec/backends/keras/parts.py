@@ -2,104 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.backends.keras.attention import parts_of_attention
-from rnnspec.backends.keras.cells import is_by_equation, parts_of_cells
-from rnnspec.backends.keras.layers import checked_parts
+from rnnspec.backends.keras.cells import parts_of_cells
+from rnnspec.backends.keras.layers import layer_of_verb, make_scaling, operands
 from rnnspec.ir import core
-from rnnspec.ir.expand import pool
+from rnnspec.ir.expand import MASK, X, pool
 from rnnspec.ir.forms import streamed
-from rnnspec.ir.nodes import (
-    Activate,
-    AttentionPooling,
-    Conv,
-    InstanceNorm,
-    Join,
-    Normalize,
-    Pooling,
-    Repeat,
-    WindowPooling,
-    layer_activations,
-    width,
-)
-from rnnspec.source.code import Code, call, code, docstring, listed
+from rnnspec.ir.nodes import Pooling
+from rnnspec.source.code import Code, call, code, docstring, lines, listed
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.ir.nodes import Network
+    from rnnspec.source.code import Literal
 
 
-def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[Code]:
-    """Yield the parts of a network's source, those that others use first."""
-    if sets_forget_bias:
-        yield _SET_FORGET_BIAS
-    if any(
-        "legacy_hard_sigmoid" in layer_activations(layer)
-        and not isinstance(layer, Activate)
-        and not is_by_equation(layer)
-        for layer in network.layers
-    ):
-        yield _LEGACY_HARD_SIGMOID
-    # Several layers may need the same part.
-    in_chunks = streamed(network)
-    needed = dict.fromkeys(
-        part
-        for layer in network.layers
-        for part in _parts(layer, form if layer.name in in_chunks else "inference")
-    )
-    yield from needed
-    if checked_parts(network):
-        yield _SAME_STEPS
+def parts(network: Network, form: Form, model: Code) -> Iterator[Code]:
+    """Yield the parts of the source that the text of a model needs, those that others use first."""
+    yield from dict.fromkeys(_called(model, {**_FUNCTIONS, **dict(_poolings(network))}))
     yield from parts_of_cells(network, form)
     yield from parts_of_attention(network)
 
 
-def _parts(  # noqa: PLR0912 - a branch for each kind of layer
-    layer: Layer, form: Form
-) -> Iterator[Code]:
-    match layer:
-        case Pooling(statistic="sum") if form == "step":
-            if layer.masked:
-                yield _FILL_PADDING
-            yield _RUNNING_SUM
-        case Pooling(statistic="last", masked=True) if form == "step":
-            yield from (_MASKED_LAST, *KerasVerbs().running([layer]))
-        case Pooling(reduction=reduction) if form == "step" and reduction.counts:
-            yield from (_RUNNING_SUM, *KerasVerbs().running([layer]))
-        case Pooling(reduction=reduction, masked=True) if reduction.counts:
-            about = f"Return the {reduction.noun} over the real steps, (batch, features); zeros if "
-            about, name = docstring([f"{about}there are none."]), f"masked_{layer.statistic}"
-            yield KerasVerbs().pooling(name, pool(layer), masked=True, about=about)
-        case Pooling(statistic="last", masked=True):
-            if layer.backward < width(layer.input):
-                yield _MASKED_LAST
-            if layer.backward:
-                yield _MASKED_FIRST
-        case Join(how="concat", inputs=inputs) if len({len(shape) for shape in inputs}) > 1:
-            yield _REPEAT_LIKE
-        case Repeat(like=str()):
-            yield _REPEAT_LIKE
-        case WindowPooling(statistic="average", masked=masked, window=window):
-            if masked or not isinstance(window.padding, str):
-                yield _MASKED_AVERAGE
-        case (
-            Conv(masked=True)
-            | WindowPooling(masked=True)
-            | AttentionPooling(masked=True)
-            | InstanceNorm(masked=True)
-            | Pooling(statistic="sum", masked=True)
-        ):
-            yield _FILL_PADDING
-        case Normalize():
-            yield _L2_NORMALIZED
-        case _:
-            pass
+def _called(text: Code, functions: Mapping[str, Code]) -> Iterator[Code]:
+    """Yield the functions that a text calls, behind those that they call themselves."""
+    for name in dict.fromkeys(re.findall(r"(?<![\w.])(\w+)\(", text)):
+        # The text of a function has its own name.
+        others = {other: function for other, function in functions.items() if other != name}
+        if name in functions:
+            yield from _called(functions[name], others)
+            yield functions[name]
+
+
+def _poolings(network: Network) -> Iterator[tuple[str, Code]]:
+    """Yield the functions of statistics by their names."""
+    verbs, in_chunks = KerasVerbs(), streamed(network)
+    for layer in network.layers:
+        if not (isinstance(layer, Pooling) and layer.reduction.counts):
+            continue
+        if layer.name in in_chunks:
+            yield f"running_{layer.statistic}", lines(verbs.running([layer]))
+        if layer.masked:
+            about = f"Return the {layer.reduction.noun} over the real steps, (batch, features); "
+            about, name = (
+                docstring([f"{about}zeros if there are none."]),
+                f"masked_{layer.statistic}",
+            )
+            yield name, verbs.pooling(name, pool(layer), masked=True, about=about)
 
 
 _SET_FORGET_BIAS = code('''
@@ -183,6 +140,19 @@ _RUNNING_SUM = code('''
         first = keras.ops.expand_dims(total, 1)
         return keras.ops.sum(keras.ops.concatenate([first, x], axis=1), axis=1)
 ''')
+_FUNCTIONS = {
+    "set_forget_bias": _SET_FORGET_BIAS,
+    "legacy_hard_sigmoid": _LEGACY_HARD_SIGMOID,
+    "l2_normalized": _L2_NORMALIZED,
+    "fill_padding": _FILL_PADDING,
+    "masked_average": _MASKED_AVERAGE,
+    "masked_last": _MASKED_LAST,
+    "masked_first": _MASKED_FIRST,
+    "repeat_like": _REPEAT_LIKE,
+    "same_steps": _SAME_STEPS,
+    "running_sum": _RUNNING_SUM,
+}
+"""The functions that do not depend on a network, by their names."""
 
 
 class KerasVerbs(Verbs):
@@ -202,14 +172,21 @@ class KerasVerbs(Verbs):
                 return code("running_sum({}, {})", self.write(state), self.write(x))
             case core.Combine("add", x, core.Setting(_, number)):
                 # Not a sum, for the same reason.
-                return code("{} - {!r}", self.write(x), -number)
-            case core.Combine("multiply", x, factor) if x == factor:
-                return code("keras.ops.square({})", self.write(x))
+                return self.write(core.Combine("subtract", x, -number))
             case core.Combine("add", state, core.CountSteps()):
                 steps = code("keras.ops.ones_like(x[:, :, :1])")
                 return code("running_sum({}, {})", self.write(state), steps)
             case core.Pick(end, x, core.Name("mask") as mask):
                 return code("masked_{}({}, {})", end, self.write(x), self.write(mask))
+            case core.Combine("divide", x, core.Combine("maximum", core.Length(vector), 1e-12)) if (
+                x == vector
+            ):
+                return code("l2_normalized({})", self.write(x))
+            case core.Length(x):
+                square = code("keras.ops.square({})", self.write(x))
+                return code("keras.ops.sqrt(keras.ops.sum({}, axis=-1, keepdims=True))", square)
+            case core.Row(mask) | core.Repeat(mask, 1):
+                return code("keras.ops.expand_dims({}, 1)", self.write(mask))
             case core.Reduce(how, x, keep):
                 along = listed(self.write(x), code("axis=1"), Code(self.keep if keep else ""))
                 return code("keras.ops.{}({})", how, along)
@@ -217,111 +194,147 @@ class KerasVerbs(Verbs):
                 return super().write(value)
 
 
-@dataclass(frozen=True)
-class BodyVerbs(KerasVerbs):
-    """The functions above the model, and layers of Keras, of which ``softmax`` names one.
+@dataclass(frozen=True, kw_only=True)
+class RecipeVerbs(KerasVerbs):
+    """The functions above the model, and layers of Keras: what computes a layer by its recipe.
 
-    ``scales`` are the layers that scale by an array.
+    ``names`` are those of the layers of Keras, in order, and ``layers`` has those with an array.
+    ``earlier`` returns the output of an earlier layer or an input, some of which are ``tokens``,
+    and ``memory_mask`` is the mask of what an attention attends to.
     """
 
-    softmax: str = ""
-    scales: Mapping[core.Param, Code] = field(default_factory=dict)
+    names: Iterator[str]
+    layers: Mapping[core.Param, Code]
+    earlier: Callable[[str], Code]
+    tokens: frozenset[str]
+    memory_mask: Code
+
+    def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
+        """Yield the statements of a recipe."""
+        masks, before = dict[str, core.Expression](), core.Result("", 0.0)
+        for result in results:
+            # The function that fills padding takes the mask itself, and a step that is picked is
+            # zeros already if none is real.
+            if isinstance(result.value, core.Column):
+                masks[result.name] = result.value
+            elif not (result.value == _UNLESS_EMPTY and _picks(before.value)):
+                inlined = replace(result, value=core.inline(result.value, masks))
+                yield from super().statements([inlined])
+            before = result
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value; a layer has one of its own."""
         match value:
-            case core.Fill(mask, core.Softmax() as weights, number):
+            case core.Fill(mask, core.Softmax() | core.Apply() as weights, number):
                 yield from super().assign(name, weights)
                 value = core.Fill(mask, core.Name(name), number)
             case core.Reduce("mean", x, keep=True):
                 # Not keras.ops.mean: a head may have its name.
-                ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(core.Name("x")))
+                ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(X))
                 yield code("steps = keras.ops.sum({}, axis=1, keepdims=True)", ones)
                 value = core.Reduce("sum", x, keep=True) / core.Name("steps")
-            case _:
-                pass
-        yield from super().assign(name, value)
-
-    def write(self, value: core.Expression) -> Code:
-        """Return an expression."""
-        match value:
-            case core.Fill(core.Column(core.Name("mask")) | core.Name("real"), x, number):
-                parts = map(self.write, (x, core.Name("mask"), number))
-                return code("fill_padding({})", listed(*parts))
-            case core.Combine(
-                "add", core.Combine("multiply", x, core.Param() as scale), core.Param()
-            ):
-                return code("{}({})", self.scales[scale], self.write(x))
-            case core.Softmax(x):
-                softmax = call("keras.layers.Softmax", axis=1, name=self.softmax)
-                return code("{}({})", softmax, self.write(x))
-            case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
-                return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
-            case _:
-                return super().write(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionVerbs(KerasVerbs):
-    """The functions and layers of Keras by which an attention weighs the steps of its memory.
-
-    ``earlier`` are the outputs of other layers, ``mask`` tells the real steps of the memory, and
-    ``score`` is the layer that scores sums. ``names`` are those of further layers.
-    """
-
-    earlier: Mapping[str, Code]
-    mask: Code
-    score: Code
-    names: Mapping[str, str]
-
-    def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
-        """Yield the statements of a value; each layer has one of its own."""
-        match value:
-            case core.Scores(queries, keys, core.Param()):
+            case core.Scores(queries, keys, core.Param() as vector):
                 parts = listed(
                     code("keras.ops.expand_dims({}, 2)", self.write(queries)),
                     code("keras.ops.expand_dims({}, 1)", self.write(keys)),
                 )
-                add = call("keras.layers.Add", name=self.names["sum"])
-                yield code("{} = {}([{}])", name, add, parts)
-                tanh = call("keras.layers.Activation", "tanh", name=self.names["tanh"])
-                yield code("{} = {}({})", name, tanh, name)
-                yield code("{} = {}({})", name, self.score, name)
+                yield code("{} = {}", name, self._layer("Add", code("[{}]", parts)))
+                yield code("{} = {}", name, self._layer("Activation", code("{}", name), "tanh"))
+                yield code("{} = {}({})", name, self.layers[vector], name)
                 yield code("{} = {}[:, :, :, 0]", name, name)
-            case core.Fill(real, core.Apply("softmax") as weights, number):
-                yield from super().assign(name, weights)
-                yield from super().assign(name, core.Fill(real, core.Name(name), number))
+                return
             case _:
-                yield from super().assign(name, value)
+                pass
+        yield from super().assign(name, value)
 
-    def write(self, value: core.Expression) -> Code:
+    def write(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression
+    ) -> Code:
         """Return an expression."""
         match value:
             case core.EarlierOutput(name):
-                return self.earlier[name]
+                return self.earlier(name)
             case core.EarlierMask():
-                return self.mask
-            case core.Row(mask):
-                return code("keras.ops.expand_dims({}, 1)", self.write(mask))
-            case core.Repeat(x, 1):
-                return code("keras.ops.expand_dims({}, 1)", self.write(x))
-            case core.Scores(queries, keys):
-                parts = listed(self.write(queries), self.write(keys))
-                return code('keras.ops.einsum("bqf,bmf->bqm", {})', parts)
-            case core.Combine("multiply", scores, core.Setting(_, scale)):
-                # Not a product: Keras names one as it names its layer Multiply.
+                return self.memory_mask
+            case core.Fill(core.Column(mask), x, number):
+                return code("fill_padding({})", listed(*map(self.write, (x, mask, number))))
+            case core.Combine(
+                "add", core.Combine("multiply", x, core.Param() as scale), core.Param()
+            ):
+                return code("{}({})", self.layers[scale], self.write(x))
+            case core.Combine("multiply", core.Scores() as scores, core.Setting(_, scale)):
                 size = max(round(scale**-2), 1)
                 is_root = size**-0.5 == scale
                 divisor = code("{!r}**0.5", size) if is_root else code("{!r}", 1 / scale)
                 return code("{} / {}", self.write(scores), divisor)
-            case core.Apply("softmax", x):
-                return code(
-                    "{}({})",
-                    call("keras.layers.Softmax", name=self.names["weights"]),
-                    self.write(x),
-                )
+            case core.Combine("multiply", x, float(number) | core.Setting(_, number)) | (
+                core.Combine("multiply", float(number) | core.Setting(_, number), x)
+            ):
+                return code("{}({})", make_scaling(number, self._name()), self.write(x))
+            case core.Combine("add", x, float(number) | core.Setting(_, number)) | core.Combine(
+                "add", float(number) | core.Setting(_, number), x
+            ):
+                return super().write(core.Combine("subtract", x, -number))
+            case core.Combine("multiply", core.Name() as x, factor) if x == factor:
+                return code("keras.ops.square({})", self.write(x))
+            case core.Combine("add" | "multiply" as how) if not _is_state(value):
+                # Layers with names: Keras names its operations as it names these.
+                parts = listed(*map(self.write, operands(value)))
+                return self._layer("Add" if how == "add" else "Multiply", code("[{}]", parts))
+            case core.Softmax(x):
+                return self._layer("Softmax", self.write(x), axis=1)
+            case core.Apply("softmax", core.Name("scores") as x):
+                return self._layer("Softmax", self.write(x))
+            case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
+                return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
+            case core.Scores(queries, keys):
+                parts = listed(self.write(queries), self.write(keys))
+                return code('keras.ops.einsum("bqf,bmf->bqm", {})', parts)
             case core.Mix(weights, x):
                 parts = listed(self.write(weights), self.write(x))
                 return code('keras.ops.einsum("bqm,bmf->bqf", {})', parts)
+            case core.Repeat(x, core.CountSteps(steps)):
+                like = self.write(steps)
+                if isinstance(steps, core.EarlierOutput) and steps.layer in self.tokens:
+                    like = code("keras.ops.expand_dims({}, -1)", like)
+                return code("repeat_like({}, {})", self.write(x), like)
+            case (
+                core.Apply()
+                | core.Flatten()
+                | core.Drop()
+                | core.Transpose()
+                | core.Repeat(_, int())
+            ) if value != core.Repeat(value.x, 1):
+                made = layer_of_verb(value, self._name())
+                return code("{}({})", made, self.write(value.x))
             case _:
                 return super().write(value)
+
+    def _layer(self, type_: str, x: Code, *arguments: Literal, axis: int | None = None) -> Code:
+        """Return a call of the next layer of Keras."""
+        unset, class_ = {"axis": None}, f"keras.layers.{type_}"
+        made = call(class_, *arguments, _defaults=unset, axis=axis, name=self._name())
+        return code("{}({})", made, x)
+
+    def _name(self) -> str:
+        name = next(self.names, "")
+        assert name, "a layer of Keras without a name"
+        return name
+
+
+_UNLESS_EMPTY = core.Fill(core.Reduce("any", MASK, keep=True), X, 0.0)
+
+
+def _picks(value: core.Expression) -> bool:
+    """True if it is real steps, or what such steps have side by side."""
+    parts = value.parts if isinstance(value, core.Join) else (value,)
+    return all(isinstance(part, core.Pick) for part in parts)
+
+
+def _is_state(value: core.Combine) -> bool:
+    """True if it is a state after more steps, which a function sums."""
+    match value:
+        case core.Combine("add", core.Name(name), core.Reduce("sum") | core.CountSteps()):
+            return name != X.name
+        case _:
+            return False

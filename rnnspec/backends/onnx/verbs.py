@@ -12,7 +12,7 @@ from rnnspec.backends.onnx.slots import after, array
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.core import inline
-from rnnspec.ir.expand import MASK, expand
+from rnnspec.ir.expand import MASK, expand, of_all_steps
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.reductions import HIGHEST, LOWEST
 
@@ -108,10 +108,10 @@ class Recipe:
             own_names = tuple(layer.reduction.states)
         self.values.update(zip(map(core.Name, own_names), states, strict=True))
         ends = {name: iter(names) for name, names in _RESULTS.items()}
-        for result in expand(layer, "step" if self.stepped else "inference"):
+        for result in of_all_steps(expand(layer, "step" if self.stepped else "inference")):
             value = results[result.name] = inline(result.value, results)
             if result.name in ends:
-                self.names[value] = next(ends[result.name])
+                self.names[value] = next(ends[result.name], "")
         for own, state in zip(own_names, states, strict=True):
             self._put(results[own], after(state))
         self._put(results["x"], output)

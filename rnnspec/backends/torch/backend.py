@@ -4,7 +4,7 @@ from itertools import product
 
 from rnnspec.backends.base import Backend
 from rnnspec.ir.text import composed_names
-from rnnspec.words import ReservedNames
+from rnnspec.words import POOLING_FUNCTIONS, ReservedNames
 
 _CELLS = ("rnn", "lstm", "gru", "reset_first_gru")
 _CLASSES = product(("", "masked_"), ("", "unbiased_"), ("stepwise_", "recurrent_dropout_"), _CELLS)
@@ -22,10 +22,12 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         batch_norm callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm
-        model nn running_last running_max running_mean running_sum single_bias_lstm single_bias_rnn
+        model nn single_bias_lstm single_bias_rnn
         single_step softplus tensor tied_linear variational_dropout
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ).union(map("".join, _CLASSES), map("".join, _WITH_ATTENTION), composed_names()),
+    ).union(
+        map("".join, _CLASSES), map("".join, _WITH_ATTENTION), composed_names(), POOLING_FUNCTIONS
+    ),
     in_class=frozenset({"begin", "initial_states", "mask", "reset_parameters", "self"}),
     # Every public attribute of torch.nn.Module (PyTorch 2.13) that a layer name could hide; a test
     # compares the list with the installed version.
