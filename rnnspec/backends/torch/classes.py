@@ -104,10 +104,10 @@ class CellClass:
         )
 
     @property
-    def cell(self) -> nodes.EquationCell:
-        """The cell of a class that is written from the equations of a spec."""
-        assert isinstance(self.first.cell, nodes.EquationCell)
-        return self.first.cell
+    def sizes(self) -> tuple[tuple[str, int], ...]:
+        """The sizes of a cell by equations beside its units, of its first layer."""
+        cell = self.first.cell
+        return cell.sizes if isinstance(cell, nodes.EquationCell) else ()
 
     def activation(self, key: str) -> str:
         """Return the name of an activation: a function, or an attribute if layers differ."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.classes import ACTIVATIONS
-from rnnspec.backends.torch.slots import RESERVED, attributes
+from rnnspec.backends.torch.slots import RESERVED
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -28,8 +28,7 @@ from rnnspec.source.expressions import Calls, ExpressionWriter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from rnnspec.ir.equations import Expression
-    from rnnspec.ir.nodes import EquationCell
+    from rnnspec.ir.equations import Expression, Shape
 
 FUNCTIONS: Mapping[str, str] = {
     **{str(name): function for name, function in ACTIVATIONS.items()},
@@ -57,10 +56,16 @@ class TensorWriter(ExpressionWriter):
     which is slower.
     """
 
-    def __init__(self, cell: EquationCell, scheduled: Iterable[str]) -> None:
-        super().__init__(FUNCTIONS, calls=_CALLS)
-        self.names = {**{name: name for name in scheduled}, **attributes(cell)}
-        self.shapes = dict(cell.equations.parameters)
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        parameters: Mapping[str, Shape],
+        functions: Mapping[str, str],
+        scheduled: Iterable[str],
+    ) -> None:
+        super().__init__(functions, calls=_CALLS)
+        self.names = {**{name: name for name in scheduled}, **names}
+        self.shapes = parameters
         self.inlined: dict[str, Expression] = {}
         self.constants, self.before = set(self.shapes), {INPUT}
         self.is_step = False

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS
 from rnnspec.backends.torch.channels import batch_norm_class
 from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
-from rnnspec.backends.torch.equations import equation_class
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.recurrent import choose_result, stepwise_class
 from rnnspec.ir import nodes
@@ -35,8 +34,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     if any(isinstance(part, ApplyToVector) and part.epsilon for part in expressions):
         yield _STANDARDIZE
     for cell in cell_classes(network).values():
-        is_standard = not isinstance(cell.first.cell, nodes.EquationCell)
-        yield stepwise_class(cell) if is_standard else equation_class(cell)
+        yield stepwise_class(cell)
     if any(plan_of(layer).has_single_step for layer in recurrent):
         yield _SINGLE_STEP
     norms = [layer for layer in network.layers if isinstance(layer, nodes.BatchNorm)]

@@ -41,6 +41,12 @@ _PATHS = {
     "moving_variance": "running_var",
 }
 _AXES = {"in out": "out in", "step in out": "out in step"}
+_PACKED = {
+    "kernel": "weight_ih",
+    "recurrent_kernel": "weight_hh",
+    "bias": "bias_ih",
+    "recurrent_bias": "bias_hh",
+}
 _OF_ATTENTION = {"attention.kernel": "query.weight", "attention.score": "attention.score.weight"}
 
 
@@ -110,13 +116,14 @@ def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
     def slot(name: str, path: str, axes: str, addend: str | None = None) -> Slot:
         return Slot(param=prefix + name, path=path, axes=axes, gates=order, addend=addend)
 
-    yield slot("kernel", "weight_ih", "(gate out) in")
-    yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
+    for array in ("kernel", "recurrent_kernel"):
+        yield slot(array, _PACKED[array], "(gate out) in")
     if layer.bias:
         apart = has_recurrent_bias(layer.standard_cell)
-        yield slot("bias", "bias_ih", "(gate out)", None if apart else "bias_hh")
+        second = _PACKED["recurrent_bias"]
+        yield slot("bias", _PACKED["bias"], "(gate out)", None if apart else second)
         if apart:
-            yield slot("recurrent_bias", "bias_hh", "(gate out)")
+            yield slot("recurrent_bias", second, "(gate out)")
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
@@ -128,6 +135,11 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     for slot in direction_slots(layer, prefix):
         addend = f"{inner}{slot.addend}{ending}" if slot.addend and stock else None
         yield replace(slot, path=f"{inner}{slot.path}{ending}", addend=addend)
+
+
+def packed_array(array: str) -> str:
+    """Return the attribute of a canonical array in a class that runs a standard cell."""
+    return f"{_PACKED[array]}_l0"
 
 
 def gate_order(cell: StandardCell) -> str:

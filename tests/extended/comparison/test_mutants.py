@@ -684,7 +684,7 @@ def of_training() -> Iterator[RandomMutant]:
         return RandomMutant(broken, backend, (edit,), nearly_no_dropout_changes_nothing, at)
 
     share = "a mask on the state of another gate's share"
-    flipped = ("h * keep, weight)", "h * keep, weight.flip(0))")
+    flipped = ("h * h_keep, h_weight)", "h * h_keep, h_weight.flip(0))")
     yield seen_by("torch", share, flipped, "plain", "gru", "dropped twice", "one way", "sequence")
     ignored = "padding is real in training"
     fused = ("mask.cumsum(dim=1)", "(mask | self.training).cumsum(dim=1)")

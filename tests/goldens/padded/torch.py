@@ -84,32 +84,40 @@ class MaskedRecurrentDropoutLSTM(nn.Module):
         units = self.weight_hh_l0.shape[1]
         if self.training:
             # One mask per gate needs one product per gate: a step is (gates, batch, units).
-            arrays = zip(self.weight_ih_l0.chunk(4), self.bias_ih_l0.chunk(4))
-            shares = [
-                nn.functional.linear(variational_dropout(x, self.dropout, True), *each)
-                for each in arrays
+            products = [
+                nn.functional.linear(
+                    variational_dropout(x, self.dropout, True), *arrays
+                )
+                for arrays in zip(self.weight_ih_l0.chunk(4), self.bias_ih_l0.chunk(4))
             ]
-            steps = torch.stack(shares).permute(2, 0, 1, 3)
-            weight = self.weight_hh_l0.view(4, units, units).transpose(1, 2)
-            keep = steps.new_ones(steps.shape[1:])
-            keep = nn.functional.dropout(keep, self.recurrent_dropout)
+            x_product = torch.stack(products).permute(2, 0, 1, 3)
         else:
-            x = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
-            steps, weight = x.transpose(0, 1), self.weight_hh_l0.T
+            x_product = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
+            x_product = x_product.transpose(0, 1)
         axis = 0 if self.training else 1
-        h = c = steps.new_zeros(x.shape[0], units)
+        h_weight = self.weight_hh_l0
+        if self.training:
+            h_weight = h_weight.view(4, units, units).transpose(1, 2)
+        else:
+            h_weight = h_weight.T
+        h_keep = x.new_ones(4, x.shape[0], units)
+        h_keep = nn.functional.dropout(h_keep, self.recurrent_dropout, self.training)
+        h = c = x_product.new_zeros(x.shape[0], units)
         # Padded steps are computed and discarded; the state does not depend on them.
         real_steps = mask.unsqueeze(-1).unbind(1)
-        for step, real in zip(steps.unbind(), real_steps):
+        for x_product_t, real in zip(x_product.unbind(), real_steps):
             if self.training:
-                gates = torch.baddbmm(step, h * keep, weight)
+                gates = torch.baddbmm(x_product_t, h * h_keep, h_weight)
             else:
-                gates = torch.addmm(step, h, weight)
-            # One call is faster than three; the candidate's part is not used.
+                gates = torch.addmm(x_product_t, h, h_weight)
+            # One call is faster than several; one part is not used.
             i, f, _, o = torch.sigmoid(gates).unsafe_chunk(4, axis)
-            g = torch.relu(gates.unsafe_chunk(4, axis)[2])
-            c = torch.where(real, torch.addcmul(f * c, i, g), c)
-            h = torch.where(real, o * torch.relu(c), h)
+            g_sum = gates.unsafe_chunk(4, axis)[2]
+            g = torch.relu(g_sum)
+            new_c = torch.addcmul(f * c, i, g)
+            new_h = o * torch.relu(new_c)
+            h = torch.where(real, new_h, h)
+            c = torch.where(real, new_c, c)
         return h.flatten(0, -2)
 
 
@@ -124,20 +132,21 @@ class MaskedStepwiseResetFirstGRU(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the outputs, (batch, steps, units)."""
-        x = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
         units = self.weight_hh_l0.shape[1]
-        sizes = [2 * units, units]
-        x_rz, x_n = x.transpose(0, 1).split_with_sizes(sizes, 2)
-        w_rz, w_n = self.weight_hh_l0.T.split_with_sizes(sizes, 1)
-        h = x.new_zeros(x.shape[0], units)
+        x_product = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
+        x_rz, x_n = x_product.split_with_sizes([2 * units, units], -1)
+        h_weight = self.weight_hh_l0[: 2 * units].T
+        vector_weight = self.weight_hh_l0[2 * units :].T
+        h = x_product.new_zeros(x.shape[0], units)
         # Padded steps are computed and discarded; the state does not depend on them.
         real_steps = mask.unsqueeze(-1).unbind(1)
         outputs = []
-        for step_rz, step_n, real in zip(x_rz.unbind(), x_n.unbind(), real_steps):
-            gates = torch.addmm(step_rz, h, w_rz)
+        for x_rz_t, x_n_t, real in zip(x_rz.unbind(1), x_n.unbind(1), real_steps):
+            gates = torch.addmm(x_rz_t, h, h_weight)
             r, z = torch.sigmoid(gates).unsafe_chunk(2, 1)
-            n = torch.tanh(torch.addmm(step_n, r * h, w_n))
-            h = torch.where(real, torch.lerp(n, h, z), h)
+            n = torch.tanh(torch.addmm(x_n_t, r * h, vector_weight))
+            new_h = torch.lerp(n, h, z)
+            h = torch.where(real, new_h, h)
             outputs.append(h)
         return torch.stack(outputs).transpose(0, 1)
 
@@ -153,12 +162,13 @@ class StepwiseRNN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs, (batch, steps, units)."""
-        x = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
-        weight = self.weight_hh_l0.T
-        h = x.new_zeros(x.shape[0], weight.shape[0])
+        units = self.weight_hh_l0.shape[1]
+        x_product = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
+        h_weight = self.weight_hh_l0.T
+        h = x_product.new_zeros(x.shape[0], units)
         outputs = []
-        for step in x.unbind(1):
-            h = nn.functional.elu(torch.addmm(step, h, weight))
+        for x_product_t in x_product.unbind(1):
+            h = nn.functional.elu(torch.addmm(x_product_t, h, h_weight))
             outputs.append(h)
         return torch.stack(outputs).transpose(0, 1)
 
