@@ -135,11 +135,18 @@ def with_distinct_cells(
     return replace(network, layers=tuple(named.get(layer.name, layer) for layer in network.layers))
 
 
+def applied_equations(layer: Recurrent) -> Equations:
+    """Return the equations of a layer's cell with the functions that it applies."""
+    cell = layer.cell
+    if isinstance(cell, EquationCell):
+        return cell.equations
+    return _with_functions(equations(cell, bias=layer.bias), activations(cell))
+
+
 def named_equations(layer: Recurrent) -> Equations:
     """Return the equations of a standard cell as a spec has them, with the names of its states."""
-    cell = layer.standard_cell
     named = {own: name for own, (name, _) in states_of_equations(layer).items()}
-    whole = _with_functions(equations(cell, bias=layer.bias), activations(cell))
+    whole = applied_equations(layer)
     # No line has the name of a state, unless it gives the state its new value.
     for line in whole.lines:
         while (

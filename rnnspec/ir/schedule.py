@@ -175,8 +175,12 @@ def packed_schedule(cell: StandardCell, *, bias: bool, order: str = "") -> Sched
 
     ``order`` is that of the gates in the arrays, by default the canonical one.
     """
-    arrays = (tuple(f"{letter}_{gate}" for gate in order or gates(cell)) for letter in ARRAYS)
-    return schedule(cell_equations(cell, bias=bias), packed=tuple(arrays))
+    return schedule(cell_equations(cell, bias=bias), packed=packed_arrays(cell, order))
+
+
+def packed_arrays(cell: StandardCell, order: str = "") -> tuple[tuple[str, ...], ...]:
+    """Return the parameters that are side by side in each canonical array of a cell."""
+    return tuple(tuple(f"{letter}_{gate}" for gate in order or gates(cell)) for letter in ARRAYS)
 
 
 def gates_of(product: JoinedProduct) -> str:
@@ -298,7 +302,7 @@ class _Scheduler:
         statements = list(self._statements())
         step = tuple(s for s in statements if self._when_of(s) == "step")
         before = tuple(s for s in statements if self._when_of(s) == "before")
-        used = {name for statement in step for name in _names_in(statement)}
+        used = {name for statement in step for name in names_in(statement)}
         given = [INPUT, *(name for statement in before for name in targets(statement))]
         return Schedule(
             states=self.equations.states,
@@ -552,7 +556,8 @@ def targets(statement: Statement) -> tuple[str, ...]:
     return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
 
 
-def _names_in(statement: Statement) -> Iterator[str]:
+def names_in(statement: Statement) -> Iterator[str]:
+    """Yield the names whose values a statement takes, but for states."""
     match statement:
         case JoinedSum(slices=slices):
             yield from (part.product for part in slices)

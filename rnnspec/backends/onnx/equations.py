@@ -1,18 +1,19 @@
 """The equations of a cell as nodes: once, for all steps before a ``Scan``, and in its body.
 
-A matrix is stored transposed, (in, out), so that it is the right factor of a product. The name of a
-value begins with a word, and ends as the equations have it: ``Now_c`` is the new value of c in a
-step, ``Old_c`` the one before. No other value of a graph begins with one of these words, so the
-names in a spec may be any.
+A matrix is stored transposed, (in, out), so that it is the right factor of a product. Those of a
+standard cell are side by side in the canonical arrays. The name of a value begins with a word, and
+ends as the equations have it: ``Now_c`` is the new value of c in a step, ``Old_c`` the one before.
+No other value of a graph begins with one of these words, so the names in a spec may be any.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, TypeGuard, assert_never, cast
 
 from rnnspec.backends.onnx.graph import Builder, Node, OnnxGraph, Value
-from rnnspec.backends.onnx.slots import after, parameter_path
+from rnnspec.backends.onnx.slots import after, parameter_path, path_of
+from rnnspec.ir.cells import applied_equations, place, states_of_equations
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -32,15 +33,15 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.nodes import width
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+from rnnspec.ir.nodes import EquationCell, width
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, names_in, packed_arrays, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.onnx.attention import Context
     from rnnspec.ir.equations import Expression, Size
-    from rnnspec.ir.nodes import EquationCell, Recurrent
+    from rnnspec.ir.nodes import Recurrent
     from rnnspec.ir.schedule import Slice, Statement
     from rnnspec.words import CellActivation
 
@@ -65,32 +66,59 @@ class EquationSteps:
     takes of it, each with its name in the body and its size.
     """
 
-    def __init__(
-        self, into: Builder, layer: Recurrent, cell: EquationCell, prefix: str, x: str
-    ) -> None:
-        self.layer = layer
-        self.equations = cell.equations
-        self.plan = schedule(cell.equations, attends=layer.attention is not None)
-        self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+    def __init__(self, into: Builder, layer: Recurrent, prefix: str, x: str) -> None:
+        self.layer, cell = layer, layer.cell
+        self.equations = applied_equations(layer)
+        self.states = [(name, size) for name, (_, size) in states_of_equations(layer).items()]
+        self.known_sizes = {"units": layer.units, "features": layer.features}
+        arrays: dict[Expression, str] = {}
+        # The parameters that are side by side in each array.
+        self.packed = dict[str, tuple[str, ...]]()
+        if isinstance(cell, EquationCell):
+            self.known_sizes |= cell.sizes
+            for name, _ in self.equations.parameters:
+                arrays[Name(name, "parameter")] = f"{prefix}{parameter_path(name)}"
+        else:
+            for members in packed_arrays(cell):
+                own, _ = place(members[0])
+                self.packed[f"{prefix}{path_of(own)}"] = members
+        attends, packed = layer.attention is not None, tuple(self.packed.values())
+        self.plan = schedule(self.equations, attends=attends, packed=packed)
         self.constants = {line.name: line.value for line in self.plan.constants}
-        arrays: dict[Expression, str] = {
-            Name(name, "parameter"): f"{prefix}{parameter_path(name)}"
-            for name, _ in self.equations.parameters
-        }
         # In step form, states are named after the layer, too.
         names = {name for state in states_of(layer) for name in (state.name, after(state.name))}
         self.before = _Values(self, into, prefix, "All", x, names)
         self.before.known |= {**arrays, Name(INPUT, "input"): x}
+        # What only splits a product for the loop is done there: one sequence instead of several.
+        self.splits = [part for part in self.plan.before if self._only_splits(part)]
+        in_loop = {part for part in (*self.splits, *self.plan.step) if isinstance(part, JoinedSum)}
+        taken = {part for total in in_loop for part in total.slices}
+        self.whole = {
+            part.name
+            for part in self.plan.before
+            if isinstance(part, JoinedProduct) and taken.issuperset(self.plan.slices_of(part.name))
+        }
         for statement in self.plan.before:
-            self.before.add(statement)
+            if statement not in self.splits:
+                self.before.add(statement)
         self.sequences: list[tuple[str, str, int]] = []
         # What follows from parameters is computed inside, where runtimes fold it as well: OpenVINO
         # refuses a body that takes values of other nodes from outside.
         body = Builder(constants=into.constants)
-        self.step = _Values(self, body, "", "Now", f"Old_{layer.states[0][0]}")
+        self.step = _Values(self, body, "", "Now", f"Old_{self.states[0][0]}")
         self.step.known |= arrays
-        for name in self.plan.inputs:
-            self._take(name)
+        split = {name: part.slices[0].product for part in self.splits for name in part.names}
+        for name in dict.fromkeys(split.get(name, name) for name in self.plan.inputs):
+            self._take(name, [part for part in self.plan.slices_of(name) if part in taken])
+
+    def _only_splits(self, part: Statement) -> TypeGuard[JoinedSum]:
+        """True if a statement only splits a product of the input into what steps take."""
+        return (
+            isinstance(part, JoinedSum)
+            and len(part.slices) == 1 < len(part.names)
+            and set(part.names) <= set(self.plan.inputs)
+            and not any(set(part.names) & set(names_in(other)) for other in self.plan.before)
+        )
 
     def size(self, *sizes: Size) -> int:
         """Return the sum of sizes as a number."""
@@ -125,16 +153,21 @@ class EquationSteps:
         names = (part for part in walk(value) if isinstance(part, Name))
         return all(name.kind == "parameter" or name.name in self.constants for name in names)
 
-    def _take(self, name: str) -> None:
-        """Let the loop take a value of all steps."""
-        sums = [total for total in self.plan.step if isinstance(total, JoinedSum)]
-        taken = [part for part in self.plan.slices_of(name) if any(part in s.slices for s in sums)]
+    def _take(self, name: str, taken: Sequence[Slice]) -> None:
+        """Let the loop take a value of all steps, or the slices of it that it needs."""
+        if name in self.whole:
+            value, sizes = self.before.known[Name(name, "line")], self.before.parts[name]
+            inside = self.step.name("Now", name)
+            self.step.parts[name] = sizes
+            self.step.split_product(name, inside)
+            self.sequences.append((value, inside, self.size(*sizes)))
+            return
+        for part in taken:
+            inside = self.step.name("Now" if len(taken) == 1 else "Part", name)
+            self.step.slices[part] = inside
+            sizes = self.before.parts[name][part.start : part.stop]
+            self.sequences.append((self.before.slices[part], inside, self.size(*sizes)))
         if taken:
-            for part in taken:
-                inside = self.step.name("Now" if len(taken) == 1 else "Part", name)
-                self.step.slices[part] = inside
-                sizes = self.before.parts[name][part.start : part.stop]
-                self.sequences.append((self.before.slices[part], inside, self.size(*sizes)))
             return
         key = Name(name, "input" if name == INPUT else "line")
         inside = self.step.known[key] = self.step.name("Now", name)
@@ -147,20 +180,20 @@ class EquationSteps:
         into, step = self.step.into, self.step
         if context:
             x = Name(INPUT, "input")
-            parts = step.known[x], context.add(into, f"Old_{self.layer.states[0][0]}")
+            parts = step.known[x], context.add(into, f"Old_{self.states[0][0]}")
             step.known[x] = into.add("Attending_x", "Concat", *parts, axis=-1)
-        for name, _ in self.layer.states:
+        for name, _ in self.states:
             step.known[Name(name, "state")] = f"Old_{name}"
-        for statement in self.plan.step:
+        for statement in (*self.splits, *self.plan.step):
             step.add(statement)
-        results = [self._new_state(name) for name, _ in self.layer.states]
+        results = [self._new_state(name) for name, _ in self.states]
         if masked:
             results = [
                 into.add(f"Held_{name}", "Where", "Real_Now", new, f"Old_{name}")
-                for (name, _), new in zip(self.layer.states, results, strict=True)
+                for (name, _), new in zip(self.states, results, strict=True)
             ]
-        sizes = [size for _, size in self.layer.states]
-        inputs = [_vector(f"Old_{name}", size) for name, size in self.layer.states]
+        sizes = [size for _, size in self.states]
+        inputs = [_vector(f"Old_{name}", size) for name, size in self.states]
         inputs += [_vector(inside, size) for _, inside, size in self.sequences]
         inputs += [Value("bool", ("?", 1), "Real_Now")] if masked else []
         outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
@@ -187,7 +220,7 @@ class _Values:
     The names of lines begin with ``word``, and all names with ``prefix``. ``like`` is a vector of
     each sequence. ``known`` has the names of values, and ``slices`` those of the parts of joined
     products, whose sizes are in ``parts``. A product that is ``waiting`` is one node with the sum
-    that it is a term of.
+    that it is a term of. ``runs`` are the parts of an array with some of the parameters in it.
     """
 
     steps: EquationSteps
@@ -199,7 +232,8 @@ class _Values:
     known: dict[Expression, str] = field(default_factory=dict)
     slices: dict[Slice, str] = field(default_factory=dict)
     parts: dict[str, tuple[Size, ...]] = field(default_factory=dict)
-    waiting: dict[Slice, tuple[str, str]] = field(default_factory=dict)
+    waiting: dict[Slice, tuple[str, str, str]] = field(default_factory=dict)
+    runs: dict[tuple[str, ...], str] = field(default_factory=dict)
     about: str = ""
 
     def name(self, word: str, about: str) -> str:
@@ -236,18 +270,27 @@ class _Values:
         matrix = self._join(product.matrices, "Matrix", name)
         sizes = self.parts[name] = product.sizes
         slices = steps.plan.slices_of(name)
+        biases = [
+            steps.size(size) if bias is None else bias
+            for bias, size in zip(product.biases, sizes[: len(product.biases)], strict=True)
+        ]
+        bias = self._join(biases, "Bias", name) if biases else ""
         if self.word == "Now" and len(slices) == 1:
-            self.waiting[slices[0]] = vector, matrix
+            self.waiting[slices[0]] = vector, matrix, bias
             return
-        word = "Times" if product.biases else self.word
+        word = "Times" if bias else self.word
         value = self.into.add(self.name(word, name), "MatMul", vector, matrix)
-        if product.biases:
-            biases = [
-                steps.size(size) if bias is None else bias
-                for bias, size in zip(product.biases, sizes, strict=True)
-            ]
-            bias = self._join(biases, "Bias", name)
+        if bias:
             value = self.into.add(self.name(self.word, name), "Add", value, bias)
+        if self.word == "All" and name in steps.whole:
+            self.known[Name(name, "line")] = value
+        else:
+            self.split_product(name, value)
+
+    def split_product(self, name: str, value: str) -> None:
+        """Split the value of a joined product into its slices."""
+        steps, sizes = self.steps, self.parts[name]
+        slices = steps.plan.slices_of(name)
         widths = [steps.size(*sizes[part.start : part.stop]) for part in slices]
         names = [self.name("Part", name) for _ in slices] if len(slices) > 1 else [value]
         self._split(value, names, widths)
@@ -255,12 +298,33 @@ class _Values:
 
     def _join(self, parts: Sequence[Expression | int], word: str, about: str) -> str:
         """Return matrices or biases beside each other; a number is that of zeros."""
+        if packed := self._packed(parts, word):
+            return packed
         values = [
             self._fill(0.0, part) if isinstance(part, int) else self.write(part) for part in parts
         ]
         if len(values) == 1:
             return values[0]
         return self.into.add(self.name(word, about), "Concat", *values, axis=-1)
+
+    def _packed(self, parts: Sequence[Expression | int], word: str) -> str:
+        """Return the array, or the part of one, that has parameters; empty if none has them."""
+        names = tuple(part.name for part in parts if isinstance(part, Name))
+        for array, members in self.steps.packed.items():
+            if names == members:
+                return array
+            if set(names) <= set(members) and names not in self.runs:
+                runs = {
+                    tuple(part.name for part in parts if isinstance(part, Name)): product
+                    for product in self.steps.plan.products
+                    for parts in (product.matrices, product.biases)
+                }
+                runs = {run: part for run, part in runs.items() if run and set(run) <= set(members)}
+                ordered = sorted(runs, key=lambda run: members.index(run[0]))
+                values = [self.name(word, runs[run].name) for run in ordered]
+                self._split(array, values, [len(run) * self.steps.layer.units for run in ordered])
+                self.runs |= zip(ordered, values, strict=True)
+        return self.runs.get(names, "")
 
     def _fill(self, number: float, size: int) -> str:
         """Return a vector of equal numbers."""
@@ -277,9 +341,12 @@ class _Values:
         value, *ready = ready or [""]
         for other in ready:
             value = into.add(self.name(word, self.about), "Add", value, other)
-        for factors in products:
-            operator, term = ("Gemm", (value,)) if value else ("MatMul", ())
-            value = into.add(self.name(word, self.about), operator, *factors, *term)
+        for vector, matrix, bias in products:
+            term, rest = (value, bias) if value else (bias, "")
+            operator, terms = ("Gemm", (term,)) if term else ("MatMul", ())
+            value = into.add(self.name(word, self.about), operator, vector, matrix, *terms)
+            if rest:
+                value = into.add(self.name(word, self.about), "Add", value, rest)
         results = [Name(name, "line") for name in total.names]
         if count == 1:
             self.known[results[0]] = value

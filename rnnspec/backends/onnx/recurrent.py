@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.attention import Context, contexts_of
 from rnnspec.backends.onnx.equations import EquationSteps
-from rnnspec.backends.onnx.graph import Builder, Node, OnnxGraph, Value
+from rnnspec.backends.onnx.graph import Builder, Node
 from rnnspec.backends.onnx.slots import (
     BIAS,
     FUSED,
@@ -22,28 +22,16 @@ from rnnspec.backends.onnx.slots import (
     direction_prefix,
     stepwise_reason,
 )
-from rnnspec.ir import cells
-from rnnspec.ir.cells import gates
-from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Product, interpolation
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, EquationCell, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions
-from rnnspec.ir.schedule import (
-    JoinedProduct,
-    JoinedSum,
-    gates_of,
-    most_common_function,
-    packed_schedule,
-)
-from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rnnspec.backends.onnx.graph import Attribute
     from rnnspec.backends.onnx.sequences import Padding
     from rnnspec.ir import core
-    from rnnspec.ir.equations import Expression
     from rnnspec.ir.forms import State
     from rnnspec.words import CellActivation, Merge
 
@@ -267,21 +255,16 @@ def _add_scan(
     real = "" if run.padding is None else run.padding.is_real("sbf")
     with_output = run.with_output and (run.stepped or layer.return_sequences)
     prefix = array(layer.name, direction_prefix(direction))
-    every = f"{prefix}Y"
     context, reason = None, ""
     if layer.attention:
         context = Context(layer, layer.attention, run.memory, into.constants, run.with_contexts)
         reason = "attends to another sequence"
-    if isinstance(layer.cell, EquationCell):
-        into.block(f"A Scan, because no fused operator {reason or 'has these equations'}.")
-        steps = EquationSteps(into, layer, layer.cell, prefix, run.x)
-        sequences = [name for name, *_ in steps.sequences]
-        body = steps.body(masked=bool(real), with_output=with_output, context=context)
-        every = steps.before.name("Every", layer.states[0][0])
-    else:
-        into.block(f"A Scan, because no fused operator {reason or 'has these activations'}.")
-        sequences = [_project(into, layer, prefix, run.x)]
-        body, with_output = step_body(layer, prefix, masked=bool(real), context=context), True
+    has = "equations" if isinstance(layer.cell, EquationCell) else "activations"
+    into.block(f"A Scan, because no fused operator {reason or f'has these {has}'}.")
+    steps = EquationSteps(into, layer, prefix, run.x)
+    sequences = [name for name, *_ in steps.sequences]
+    body = steps.body(masked=bool(real), with_output=with_output, context=context)
+    every = steps.before.name("Every", layer.states[0][0])
     last = tuple(_last(layer, direction, name) for name, _ in layer.states)
     if run.stepped:
         first = tuple(state.name for state in states_of(layer))
@@ -298,24 +281,6 @@ def _add_scan(
         flags["scan_output_directions"] = (1,) * len(results)
     into.node(Node((*last, *results), "Scan", (*first, *sequences), tuple(flags.items()), body))
     return every if layer.return_sequences else last[0]
-
-
-def _project(into: Builder, layer: Recurrent, prefix: str, x: str) -> str:
-    """Return the product of the kernel and all steps, with the bias."""
-    kernel = f"{prefix}Kernel"
-    if layer.attention:
-        # The product with the context is in the loop.
-        sizes = layer.features - layer.attention.width, layer.attention.width
-        inputs = kernel, into.integers(f"Sizes_{'_'.join(map(str, sizes))}", *sizes)
-        parts = (
-            kernel,
-            _,
-        ) = tuple(f"{prefix}Kernel_{part}" for part in ("Input", "Context"))
-        into.node(Node(parts, "Split", inputs, (("axis", 0),)))
-    projected = into.add(f"{prefix}Projected", "MatMul", x, kernel)
-    if not layer.bias:
-        return projected
-    return into.add(f"{prefix}Biased", "Add", projected, f"{prefix}Bias")
 
 
 def _add_first_states(
@@ -340,171 +305,4 @@ def _add_first_states(
 
 def _last(layer: Recurrent, direction: str, state: str) -> str:
     """Return the name of a state of a ``Scan`` after its last step."""
-    name = state if isinstance(layer.cell, EquationCell) else state.upper()
-    return array(layer.name, f"{direction_prefix(direction)}Last_{name}")
-
-
-def _state_names(layer: Recurrent) -> list[str]:
-    return [name.upper() for name in cells.states_of_equations(layer)]
-
-
-def step_body(
-    layer: Recurrent, prefix: str, *, masked: bool, context: Context | None = None
-) -> OnnxGraph:
-    """Return the body of a ``Scan`` over the steps of a layer."""
-    into, states, now = Builder(), _state_names(layer), "Now"
-    if context:
-        into.constants, now = context.constants, "Now_Input"
-        product = into.add(
-            "Now_Context", "MatMul", context.add(into, states[0]), f"{prefix}Kernel_Context"
-        )
-        into.add("Now", "Add", now, product)
-    new_states = _Step(into, layer, prefix).add()
-    if masked:
-        new_states = tuple(
-            into.add(f"{old}_Held", "Where", "Real_Now", new, old)
-            for old, new in zip(states, new_states, strict=True)
-        )
-    into.add("Output", "Identity", new_states[0])
-    width = len(gates(layer.standard_cell)) * layer.units
-    inputs = [Value("float", ("?", layer.units), state) for state in states]
-    inputs.append(Value("float", ("?", width), now))
-    if masked:
-        inputs.append(Value("bool", ("?", 1), "Real_Now"))
-    outputs = [Value("float", ("?", layer.units), name) for name in (*new_states, "Output")]
-    outputs += [context.output] if context and context.is_read else []
-    return OnnxGraph("Step", tuple(inputs), tuple(outputs), into.finish())
-
-
-_NAMES = {
-    "f * c": "C_Kept",
-    "i * g": "C_Added",
-    "r * h": "H_Reset",
-    "r * n_sum_2": "G_Reset",
-    "activation(c)": "C_Out",
-}
-"""Names of values inside a line; others are called after the line and their side."""
-_TEXT = ExpressionWriter({key: key for key in ("activation", "recurrent_activation")})
-
-
-class _Step:
-    """The body of a ``Scan``: the states ``H`` and ``C`` in, the new states out.
-
-    ``Now`` is what the kernel and the bias make of the input of the step. ``values`` has the name
-    of each line, and ``sums`` the value of each sum.
-    """
-
-    def __init__(self, into: Builder, layer: Recurrent, prefix: str) -> None:
-        self.into, self.layer, self.prefix = into, layer, prefix
-        self.functions = cells.activations(layer.standard_cell)
-        self.plan = packed_schedule(layer.standard_cell, bias=layer.bias)
-        self.is_split = len(self.plan.products) > 1
-        self.values: dict[str, str] = {}
-        self.sums: dict[str, Expression] = {}
-
-    def add(self) -> tuple[str, ...]:
-        """Add the nodes of one step, and return the names of the new states."""
-        if self.is_split:
-            order = gates(self.layer.standard_cell)
-            self._split("Now", "Now", order)
-            self._split(f"{self.prefix}Recurrent_Kernel", "U", order)
-        for statement in self.plan.step:
-            match statement:
-                case JoinedProduct():
-                    # It is added with its sum.
-                    pass
-                case JoinedSum():
-                    self._add_sum(statement)
-                case Line(name=name, value=value):
-                    if name not in self.values:
-                        self._add_line(name, value)
-                case _:
-                    assert_never(statement)
-        return tuple(self.values[state] for state in self.plan.states)
-
-    def _add_sum(self, total: JoinedSum) -> None:
-        into, names = self.into, total.names
-        *inputs, product = self.plan.products_of(total)
-        gates = gates_of(product)
-        applied = self.plan.functions_of(total) if len(gates) > 1 else {}
-        if self.is_split:
-            for name, gate in zip(names, gates, strict=True):
-                part = Product(_name(gate, "U"), product.vector)
-                self.sums[name] = Elementwise("+", _name(gate, "Now"), part)
-        else:
-            kernel = f"{self.prefix}Recurrent_Kernel"
-            value = into.add("Recurrent", "MatMul", self._add_value(product.vector, ""), kernel)
-            if not inputs:
-                if product.biases:
-                    bias = f"{self.prefix}Recurrent_Bias"
-                    value = into.add("Recurrent_Biased", "Add", value, bias)
-                (before,) = (part for part in self.plan.before if isinstance(part, JoinedSum))
-                self._split_sums("Now", "Now", before.names, gates)
-                self._split_sums(value, "H", names, gates)
-            elif len(gates) == 1:
-                self.sums[names[0]] = Elementwise("+", Name("Now", "input"), Name(value, "input"))
-            else:
-                labels = [applied[name][0] for name in names]
-                self._split_sums(into.add("Gates", "Add", "Now", value), "In", names, labels)
-        most, _ = most_common_function(applied)
-        for name, (line, function) in applied.items():
-            if function == most:
-                self._add_line(line, Apply(function, Name(name, "line")))
-
-    def _split_sums(
-        self, value: str, ending: str, names: Sequence[str], labels: Sequence[str]
-    ) -> None:
-        self._split(value, ending, labels)
-        self.sums |= zip(names, (_name(label, ending) for label in labels), strict=True)
-
-    def _split(self, value: str, ending: str, gates: Sequence[str]) -> None:
-        names = tuple(_name(gate, ending).name for gate in gates)
-        self.into.node(Node(names, "Split", (value,), (("axis", -1), ("num_outputs", len(names)))))
-
-    def _add_line(self, name: str, value: Expression) -> None:
-        label = f"{name.upper()}_Next" if name in self.plan.states else _letter(name)
-        self.values[name] = self._add_value(value, label)
-
-    def _add_value(self, expression: Expression, name: str) -> str:
-        """Add the nodes of an expression, and return its value, which they name ``name``."""
-        into, about = self.into, name.removesuffix("_Next")
-        match expression:
-            case Name(name=known) if known in self.sums:
-                return self._add_value(self.sums[known], name)
-            case Name(name=known, kind="input"):
-                return known
-            case Name(name=known):
-                return self.values.get(known, known.upper())
-            case Apply(function=function, operand=operand):
-                total = self._add_value(operand, f"{name}_Sum")
-                return into.activate(name, total, self.functions[function])
-            case Product(matrix=Name() as matrix, vector=vector):
-                factor = self._add_value(vector, _NAMES.get(_TEXT.write(vector), f"{about}_Vector"))
-                return into.add(f"{matrix.name[0]}_H", "MatMul", factor, matrix.name)
-            case Elementwise(operator=operator, left=left, right=right):
-                if mixed := interpolation(expression):
-                    # g + z (h - g): one product instead of two.
-                    start, end, share = (self._add_value(part, "") for part in mixed)
-                    away = into.add(f"{start}_Away", "Sub", end, start)
-                    return into.add(
-                        name, "Add", start, into.add(f"{start}_Mixed", "Mul", share, away)
-                    )
-                one, other = (
-                    self._add_value(part, _NAMES.get(_TEXT.write(part), f"{about}_{side}"))
-                    for part, side in ((left, "Left"), (right, "Right"))
-                )
-                return into.add(name, _OPERATORS[operator], one, other)
-            case _:
-                raise AssertionError(f"no standard cell has {expression!r}")
-
-
-_OPERATORS = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div"}
-
-
-def _letter(name: str) -> str:
-    """Return the letter of a gate in ONNX, where the candidate of a GRU is a G too."""
-    return "G" if name == "n" else name.upper()
-
-
-def _name(gate: str, ending: str) -> Name:
-    return Name(f"{_letter(gate)}_{ending}", "input")
+    return array(layer.name, f"{direction_prefix(direction)}Last_{state}")

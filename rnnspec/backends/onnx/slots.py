@@ -174,11 +174,16 @@ def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
         if param.name.startswith("initial."):
             continue
         direction, dot, name = param.name.rpartition(".")
-        words, axes = "_".join(map(str.capitalize, name.split("_"))), param.axes
+        words, axes = path_of(name), param.axes
         if isinstance(layer.cell, EquationCell) and direction != "attention":
             words, axes = parameter_path(name), {"out in": "in out"}.get(axes, axes)
         path = direction_prefix(direction + dot) + words
         yield Slot(param=param.name, path=path, axes=axes, gates=param.gates)
+
+
+def path_of(name: str) -> str:
+    """Return the path of a canonical array, without that of its direction."""
+    return "_".join(map(str.capitalize, name.split("_")))
 
 
 def parameter_path(name: str) -> str:

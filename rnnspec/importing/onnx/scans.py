@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from rnnspec.backends.onnx.recurrent import step_body
+from rnnspec.backends.onnx.equations import EquationSteps
+from rnnspec.backends.onnx.graph import Builder
+from rnnspec.backends.onnx.slots import path_of
 from rnnspec.importing.graph.graph import Graph
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.masks import LOWEST
@@ -19,7 +21,7 @@ from rnnspec.importing.onnx.recurrent import first_state
 from rnnspec.importing.taken import Taken
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
-from rnnspec.ir.cells import gates, has_recurrent_bias
+from rnnspec.ir.cells import ARRAYS, gates, has_recurrent_bias
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
@@ -41,12 +43,8 @@ _DIRECTIONS = ("scan_input_directions", "scan_output_directions")
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """The names that an attention in a body takes from outside: of the graph around it.
+    """The names that an attention in a body takes from outside: of the graph around it."""
 
-    ``product`` is the rest of the kernel of the cell, which multiplies the context.
-    """
-
-    product: str
     values: str
     keys: str
     mask: str
@@ -63,12 +61,14 @@ class _Asking:
 class Body:
     """The cell of a ``Scan``, and the names that its body takes from outside.
 
-    ``outer`` are the recurrent kernel and, if it has one, the bias of its product.
+    ``outer`` has them by their names in what rnnspec writes. ``results`` are what it gives of each
+    step: "every" output, and "contexts".
     """
 
-    cell: nodes.Cell
-    outer: tuple[str, ...]
+    cell: nodes.StandardCell
+    outer: Mapping[str, str]
     asking: _Asking | None
+    results: tuple[str, ...]
 
 
 def body_of(node: Node) -> Body | None:
@@ -82,30 +82,33 @@ def body_of(node: Node) -> Body | None:
         return None
     steps = [(step.op, step.attributes, step.inputs, step.outputs) for step in body.nodes]
     inputs, outputs = ([info.name for info in infos] for infos in (body.inputs, body.outputs))
-    asking = _read_asking(body.nodes, inputs[0], inputs[states], outputs[states + 1 :])
-    if asking is not None:
+    x, kinds = inputs[states], ["every" for _ in outputs[states:]]
+    asked = _read_asking(body.nodes, inputs[0], x)
+    if asked is not None:
         # The rest is the body of a layer without the attention.
-        asked, now = asking
+        _, context, attending = asked
+        copies = {step.outputs[0] for step in body.nodes if step.inputs == (context,)}
+        kinds = ["contexts" if name in copies else "every" for name in outputs[states:]]
         steps = [
-            (op, settings, taken, made) for op, settings, taken, made in steps if now not in made
-        ]
-        steps = [
-            (op, settings, tuple(inputs[states] if name == now else name for name in taken), made)
+            (op, settings, tuple(x if name == attending else name for name in taken), made)
             for op, settings, taken, made in steps
+            if attending not in made
         ]
-        outputs = outputs[: states + 1]
-    form, outer = _form(steps, inputs, outputs)
-    cell = _cells(states, masked=scanned == 2).get(form)
-    return None if cell is None else Body(cell, outer, asking and asked)
+    every = [name for name, kind in zip(outputs[states:], kinds, strict=True) if kind == "every"]
+    # Where nothing takes the first state of each step, the form has it all the same.
+    form, outer = _form(steps, inputs, [*outputs[:states], *(every or outputs[:1])])
+    cells = _cells(states, masked=scanned == 2, attends=asked is not None)
+    if form not in cells:
+        return None
+    cell, names = cells[form]
+    named = dict(zip(names, outer, strict=True))
+    return Body(cell, named, None if asked is None else asked[0], tuple(kinds))
 
 
-def _read_asking(
-    body: Sequence[Node], state: str, x: str, outputs: Sequence[str]
-) -> tuple[_Asking, str] | None:
-    """Return what an attention in a body takes, and what the cell takes in place of ``x``.
+def _read_asking(body: Sequence[Node], state: str, x: str) -> tuple[_Asking, str, str] | None:
+    """Return what an attention in a body takes, its context, and what the cell takes for ``x``.
 
-    None if there is none as rnnspec writes it: the context is added to ``x`` as a product, and is
-    all of ``outputs``.
+    None if there is none as rnnspec writes it: the context is behind ``x``.
     """
     makers = {name: node for node in body for name in node.outputs}
 
@@ -131,9 +134,9 @@ def _read_asking(
         )
 
     for node in body:
-        if node.op != "Add" or node.inputs[0] != x:
+        if node.op != "Concat" or node.inputs[0] != x or len(node.inputs) != 2:
             continue
-        context, product, *_ = through(node.inputs[1], "MatMul")
+        context = node.inputs[1]
         mean, first, *_ = through(context, "Gather", axis=1)
         weights, values, *_ = through(mean, "MatMul")
         weights, kept, zero, *_ = through(weights, "Where", 1)
@@ -150,22 +153,29 @@ def _read_asking(
             query, keys, *_ = through(scores, "MatMul")
         query, axis, *_ = through(query, "Unsqueeze")
         query, kernel, *_ = through(query, "MatMul")
-        asking = _Asking(
-            product, values, keys, mask, kernel, score, scale, first, axis, zero, lowest
-        )
+        asking = _Asking(values, keys, mask, kernel, score, scale, first, axis, zero, lowest)
         outside = {getattr(asking, field.name) for field in fields(_Asking)}
-        complete = all((product, first, axis, values, keys, query == state, kept == mask))
-        given = [name for name in outputs if through(name, "Identity")[0] == context]
-        if complete and not outside & makers.keys() and given == outputs:
-            return asking, node.outputs[0]
+        complete = all((first, axis, values, keys, query == state, kept == mask))
+        if complete and not outside & makers.keys():
+            return asking, context, node.outputs[0]
     return None
 
 
+_ASKING = nodes.StepAttention(
+    over="", keys="", width=1, size=1, projects=False, additive=False, scale=1.0, masked=False
+)
+
+
 @cache
-def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
-    """Return the cells with a number of states by the forms of their bodies."""
+def _cells(
+    states: int, *, masked: bool, attends: bool
+) -> dict[Form, tuple[nodes.StandardCell, tuple[str, ...]]]:
+    """Return the cells with a number of states by the forms of their bodies.
+
+    With each are the names that its body takes from outside, for a layer of one unit.
+    """
     words: tuple[CellActivation, ...] = get_args(CellActivation)
-    cells: list[nodes.Cell] = []
+    cells: list[nodes.StandardCell] = []
     if states == 1:
         cells += [nodes.SimpleRNN(activation=word) for word in words]
     for word, gate in product(words, words):
@@ -176,11 +186,13 @@ def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
                 nodes.GRU(activation=word, recurrent_activation=gate, reset_after=after)
                 for after in (False, True)
             ]
-    forms: dict[Form, nodes.Cell] = {}
+    forms: dict[Form, tuple[nodes.StandardCell, tuple[str, ...]]] = {}
     for cell in cells:
-        for bias in {False, has_recurrent_bias(cell)}:
+        for bias in {False, attends or has_recurrent_bias(cell)}:
             layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
-            body = step_body(layer, "", masked=masked)
+            layer = replace(layer, input=(None, 1), attention=_ASKING if attends else None)
+            loop = EquationSteps(Builder(), layer, "", "x")
+            body = loop.body(masked=masked, with_output=True, context=None)
             steps = [
                 (call.operator, dict(call.attributes), call.inputs, call.outputs)
                 for block in body.blocks
@@ -188,7 +200,8 @@ def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
                 if not hasattr(call, "text")
             ]
             names = ([value.name for value in values] for values in (body.inputs, body.outputs))
-            forms[_form(steps, *names)[0]] = cell
+            form, outer = _form(steps, *names)
+            forms[form] = cell, outer
     return forms
 
 
@@ -210,18 +223,18 @@ def _form(
                 places[name] = ("outside", len(outer))
                 outer.append(name)
             continue
-        op, attributes, inputs, outputs = step
-        if missing := [name for name in inputs if name and name not in places]:
+        op, attributes, taken, made = step
+        if missing := [name for name in taken if name and name not in places]:
             waiting += reversed(missing)
             continue
         waiting.pop()
-        values = tuple(places.get(name) for name in inputs)
+        values = tuple(places.get(name) for name in taken)
         if op == "Identity":
             places[name] = values[0]
             continue
         settings = tuple(sorted((key, _plain(value)) for key, value in attributes.items()))
         form.append((op, settings, values))
-        places |= {name: (len(form), i) for i, name in enumerate(outputs) if name}
+        places |= {name: (len(form), i) for i, name in enumerate(made) if name}
     return (*form, tuple(places[name] for name in outputs)), tuple(outer)
 
 
@@ -250,27 +263,14 @@ def read_scan(
     cell, outer, asking = body.cell, body.outer, body.asking
     backward = _is_backward(node)
     scanned = node.attributes["num_scan_inputs"]
-    states, (projected, *_) = inputs[:-scanned], inputs[-scanned:]
-    value = scope.sequence(projected, "TBF")
-    kernel, bias, source = _product(scope, value)
-    if asking is not None:
-        kernel = np.concatenate([kernel, _array(find(asking.product))])
-    arrays = {"kernel": kernel, "recurrent_kernel": _array(find(outer[0]))}
-    number = len(gates(cell))
-    units = arrays["recurrent_kernel"].shape[0]
-    has_bias = bias is not None or len(outer) > 1
-    expected = {"recurrent_kernel": (units, number * units)}
-    if has_bias:
-        none = np.zeros(number * units, np.float32)
-        arrays["bias"] = none if bias is None else bias
-        if has_recurrent_bias(cell):
-            arrays["recurrent_bias"] = _array(find(outer[1])) if len(outer) > 1 else none
-            expected["recurrent_bias"] = none.shape
-    expected["kernel"] = (kernel.shape[0], number * units)
-    for name, shape in expected.items():
-        if arrays[name].shape != shape:
-            message = f"{name}: expected {shape}, received {arrays[name].shape}"
-            raise RefusedError(message, "E707")
+    states, (taken, *_) = inputs[:-scanned], inputs[-scanned:]
+    value = scope.sequence(taken, "TBF")
+    arrays, units = _outer_arrays(outer, find)
+    source = value.at
+    if asking is None:
+        kernel, bias, source = _product(scope, value)
+        arrays |= {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias}
+    has_bias = _complete(arrays, cell, units)
     initial = [_first_state(scope, state, units, source) for state in states]
     vectors = [place for place in initial if place is not None]
     real = inputs[-1] if scanned > 1 else None
@@ -293,11 +293,58 @@ def read_scan(
     half = None if asking is not None else int(backward)
     every = Tensor(at, ("T", "B", "F"), half=half, steps=value.steps)
     final = Tensor(at, ("B", "F"), half=half, is_final=True)
-    results: list[Value] = [final, *[replace(final, part="c")] * (len(states) - 1), every]
-    if asking is not None and len(node.outputs) > len(results):
-        contexts = Taken(name="context", input=(), state="", size=attention.width)
-        results.append(replace(every, at=scope.add(contexts, at)))
+    results: list[Value] = [final, *[replace(final, part="c")] * (len(states) - 1)]
+    for result in body.results:
+        if result == "contexts":
+            assert asking is not None
+            contexts = Taken(name="context", input=(), state="", size=attention.width)
+            results.append(replace(every, at=scope.add(contexts, at)))
+        else:
+            results.append(every)
     return tuple(results)
+
+
+def _outer_arrays(
+    outer: Mapping[str, str], find: Callable[[str], Value]
+) -> tuple[dict[str, Array], int]:
+    """Return the canonical arrays that a body takes from outside, and the number of units.
+
+    Raises:
+        RefusedError: one is no array of the file, or has other parts.
+    """
+    found = {name: _array(find(own)) for name, own in outer.items()}
+    arrays = {name: found[path] for name in ARRAYS.values() if (path := path_of(name)) in found}
+    units = arrays["recurrent_kernel"].shape[0]
+    for name, sizes in found.items():
+        # The name has the sizes of the parts for one unit.
+        word, *parts = name.split("_")
+        if word == "Sizes" and sizes.tolist() != [int(part) * units for part in parts]:
+            raise RefusedError(f"expected parts of {units} units, received others", "E707")
+    return arrays, units
+
+
+def _complete(arrays: dict[str, Array], cell: nodes.StandardCell, units: int) -> bool:
+    """Add the biases that are zeros, and return true if a cell has any.
+
+    Raises:
+        RefusedError: an array has another shape.
+    """
+    width = len(gates(cell)) * units
+    expected = {
+        "recurrent_kernel": (units, width),
+        "kernel": (arrays["kernel"].shape[0], width),
+    }
+    has_bias = "bias" in arrays or "recurrent_bias" in arrays
+    if has_bias:
+        names = ["bias", *(["recurrent_bias"] if has_recurrent_bias(cell) else [])]
+        expected |= dict.fromkeys(names, (width,))
+        for name in names:
+            arrays.setdefault(name, np.zeros(width, np.float32))
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            message = f"{name}: expected {shape}, received {arrays[name].shape}"
+            raise RefusedError(message, "E707")
+    return has_bias
 
 
 def _first_state(scope: Scope, value: Value, units: int, source: int) -> int | None:
