@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial, reduce
 from math import inf
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import nodes
 from rnnspec.ir.core import (
@@ -392,8 +392,14 @@ def _conv(layer: nodes.Conv, form: Form) -> Iterator[Result]:
 
 
 def _pool_windows(layer: nodes.WindowPooling) -> PoolWindows:
-    how: Literal["mean", "max"] = "max" if layer.statistic == "max" else "mean"
-    return PoolWindows(how, X, layer.window, mask=MASK if layer.masked else None)
+    mask = MASK if layer.masked else None
+    match layer.statistic:
+        case "max":
+            return PoolWindows("max", X, layer.window, mask=mask)
+        case "average":
+            return PoolWindows("mean", X, layer.window, mask=mask)
+        case _:
+            assert_never(layer.statistic)
 
 
 def of_all_steps(results: Iterable[Result]) -> Iterator[Result]:
