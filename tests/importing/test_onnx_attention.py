@@ -152,4 +152,5 @@ def test_a_scan_with_other_parts(tmp_path: Path) -> None:
     array = next(each for each in proto.graph.initializer if each.name == "Sizes_6_3")
     array.CopyFrom(onnx.numpy_helper.from_array(np.array([5, 4]), array.name))
     path.write_bytes(proto.SerializeToString())
-    assert problems(path) == ["expected parts of 3 units, received others"]
+    (problem,) = problems(path)
+    assert problem == "Scan at gru_1_Last_h: expected parts of 3 units, received others"
