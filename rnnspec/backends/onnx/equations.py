@@ -274,13 +274,14 @@ class _Values:
             steps.size(size) if bias is None else bias
             for bias, size in zip(product.biases, sizes[: len(product.biases)], strict=True)
         ]
-        bias = self._join(biases, "Bias", name) if biases else ""
         if self.word == "Now" and len(slices) == 1:
+            bias = self._join(biases, "Bias", name) if biases else ""
             self.waiting[slices[0]] = vector, matrix, bias
             return
-        word = "Times" if bias else self.word
+        word = "Times" if biases else self.word
         value = self.into.add(self.name(word, name), "MatMul", vector, matrix)
-        if bias:
+        if biases:
+            bias = self._join(biases, "Bias", name)
             value = self.into.add(self.name(self.word, name), "Add", value, bias)
         if self.word == "All" and name in steps.whole:
             self.known[Name(name, "line")] = value
