@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cases import cases
 from importing.onnx_graphs import check_reading, imported, problems, write
@@ -141,3 +142,15 @@ def test_a_scan_with_another_number(tmp_path: Path, name: str, number: float, me
     path.write_bytes(proto.SerializeToString())
     (problem, *_) = problems(path)
     assert message in problem
+
+
+def test_a_scan_with_other_parts(tmp_path: Path) -> None:
+    rnn = "{type: gru, units: 3, activation: silu, reset_after: false}"
+    text = f"version: 1\nname: net\ninput: {{features: 2}}\nrnn: {rnn}\n"
+    path, _ = without_spec(tmp_path, text)
+    proto = onnx.load_model(path)
+    array = next(each for each in proto.graph.initializer if each.name == "Sizes_6_3")
+    array.CopyFrom(onnx.numpy_helper.from_array(np.array([5, 4]), array.name))
+    path.write_bytes(proto.SerializeToString())
+    (problem,) = problems(path)
+    assert problem == "Scan at gru_1_Last_h: expected parts of 3 units, received others"

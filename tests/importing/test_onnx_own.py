@@ -84,6 +84,10 @@ SPECS |= {
     + "- {type: lstm, units: 8, of: target, name: decoder, direction: backward, "
     "initial_state: {h: encoder.state}, attention: {over: encoder, score: scaled_dot}}\n"
     "head: {of: decoder.context, pooling: none, units: 2}\n",
+    "attention before a reset before the product": TWO
+    + ENCODER
+    + "- {type: gru, units: 5, of: target, reset_after: false, bias: false, "
+    "attention: {over: encoder, score: general}}\nhead: {pooling: none, units: 2}\n",
     "attention of a simple cell": TWO
     + ENCODER
     + "- {type: simple, units: 5, of: target, attention: {over: encoder, score: general}}\n"

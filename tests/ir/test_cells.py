@@ -184,7 +184,7 @@ def test_the_reference_computes_the_equations(
     [
         ("jax", "h = z * h + (1 - z) * n", "h = z * n + (1 - z) * h"),
         ("torch", "h = torch.lerp(n, h, z)", "h = torch.lerp(h, n, z)"),
-        ("onnx", "G_Away = Sub (H, G)", "H_Away = Sub (G, H)"),
+        ("onnx", "Difference_h = Sub (Old_h, Now_n)", "Difference_h = Sub (Now_n, Old_h)"),
     ],
 )
 @pytest.mark.parametrize("reset_after", [True, False])

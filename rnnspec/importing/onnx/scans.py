@@ -330,7 +330,7 @@ def _complete(arrays: dict[str, Array], cell: nodes.StandardCell, units: int) ->
         RefusedError: an array has another shape.
     """
     width = len(gates(cell)) * units
-    expected = {
+    expected: dict[str, tuple[int, ...]] = {
         "recurrent_kernel": (units, width),
         "kernel": (arrays["kernel"].shape[0], width),
     }
