@@ -66,6 +66,10 @@ class Scope(LayerGraph):
         "others"
     )
     """The scores of an attention that messages expect."""
+    both_directions = "both, side by side"
+    """The directions that messages expect."""
+    backward_may_be_first = False
+    """Whether layers can take the features of the backward direction first."""
 
     def __init__(
         self, account: Account, probes: Probes, inputs: Sequence[str] = (nodes.INPUT,)
@@ -560,7 +564,7 @@ class Scope(LayerGraph):
         self._part_directions(tensor.at)
         if self._is_both(tensor.at):
             way = "backward" if tensor.half else "forward"
-            raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
+            raise RefusedError(f"uses the {way} direction alone; expected {self.both_directions}")
         if tensor.at in self.backward:
             step = self.steps[tensor.at]
             assert isinstance(step.layer, nodes.Recurrent), "it has a direction"
