@@ -411,7 +411,9 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
         part.axis("T") >= 0 or (scope.is_sequence(part.at) and not (part.is_final or part.steps))
         for part in parts
     ):
-        parts = [part if part.is_final or part.half is not None else scope.settle(part) for part in parts]
+        parts = [
+            part if part.is_final or part.half is not None else scope.settle(part) for part in parts
+        ]
         sizes = tuple(2 if part.axes[axis] else 1 for part in parts)
         return FinalStates(tuple(parts), sizes, axis)
     return join(scope, "concat", parts, axis)

@@ -17,7 +17,6 @@ from rnnspec.importing.graph.shapes import (
     constants,
     has_directions,
     numbers_of_probe,
-    transpose,
     with_axes,
 )
 from rnnspec.importing.graph.values import Known, Tensor, describe

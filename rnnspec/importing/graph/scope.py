@@ -849,7 +849,10 @@ class Scope(LayerGraph):
             RefusedError: they are others.
         """
         first, second = one.at, two.at
-        if one.axes != two.axes or (one.is_final, one.part) != (two.is_final, two.part):
+        if one.is_final and two.is_final and one.part != two.part:
+            received = f"{one.part or 'h'} and {two.part or 'h'}"
+            raise RefusedError(f"expected the same state of both directions, received {received}")
+        if one.axes != two.axes or one.is_final != two.is_final:
             message = f"received {describe(one)} and {describe(two)}"
             raise RefusedError(f"expected the same of both directions, {message}")
         if not are_equal(one.rows, two.rows):

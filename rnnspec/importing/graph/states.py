@@ -40,8 +40,8 @@ def part_of_states(scope: Scope, node: Node, x: FinalStates, inputs: Sequence[Va
             return _reshape_states(scope, node, x, inputs)
         case "Transpose":
             order = settings.order_of(node, rank)
-            parts = tuple(transpose(scope, node, part) for part in x.parts)
-            return FinalStates(parts, x.sizes, order.index(x.axis))
+            turned = tuple(transpose(scope, node, part) for part in x.parts)
+            return FinalStates(turned, x.sizes, order.index(x.axis))
         case "Gather" if axis_number(node.attributes.get("axis", 0), rank) == x.axis:
             index = constants(inputs, "indices")[1]
             if index is None:
@@ -72,9 +72,9 @@ def part_of_states(scope: Scope, node: Node, x: FinalStates, inputs: Sequence[Va
     return parts[0] if len(parts) == 1 else FinalStates(tuple(parts), tuple(sizes), x.axis)
 
 
-def _each(x: FinalStates, parts: Sequence[Value]) -> Value:
+def _each(x: FinalStates, parts: Sequence[Value]) -> FinalStates:
     tensors = tuple(part for part in parts if isinstance(part, Tensor))
-    if len({len(part.axes) for part in (*tensors, *x.parts)}) > 1:
+    if [len(part.axes) for part in tensors] != [len(part.axes) for part in x.parts]:
         raise RefusedError("takes a part of the batch, which rnnspec does not support")
     return replace(x, parts=tensors)
 
@@ -99,7 +99,10 @@ def _reshape_states(
         return x
     if x.axis == 0 and set(x.sizes) == {ways} and shapes == by_layer:
         parts = tuple(
-            replace(part, axes=("", *("D" if i == 0 and ways == 2 else a for i, a in enumerate(part.axes))))
+            replace(
+                part,
+                axes=("", *("D" if i == 0 and ways == 2 else a for i, a in enumerate(part.axes))),
+            )
             for part in x.parts
         )
         return FinalStates(parts, (1,) * len(parts), 0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
-    from rnnspec.importing.torch.values import Arguments, Op, Value
+    from rnnspec.importing.torch.values import Arguments, Op
     from rnnspec.importing.torch.zoo import ZooLayer
     from rnnspec.words import Activation
 
@@ -73,9 +73,7 @@ _PLAIN = (
 _WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
-def call_module(  # noqa: PLR0912 - a branch for each kind
-    m: Operators, op: Op, arguments: Arguments
-) -> Value:
+def call_module(m: Operators, op: Op, arguments: Arguments) -> Any:
     """Return the result of a module; ``arguments`` are None if refused.
 
     Raises:
@@ -114,7 +112,7 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
             return _linear(scope, op, scope.layer_output(args[0], either_order=True))
 
 
-def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
+def _plain(m: Operators, module: Any, kind: str, x: Any) -> Any:
     """Return the result of a module without arrays."""
     match kind:
         case "Dropout" | "Dropout1d" | "Dropout2d":
@@ -432,7 +430,11 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     if isinstance(size, Known) and padding in (0, (0,)) and not any(value.pad):
         arrays = zip(size.arrays, counts, strict=True)
         if all((array == count).all() for array, count in arrays):
-            return pool_all(m, value, op.replace("MaxPool", "GlobalMaxPool").replace("AveragePool", "GlobalAveragePool"))
+            return pool_all(
+                m,
+                value,
+                op.replace("MaxPool", "GlobalMaxPool").replace("AveragePool", "GlobalAveragePool"),
+            )
     size = _single(kernel_size)
     step, zeros = _single(stride) if stride else size, _single(padding)
     return m.run_on(
@@ -527,7 +529,9 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str)
     if rows is not None and hx is not None:
         raise RefusedError("expected states of zeros beside sequences that are sorted")
     turned = not packed and scope.is_turned(given)
-    value = scope.sequence(replace(given, rows=None if packed else given.rows, steps=None if turned else given.steps))
+    value = scope.sequence(
+        replace(given, rows=None if packed else given.rows, steps=None if turned else given.steps)
+    )
     if turned and module.bidirectional:
         raise RefusedError("expected the steps in their order, received the last one first")
     _check_mode(module, kind)

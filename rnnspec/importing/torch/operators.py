@@ -65,7 +65,7 @@ class Operators:
         names = ("",) * inputs, ("",) * outputs
         return Node(now.where, op, "", *names, attributes, place=now.place)
 
-    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Value]:
+    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Any]:
         """Return the outputs of an operator for values, numbers and arrays of numbers.
 
         Raises:
@@ -81,7 +81,7 @@ class Operators:
         results: list[Any] = [*self._reader.read(node, values)]
         return results
 
-    def run(self, op: str, *inputs: Any, **attributes: Any) -> Value:
+    def run(self, op: str, *inputs: Any, **attributes: Any) -> Any:
         """Return the output of an operator for values, numbers and arrays of numbers.
 
         Raises:
@@ -182,7 +182,7 @@ class Operators:
         """Return known numbers as truth values."""
         return self.compute("Cast", value, to=_BOOL)
 
-    def elementwise(self, op: str, operands: Sequence[Any], refused: RefusedError) -> Value:
+    def elementwise(self, op: str, operands: Sequence[Any], refused: RefusedError) -> Any:
         """Return the result of an operator on each number of tensors and of known numbers.
 
         Args:
@@ -197,7 +197,7 @@ class Operators:
         if any(isinstance(operand, Pairs) for operand in operands):
             return self.run(op, *operands)
         roles = [value.role for value in operands if isinstance(value, Tensor)]
-        halves = [value for value in operands if isinstance(value, Tensor) and value.half is not None]
+        halves = [v for v in operands if isinstance(v, Tensor) and v.half is not None]
         if "weights" in roles or len(halves) == 2:
             return self.run(op, *map(scope.operand, operands))
         if op == "Mul" and any(isinstance(operand, ModuleArray) for operand in operands):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from rnnspec.errors import brief, listed
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import is_input_name
-from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import Setting
 from rnnspec.importing.graph.reader import read_in_order
@@ -416,7 +415,7 @@ class ModuleReader:
     def _refuse(self, op: Op, message: str, code: str) -> None:
         self.scope.account.refuse(op.where, message, code, op.place.file, op.place.span)
 
-    def _value(self, op: Op) -> Value:
+    def _value(self, op: Op) -> Any:
         args = self._resolve(op.args)
         kwargs = {key: self._resolve(value) for key, value in op.kwargs.items()}
         unknown = _holds_unknown((args, tuple(kwargs.values())))
@@ -541,30 +540,18 @@ class ModuleReader:
         return bool(vectors) and all(self.scope.is_given(vector) for vector in vectors)
 
     def _note_states(self, name: str, path: tuple[int | str, ...], value: Any) -> None:
-        """Note vectors one after the other, those of each layer as a result of its own."""
-        layers, row = self._layers(value), 0
-        for level, parts in enumerate(layers):
-            one = parts[0]
-            count = sum("D" in part.axes or 1 for part in parts)
-            ways = 2 if "D" in one.axes else len(parts)
-            flat = [replace(part, axes=("B", "F")) for part in parts]
-            if one.is_final and one.formula is None and len(parts) == 1:
-                vector = Tensor(self.scope.state(flat[0]), ("B", "F"))
-            elif len(parts) == 1:
-                vector = self.scope.layer_output(flat[0])
-            else:
-                vector = self.scope.layer_output(joins.join(self.scope, "concat", flat, 1))
-            del count
-            axes = ("B", "D", "U") if _axis(value) else ("D", "B", "U")
-            own = f"{name or 'state'}_{level}" if len(layers) > 1 else name
-            rows = tuple(range(row, row + ways))
-            self.results.append((ResultLayout(own, path, axes, padded=False, rows=rows), vector))
+        """Note vectors one after the other, each as a result of its own."""
+        scope, row = self.scope, 0
+        axes = ("B", "D", "U") if _axis(value) else ("D", "B", "U")
+        for place, part in enumerate(parts := _parts(value)):
+            ways = 2 if "D" in part.axes else 1
+            flat = replace(part, axes=("B", "F"))
+            is_state = part.is_final and part.formula is None
+            at = scope.state(flat) if is_state else scope.layer_output(flat).at
+            own = f"{name or 'state'}_{place}" if len(parts) > 1 else name
+            layout = ResultLayout(own, path, axes, padded=False, rows=tuple(range(row, row + ways)))
+            self.results.append((layout, Tensor(at, ("B", "F"))))
             row += ways
-
-    @staticmethod
-    def _layers(value: Any) -> list[list[Tensor]]:
-        """Return vectors by their layers: both directions of one may have each its own."""
-        return [[part] for part in _parts(value)]
 
     def _note_result(
         self, name: str, path: tuple[int | str, ...], value: Any, *, alone: bool

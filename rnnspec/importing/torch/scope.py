@@ -187,7 +187,11 @@ class ModuleScope(Scope):
             RefusedError: a cell by equation has it beside its output.
         """
         layer = self.steps[at].layer
-        if part and isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
+        if (
+            part
+            and isinstance(layer, nodes.Recurrent)
+            and isinstance(layer.cell, nodes.EquationCell)
+        ):
             raise RefusedError("expected the output of the top layer, received another state")
         return super().final(at, part)
 

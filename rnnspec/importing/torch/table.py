@@ -75,7 +75,7 @@ def _same(m: Operators, x: Any, *_: Any, **__: Any) -> Any:
 def _operator(op: str, name: str) -> Row:
     """Return a row of one operator on each number of its operands."""
 
-    def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Value:
+    def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Any:
         operands = (x, *others) if y is None else (x, y)
         refused = lacks_operation(name)
         if op == "Sub" and all(isinstance(operand, Tensor) for operand in operands):
@@ -104,7 +104,7 @@ def _composed(name: str) -> Row:
     return run
 
 
-def _add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
+def _add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Any:
     if isinstance(x, Known) and isinstance(y, tuple):
         # Sizes, one after the other.
         return m.run("Concat", x, _sizes(m, y), axis=0)
@@ -112,10 +112,12 @@ def _add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     m.fit_features(x, y)
     received = f"received {describe(x)} and {describe(y)}"
-    return m.elementwise("Add", (x, y), RefusedError(f"expected the sum of two sequences, {received}"))
+    return m.elementwise(
+        "Add", (x, y), RefusedError(f"expected the sum of two sequences, {received}")
+    )
 
 
-def _divide(m: Operators, x: Any, y: Any) -> Value:
+def _divide(m: Operators, x: Any, y: Any) -> Any:
     if isinstance(x, Known) and not isinstance(y, Tensor):
         x = m.as_floats(x)
     if isinstance(x, Tensor) and isinstance(y, Known) and is_size(y):
@@ -126,7 +128,7 @@ def _divide(m: Operators, x: Any, y: Any) -> Value:
 
 
 def _of_sizes(op: str, name: str) -> Row:
-    def run(m: Operators, x: Any, y: Any) -> Value:
+    def run(m: Operators, x: Any, y: Any) -> Any:
         if any(isinstance(value, Tensor) for value in (x, y)):
             raise lacks_operation(name)
         return m.run(op, x, y)
@@ -134,7 +136,7 @@ def _of_sizes(op: str, name: str) -> Row:
     return run
 
 
-def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
+def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
     if not isinstance(x, tuple) or not all(isinstance(p, Tensor | FinalStates) for p in x):
         kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
         raise RefusedError(
@@ -146,7 +148,7 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     return joined
 
 
-def _stack(m: Operators, x: Any, dim: Any = 0) -> Value:
+def _stack(m: Operators, x: Any, dim: Any = 0) -> Any:
     if dim != 0 or not isinstance(x, tuple):
         raise RefusedError(f"dim: expected 0, received {dim}", "E703")
     if any(isinstance(value, FeatureSlice | Zeros) for value in x):
@@ -154,7 +156,7 @@ def _stack(m: Operators, x: Any, dim: Any = 0) -> Value:
     return _concatenate(m, tuple(_unsqueeze(m, value, 0) for value in x))
 
 
-def _matrix_product(m: Operators, x: Any, y: Any) -> Value:
+def _matrix_product(m: Operators, x: Any, y: Any) -> Any:
     if isinstance(y, ModuleArray):
         return _linear(m, x, replace(y, turned=not y.turned))
     match x, y:
@@ -175,7 +177,7 @@ def _matrix_product(m: Operators, x: Any, y: Any) -> Value:
         raise lacks_operation("bmm") from None
 
 
-def _einsum(m: Operators, equation: Any, *operands: Any) -> Value:
+def _einsum(m: Operators, equation: Any, *operands: Any) -> Any:
     """Return a product of two tensors that is one of matrices, for each sequence."""
     refused = RefusedError(
         f"einsum: expected a product of two sequences or vectors, such as 'bth,bt->bh', received "
@@ -215,7 +217,7 @@ def _einsum(m: Operators, equation: Any, *operands: Any) -> Value:
     return m.run("Transpose", whole, perm=tuple(map(product.index, result)))
 
 
-def _linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
+def _linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Any:
     """Return the output of a dense layer of arrays of the module, perhaps of its embedding."""
     scope = m.scope
     value = scope.layer_output(x)
@@ -243,7 +245,7 @@ def _linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
 
 def _dense_of_array(
     m: Operators, value: Tensor, weight: ModuleArray, bias: ModuleArray | None
-) -> Value:
+) -> Any:
     """Return the output of a dense layer whose kernel is a parameter: (out, in), or a vector."""
     scope, shape = m.scope, m.scope.shape_of(weight)
     if len(shape) not in (1, 2) or weight.shape or value.axes[-1] != "F":
@@ -278,9 +280,11 @@ def _reduce(statistic: Statistic, *, with_places: bool = False) -> Row:
     return run
 
 
-def _reduce_tensor(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Value:
+def _reduce_tensor(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Any:
     value, statistic = m.scope.operand(x), op.removeprefix("Reduce").lower()
-    refused = RefusedError(f"expected the {statistic} over the steps of a sequence, received other axes")
+    refused = RefusedError(
+        f"expected the {statistic} over the steps of a sequence, received other axes"
+    )
     if dim is None:
         raise refused
     letter = value.axes[axis_number(dim, len(value.axes))]
@@ -292,7 +296,7 @@ def _reduce_tensor(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) ->
     return m.refuse_later(pooled, refused)
 
 
-def _reduce_numbers(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Value:
+def _reduce_numbers(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Any:
     """Return a statistic of known numbers over an axis, or over all of them."""
     known = m.as_integers(x)
     axes = {} if dim is None else {"axes": (axis_number(dim, known.samples[0].ndim),)}
@@ -309,7 +313,7 @@ def _is_of_features(x: Any, dim: Any) -> bool:
     return type(dim) is int and -len(axes) <= dim < len(axes) and axes[dim] == "F"
 
 
-def _norm(m: Operators, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Value:
+def _norm(m: Operators, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
     dim = _dim(dim)
     if p not in (None, 2, "fro") or not keepdim or not _is_of_features(x, dim):
         raise lacks_operation("norm")
@@ -320,7 +324,7 @@ def _deviation(name: str, power: float) -> Row:
     def run(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
         m: Operators, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
         correction: int | None = None,
-    ) -> Value:  # fmt: skip
+    ) -> Any:  # fmt: skip
         if not keepdim or not _is_of_features(x, _dim(dim)):
             raise lacks_operation(name)
         ddof = int(unbiased) if correction is None else correction
@@ -337,7 +341,7 @@ def _deviation(name: str, power: float) -> Row:
 # Axes
 
 
-def _transpose(m: Operators, x: Any, dim0: Any, dim1: Any) -> Value:
+def _transpose(m: Operators, x: Any, dim0: Any, dim1: Any) -> Any:
     if isinstance(x, ModuleArray):
         return replace(x, turned=not x.turned)
     order = list(range(m.rank(x)))
@@ -346,7 +350,7 @@ def _transpose(m: Operators, x: Any, dim0: Any, dim1: Any) -> Value:
     return m.run("Transpose", x, perm=tuple(order))
 
 
-def _permute(m: Operators, x: Any, *dims: Any) -> Value:
+def _permute(m: Operators, x: Any, *dims: Any) -> Any:
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
     rank = m.rank(x)
     numbers = tuple(axis_number(dim, rank) for dim in order)
@@ -355,7 +359,7 @@ def _permute(m: Operators, x: Any, *dims: Any) -> Value:
     return m.run("Transpose", x, perm=numbers)
 
 
-def _squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
+def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
     rank = m.rank(x)
     axes = m.single_axes(x) if dim is None else (axis_number(dim, rank),)
     try:
@@ -368,7 +372,7 @@ def _squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
     return squeezed
 
 
-def _unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
+def _unsqueeze(m: Operators, x: Any, dim: Any) -> Any:
     if isinstance(x, FeatureSlice) and dim == 0:
         return Rows((x,))
     if isinstance(x, ModuleArray) and not x.turned:
@@ -381,7 +385,7 @@ def _unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
 def _repeat(op: str) -> Row:
     """Return the row that repeats a vector as steps."""
 
-    def run(m: Operators, x: Any, *sizes: Any) -> Value:
+    def run(m: Operators, x: Any, *sizes: Any) -> Any:
         several = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
         if isinstance(x, ModuleArray):
             return _learned(m, op, x, several)
@@ -395,7 +399,7 @@ def _repeat(op: str) -> Row:
     return run
 
 
-def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Value:
+def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Any:
     """Return an array of the module that is the same for each sequence."""
     shape, rows = m.scope.shape_of(x), m.scope.probes.rows
     shape = (1,) * (len(sizes) - len(shape)) + shape
@@ -415,7 +419,7 @@ def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Val
     return Tensor(states.learned_vector(m.scope, x.path, (0,)), ("B", "F"))
 
 
-def _expand_as(m: Operators, x: Any, other: Any) -> Value:
+def _expand_as(m: Operators, x: Any, other: Any) -> Any:
     # Weights are one for all features anyway.
     if isinstance(x, Tensor) and x.role == "weights":
         return x
@@ -430,12 +434,12 @@ def _sizes(m: Operators, sizes: Any) -> Known:
     return m.compute("Concat", *parts, axis=0)
 
 
-def _flatten(m: Operators, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
+def _flatten(m: Operators, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Any:
     joins = (start_dim, end_dim) in ((1, -1), (1, 2))
     return _reshape(m, x, 0, -1 if joins else 0)
 
 
-def _reshape(m: Operators, x: Any, *sizes: Any) -> Value:
+def _reshape(m: Operators, x: Any, *sizes: Any) -> Any:
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
     if len(sizes) == 1 and isinstance(sizes[0], Known) and sizes[0].samples[0].ndim == 1:
         (whole,) = sizes
@@ -455,7 +459,7 @@ def _as_number(size: Any) -> Any:
     return size if constant is None or constant.ndim else int(constant)
 
 
-def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
+def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
     scope = m.scope
     rows = len(sizes) == 2 and x.axes[-1:] == ("F",) and sizes[1] == scope.features(x)
     if len(sizes) == 2 and not rows and sorted(x.axes) == ["B", "F", "T"]:
@@ -523,12 +527,12 @@ def _chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> tuple[Any, ...]:
         raise RefusedError(message) from None
 
 
-def _gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+def _gather(m: Operators, x: Any, dim: Any, index: Any) -> Any:
     gathered = m.run_on(m.scope.operand(x), "GatherElements", index, axis=dim)
     return m.scope.layer_output(gathered) if gathered.axis("T") < 0 else gathered
 
 
-def _index_select(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+def _index_select(m: Operators, x: Any, dim: Any, index: Any) -> Any:
     name = m.numbers(x).name if isinstance(x, Known | Argument) else ""
     taken = m.run("Gather", x, index, axis=dim)
     return replace(taken, name=name) if isinstance(taken, Known) else taken
@@ -550,9 +554,11 @@ def _argsort(m: Operators, x: Any, dim: Any = -1, descending: Any = False, **_: 
     return Known(tuple(np.argsort(sign * array, kind="stable") for array in numbers.arrays))
 
 
-def _flip(m: Operators, x: Any, *dims: Any) -> Value:
+def _flip(m: Operators, x: Any, *dims: Any) -> Any:
     (dims,) = dims if isinstance(dims[0], tuple) else (dims,)
-    if len(dims) != 1 or (isinstance(x, Tensor) and x.axes[axis_number(dims[0], len(x.axes))] != "T"):
+    if len(dims) != 1 or (
+        isinstance(x, Tensor) and x.axes[axis_number(dims[0], len(x.axes))] != "T"
+    ):
         raise RefusedError("expected a flip of the steps, received another")
     return m.run("Slice", x, [-1], [-_END], [axis_number(dims[0], m.rank(x))], [-1])
 
@@ -628,7 +634,7 @@ def _take(m: Operators, x: Any, parts: Sequence[Any]) -> Any:
     return value
 
 
-def _part(  # noqa: PLR0911, PLR0912 - a branch for each part
+def _part(  # noqa: PLR0912 - a branch for each part
     m: Operators, x: Tensor, parts: list[Any], index: Any
 ) -> Any:
     """Return a part of a tensor, with what PyTorch's words are for those that are not read."""
@@ -648,7 +654,7 @@ def _part(  # noqa: PLR0911, PLR0912 - a branch for each part
             return scope.layer_output(m.run("GatherND", x, m.run("Concat", *pairs, axis=-1)))
         case _:
             pass
-    if x.is_final or x.at <= 0 and steps < 0:
+    if x.is_final or (x.at <= 0 and steps < 0):
         return _take(m, x, parts)
     cut = steps >= 0 and len(indexed) == len(x.axes) and indexed[features] != _ALL
     if cut and scope.features(x) > 1 and not (x.at > 0 and has_directions(scope, x)):
@@ -794,7 +800,7 @@ def _attribute(m: Operators, x: Any, name: str) -> Any:
             )
 
 
-def _arange(m: Operators, *ends: Any, **_: Any) -> Value:
+def _arange(m: Operators, *ends: Any, **_: Any) -> Any:
     start, limit, step = (0, *ends, 1) if len(ends) == 1 else (*ends, 1)[:3]
     return m.run("Range", start, limit, step)
 
@@ -857,7 +863,7 @@ def _unpack(
 # Masks
 
 
-def _as_mask(m: Operators, x: Any) -> Value:
+def _as_mask(m: Operators, x: Any) -> Any:
     """Return which tokens are not 0, or a mask as it is."""
     return m.as_truth(x) if isinstance(x, Known) and x.kind == "derived" else _not_zero(m, x)
 
@@ -876,7 +882,7 @@ _EXCHANGE = "; exchange the two tokens in the vocabulary, and their rows of the 
 def _compare(op: str, expected: int, advice: str = "") -> Row:
     """Return a comparison, of tokens with a number that tells them from 0, or of sizes."""
 
-    def run(m: Operators, x: Any, y: Any) -> Value:
+    def run(m: Operators, x: Any, y: Any) -> Any:
         if isinstance(x, Known | Argument) and not m.is_input(x):
             result = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
@@ -901,26 +907,26 @@ def _known(m: Operators, x: Any, expected: str) -> Known:
     return x
 
 
-def _invert(m: Operators, x: Any) -> Value:
+def _invert(m: Operators, x: Any) -> Any:
     return m.compute("Not", _known(m, x, "which tokens are 0"))
 
 
-def _both(m: Operators, x: Any, y: Any) -> Value:
+def _both(m: Operators, x: Any, y: Any) -> Any:
     if not isinstance(x, Known) or not isinstance(y, Known):
         raise RefusedError(f"expected two masks, received {describe(x)} and {describe(y)}")
     return m.compute("And", x, y)
 
 
-def _count_nonzero(m: Operators, x: Any, dim: Any = None) -> Value:
+def _count_nonzero(m: Operators, x: Any, dim: Any = None) -> Any:
     return _reduce_numbers(m, _as_mask(m, x), "ReduceSum", dim, keepdim=False)
 
 
-def _any(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+def _any(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     known = _known(m, x, "which numbers are padding")
     return m.as_truth(_reduce_numbers(m, known, "ReduceMax", dim, keepdim=keepdim))
 
 
-def _where(m: Operators, condition: Any, x: Any, y: Any) -> Value:
+def _where(m: Operators, condition: Any, x: Any, y: Any) -> Any:
     """Return the numbers of ``x`` where a mask is true, and those of ``y`` where it is not."""
     mask = _known(m, condition, "a mask of the tokens that are 0")
     for value in (x, y):
@@ -932,11 +938,11 @@ def _where(m: Operators, condition: Any, x: Any, y: Any) -> Value:
     return filled
 
 
-def _masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Value:
+def _masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Any:
     return _where(m, mask, value, x)
 
 
-def _nan_to_num(m: Operators, x: Any, nan: float | None = 0.0, **_: Any) -> Value:
+def _nan_to_num(m: Operators, x: Any, nan: float | None = 0.0, **_: Any) -> Any:
     if not isinstance(x, Pairs):
         raise lacks_operation("nan_to_num")
     return m.run("Where", m.run("IsNaN", x), float(nan or 0.0), x)
@@ -960,7 +966,7 @@ def _dropout_by_feature(m: Operators, x: Any, p: float = 0.5, training: Any = Tr
     return _dropout(m, x, p, training, by_feature=True)
 
 
-def _normalize(m: Operators, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Value:
+def _normalize(m: Operators, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     value = m.scope.layer_output(x)
     if p != 2 or eps != 1e-12 or not _is_of_features(value, dim):
         message = "expected p=2, eps=1e-12 and the features, received others"
@@ -969,9 +975,7 @@ def _normalize(m: Operators, x: Any, p: float = 2.0, dim: int = 1, eps: float = 
     return m.scope.result(value, at)
 
 
-def _pad(
-    m: Operators, x: Any, pad: Any, mode: str = "constant", value: float | None = None
-) -> Value:
+def _pad(m: Operators, x: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
     if mode != "constant" or value not in (None, 0, -math.inf):
         message = f"expected zeros, received mode={mode!r} and value={value}"
         raise RefusedError(message, "E703")
@@ -982,7 +986,7 @@ def _windows(op: str) -> Row:
     def pool_max(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
         m: Operators, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
         dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False,
-    ) -> Value:  # fmt: skip
+    ) -> Any:  # fmt: skip
         if dilation not in (1, (1,)) or return_indices:
             key = "return_indices" if return_indices else "dilation"
             raise RefusedError(f"{key}: expected the default, received another", "E703")
@@ -991,7 +995,7 @@ def _windows(op: str) -> Row:
     def pool_average(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
         m: Operators, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
         ceil_mode: bool = False, count_include_pad: bool = True,
-    ) -> Value:  # fmt: skip
+    ) -> Any:  # fmt: skip
         return layers.pool_windows(
             m, x, op, kernel_size, stride, padding, ceil_mode=ceil_mode,
             count_include_pad=count_include_pad,
@@ -1001,7 +1005,7 @@ def _windows(op: str) -> Row:
 
 
 def _pool_all(op: str) -> Row:
-    def run(m: Operators, x: Any, output_size: Any, return_indices: bool = False) -> Value:
+    def run(m: Operators, x: Any, output_size: Any, return_indices: bool = False) -> Any:
         if output_size not in (1, (1,)) or return_indices:
             raise RefusedError(f"output_size: expected 1, received {output_size}", "E703")
         return layers.pool_all(m, x, op)
@@ -1068,7 +1072,7 @@ def _relu6(m: Operators, x: Any, inplace: bool = False) -> Any:
     return layers.activate(m, x, nodes.ClippedRelu(limit=6.0))
 
 
-def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Value:
+def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Any:
     """Return tokens as vectors with a single 1: an embedding that is not trained."""
     if type(num_classes) is not int or num_classes < 1:
         message = f"num_classes: expected a number, received {describe(num_classes)}"
@@ -1077,7 +1081,7 @@ def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Value:
 
 
 def _draw(name: str) -> Row:
-    def refuse(m: Operators, *_: Any, **__: Any) -> Value:
+    def refuse(m: Operators, *_: Any, **__: Any) -> Any:
         del m
         message = f"'{name}' draws random numbers, in evaluation too; expected torch.zeros"
         raise RefusedError(f"{message}, or an argument of forward", "E703")
@@ -1085,7 +1089,7 @@ def _draw(name: str) -> Row:
     return refuse
 
 
-def _root_of_size(m: Operators, x: Any) -> Value:
+def _root_of_size(m: Operators, x: Any) -> Any:
     if not isinstance(x, Known):
         raise lacks_operation("math.sqrt")
     return m.run("Sqrt", m.as_floats(x))
@@ -1094,7 +1098,7 @@ def _root_of_size(m: Operators, x: Any) -> Value:
 def _attend(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     m: Operators, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: Any = 0.0,
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
-) -> Value:  # fmt: skip
+) -> Any:  # fmt: skip
     if is_causal or enable_gqa:
         key_word = "is_causal" if is_causal else "enable_gqa"
         raise RefusedError(f"{key_word}: expected False, received True", "E703")

@@ -254,8 +254,10 @@ def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
             return "a sequence"
         case NonTensor(what=what):
             return what
-        case Tensor(role="plain", is_final=True, axes=("B", "F" | "U")):
-            return "the final state of one layer"
+        case FinalStates(parts=[Tensor(part="c"), *_]):
+            return "all cell states"
+        case Tensor(role="plain", is_final=True, axes=(_, _, _), part=part):
+            return "all cell states" if part == "c" else "all final states"
         case Tensor(role="plain", half=None):
             return _describe_tensor(value)
         case Tensor(role="plain"):
