@@ -180,6 +180,10 @@ class ModuleScope(Scope):
 
     # What a value is
 
+    def first_step(self, at: int) -> int:
+        """Return the place of the first step of a sequence."""
+        return self._pool(at, "first_step")
+
     def final(self, at: int, part: str = "") -> int:
         """Return the place of a final state of a layer, its output if no ``part`` is named.
 

@@ -703,6 +703,9 @@ def _one_step(scope: ModuleScope, x: Tensor, result: Tensor, message: str) -> Te
         )
     if not any(scope.is_at(result, end) for end in ("last", "first")):
         raise RefusedError(message)
+    if result.half is None and not scope.is_at(result, "last"):
+        solid = scope.layer_output(replace(result, axes=x.axes, steps=None))
+        return Tensor(scope.first_step(solid.at), result.axes)
     return result if result.half is not None else scope.layer_output(result)
 
 
