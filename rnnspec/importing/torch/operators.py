@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,12 @@ class Operators:
             if not isinstance(value, GraphValue):
                 raise RefusedError(f"expected a tensor, received {describe(value)}")
         node = self.node(op, len(values), outputs, **attributes)
-        results: list[Any] = [*self._reader.read(node, values)]
-        return results
+        try:
+            return [*self._reader.read(node, values)]
+        except RefusedError as refused:
+            # By the word that stands in the source.
+            refused.message = re.sub(rf"\b{op}\b", node.name, refused.message)
+            raise
 
     def run(self, op: str, *inputs: Any, **attributes: Any) -> Any:
         """Return the output of an operator for values, numbers and arrays of numbers.

@@ -125,7 +125,7 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, A
             vector = Tensor(at, ("B", "F"))
             axes = ("D", "B", "U") if given.directions == 2 else ("", "B", "F")
             vector = replace(vector, axes=axes)
-            rows.append(transposed(vector) if given.swapped else vector)
+            rows.append(_transposed(vector) if given.swapped else vector)
         names.append(tuple(own))
         sizes, axis = (given.directions,) * len(rows), int(given.swapped)
         parts.append(rows[0] if len(rows) == 1 else FinalStates(tuple(rows), sizes, axis))
@@ -133,7 +133,7 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, A
     return replace(given, names=tuple(names)), value
 
 
-def transposed(value: Tensor) -> Tensor:
+def _transposed(value: Tensor) -> Tensor:
     """Return vectors with the batch first."""
     return replace(value, axes=(value.axes[1], value.axes[0], *value.axes[2:]))
 

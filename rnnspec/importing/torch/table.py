@@ -112,9 +112,8 @@ def _add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Any:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     m.fit_features(x, y)
     received = f"received {describe(x)} and {describe(y)}"
-    return m.elementwise(
-        "Add", (x, y), RefusedError(f"expected the sum of two sequences, {received}")
-    )
+    refused = RefusedError(f"expected the sum of two sequences, {received}")
+    return m.elementwise("Add", (x, y), refused)
 
 
 def _divide(m: Operators, x: Any, y: Any) -> Any:
@@ -144,8 +143,7 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
             f"or vectors, received {kinds}"
         )
     axis_number(dim, m.rank(x[0]))
-    joined: Value = m.run("Concat", *x, axis=dim)
-    return joined
+    return m.run("Concat", *x, axis=dim)
 
 
 def _stack(m: Operators, x: Any, dim: Any = 0) -> Any:
@@ -282,16 +280,13 @@ def _reduce(statistic: Statistic, *, with_places: bool = False) -> Row:
 
 def _reduce_tensor(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Any:
     value, statistic = m.scope.operand(x), op.removeprefix("Reduce").lower()
-    refused = RefusedError(
-        f"expected the {statistic} over the steps of a sequence, received other axes"
-    )
-    if dim is None:
-        raise refused
-    letter = value.axes[axis_number(dim, len(value.axes))]
+    message = f"expected the {statistic} over the steps of a sequence, received other axes"
+    refused = RefusedError(message)
+    letter = "" if dim is None else value.axes[axis_number(dim, len(value.axes))]
     if letter not in ("T", "F", "D"):
         raise refused
     pooled = m.run(op, value, axes=(dim,), keepdims=int(keepdim))
-    if letter == "T" and pooled.role == "plain" and not m.scope.masked.get(pooled.at):
+    if letter == "T":
         m.scope.check_unpadded(pooled.at, statistic)
     return m.refuse_later(pooled, refused)
 
@@ -556,11 +551,10 @@ def _argsort(m: Operators, x: Any, dim: Any = -1, descending: Any = False, **_: 
 
 def _flip(m: Operators, x: Any, *dims: Any) -> Any:
     (dims,) = dims if isinstance(dims[0], tuple) else (dims,)
-    if len(dims) != 1 or (
-        isinstance(x, Tensor) and x.axes[axis_number(dims[0], len(x.axes))] != "T"
-    ):
+    axis = axis_number(dims[0], m.rank(x))
+    if len(dims) != 1 or (isinstance(x, Tensor) and x.axes[axis] not in ("", "T", "D")):
         raise RefusedError("expected a flip of the steps, received another")
-    return m.run("Slice", x, [-1], [-_END], [axis_number(dims[0], m.rank(x))], [-1])
+    return m.run("Slice", x, [-1], [-_END], [axis], [-1])
 
 
 def _item(m: Operators, x: Any, index: Any) -> Any:
