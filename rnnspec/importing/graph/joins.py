@@ -393,7 +393,12 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     for tensor in tensors:
         if parts and scope.same_directions(parts[-1], tensor):
             parts[-1] = scope.fuse(parts[-1], tensor)
-        elif parts and scope.backward_may_be_first and scope.same_directions(tensor, parts[-1]):
+        elif (
+            parts
+            and scope.backward_may_be_first
+            and tensor.axes[axis] == "F"
+            and scope.same_directions(tensor, parts[-1])
+        ):
             parts[-1] = replace(scope.fuse(tensor, parts[-1]), backward_first=True)
         else:
             parts.append(tensor)

@@ -642,7 +642,7 @@ def _part(  # noqa: PLR0912 - a branch for each part
             if type(start) is int and type(stop) is int and (start, stop) != (0, width):
                 vector = scope.layer_output(x)
                 return FeatureSlice(vector, start % width, stop if stop > 0 else stop + width)
-        case _, [Known() as one, Known() as two, *_] if not (m.is_order(one) and two is None):
+        case _, [Known() as one, Known() as two, *_]:
             # Of each sequence, a step of its own.
             pairs = [m.run("Unsqueeze", rows, axes=(-1,)) for rows in (one, two)]
             return scope.layer_output(m.run("GatherND", x, m.run("Concat", *pairs, axis=-1)))
