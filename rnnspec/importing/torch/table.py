@@ -1,7 +1,7 @@
 """The table of PyTorch: which operators each function and each method is.
 
-A row names operators and says what PyTorch takes where they take less. What a value is, and what
-may be done with it, the reader of operators knows.
+A row names operators, which their reader understands. Some rows look at a value first: for arrays of
+the module, zeros and packed sequences, which are no operators, and to refuse in PyTorch's words.
 """
 
 from __future__ import annotations
