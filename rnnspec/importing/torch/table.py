@@ -1,7 +1,7 @@
 """The table of PyTorch: which operators each function and each method is.
 
-A row names operators, which their reader understands. Some rows look at a value first: for arrays of
-the module, zeros and packed sequences, which are no operators, and to refuse in PyTorch's words.
+A row names operators, which their reader understands. Some rows look at a value first: for arrays
+of the module, zeros and packed sequences, which are none, and to refuse in the words of PyTorch.
 """
 
 from __future__ import annotations
