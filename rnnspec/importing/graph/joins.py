@@ -292,21 +292,6 @@ def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     return reduce(scope, replace(node, op=op, attributes=attributes), [x])
 
 
-def _stack_directions(scope: Scope, parts: Sequence[Tensor], axis: int) -> Tensor | None:
-    """Return two vectors as those of the directions of a layer, which begins with them, or None."""
-    if any(part.is_final for part in parts) or any(scope.is_sequence(part.at) for part in parts):
-        return None
-    flat = [
-        replace(part, axes=tuple(a for i, a in enumerate(part.axes) if i != axis)) for part in parts
-    ]
-    if any(part.axes != ("B", "F") for part in flat) or len(set(map(scope.features, flat))) > 1:
-        return None
-    joined = join(scope, "concat", flat, 1)
-    axes = ["B", "U"]
-    axes.insert(axis, "D")
-    return replace(joined, axes=tuple(axes))
-
-
 # Two tensors
 
 
@@ -396,8 +381,10 @@ def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None
 
 
 def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
-    """Put features, or the directions of a layer, side by side."""
-    tensors = [scope.as_tensor(value) for value in inputs]
+    """Put features, the directions of a layer, or vectors of several layers one after the other."""
+    tensors: list[Tensor] = []
+    for value in inputs:
+        tensors += value.parts if isinstance(value, FinalStates) else [scope.as_tensor(value)]
     rank = len(tensors[0].axes)
     if any(len(tensor.axes) != rank for tensor in tensors):
         raise RefusedError("expected tensors with as many axes, received others", "E707")
@@ -406,6 +393,13 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     for tensor in tensors:
         if parts and scope.same_directions(parts[-1], tensor):
             parts[-1] = scope.fuse(parts[-1], tensor)
+        elif (
+            parts
+            and scope.backward_may_be_first
+            and tensor.axes[axis] == "F"
+            and scope.same_directions(tensor, parts[-1])
+        ):
+            parts[-1] = replace(scope.fuse(tensor, parts[-1]), backward_first=True)
         else:
             parts.append(tensor)
     if len(parts) == 1:
@@ -418,11 +412,13 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
         elif axes[axis] != "F":
             raise RefusedError("expected directions side by side, received another order")
         return replace(whole, axes=tuple(axes))
-    if all(part.axes[axis] == "" and part.axis("B") >= 0 for part in parts) and len(parts) == 2:
-        stacked = _stack_directions(scope, parts, axis)
-        if stacked is not None:
-            return stacked
-    if all(part.axes[axis] in ("", "D") and part.is_final for part in parts):
+    if all(part.axes[axis] in ("", "D") and part.axis("B") >= 0 for part in parts) and not any(
+        part.axis("T") >= 0 or (scope.is_sequence(part.at) and not (part.is_final or part.steps))
+        for part in parts
+    ):
+        parts = [
+            part if part.is_final or part.half is not None else scope.settle(part) for part in parts
+        ]
         sizes = tuple(2 if part.axes[axis] else 1 for part in parts)
         return FinalStates(tuple(parts), sizes, axis)
     return join(scope, "concat", parts, axis)

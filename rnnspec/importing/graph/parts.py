@@ -17,10 +17,9 @@ from rnnspec.importing.graph.shapes import (
     constants,
     has_directions,
     numbers_of_probe,
-    transpose,
     with_axes,
 )
-from rnnspec.importing.graph.values import FinalStates, Known, Tensor, describe
+from rnnspec.importing.graph.values import Known, Tensor, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,37 +48,6 @@ def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> 
             raise RefusedError("expected a part of one axis, received one of several")
         result = take(scope, result, number, indices)
     return result
-
-
-def part_of_states(scope: Scope, node: Node, x: FinalStates, inputs: Sequence[Value]) -> Value:
-    """Return some of the final states of several layers, or all with their axes in another order.
-
-    Raises:
-        RefusedError: it is a part of one, or of the batch.
-    """
-    rank, number = len(x.parts[0].axes), sum(x.sizes)
-    match node.op:
-        case "Transpose":
-            order = settings.order_of(node, rank)
-            parts = tuple(transpose(scope, node, part) for part in x.parts)
-            return FinalStates(parts, x.sizes, order.index(x.axis))
-        case "Gather" if axis_number(node.attributes.get("axis", 0), rank) == x.axis:
-            index = constants(inputs, "indices")[1]
-            if index is None:
-                raise RefusedError("expected indices, received none", "E703")
-        case "Slice":
-            slices = settings.slices_of(node, constants(inputs, "starts and ends"))
-            if {axis_number(axis, rank) for axis in slices} != {x.axis}:
-                raise RefusedError("expected a part of the layers, received another")
-            index = np.arange(number)[next(iter(slices.values()))]
-        case _:
-            raise RefusedError(f"rnnspec does not support {node.op} of {describe(x)}", "E701")
-    owners = [(i, j) for i, size in enumerate(x.sizes) for j in range(size)]
-    chosen = [owners[int(i)] for i in np.ravel(index)]
-    if len({i for i, _ in chosen}) != 1:
-        raise RefusedError("expected the final state of one layer, received those of several")
-    local = np.array([j for _, j in chosen]).reshape(index.shape)
-    return take(scope, x.parts[chosen[0][0]], x.axis, (local,) * len(scope.probes.rows))
 
 
 def gather(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:

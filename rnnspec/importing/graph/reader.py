@@ -19,6 +19,7 @@ from rnnspec.importing.graph import (
     provenance,
     settings,
     shapes,
+    states,
     windows,
 )
 from rnnspec.importing.graph.layer_graph import RefusedError
@@ -337,7 +338,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
         assert table is not None, "of the caller"
         return (layers.embed(scope, table, inputs[1]),)
     if isinstance(x, FinalStates) and node.op != "Concat":
-        return (parts.part_of_states(scope, node, x, inputs),)
+        return (states.part_of_states(scope, node, x, inputs),)
     if node.op == "Split" and isinstance(x, Tensor):
         return parts.split(scope, node, x, inputs)
     if (shape := _SHAPES.get(node.op)) is not None:

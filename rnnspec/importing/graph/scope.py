@@ -66,6 +66,10 @@ class Scope(LayerGraph):
         "others"
     )
     """The scores of an attention that messages expect."""
+    both_directions = "both, side by side"
+    """The directions that messages expect."""
+    backward_may_be_first = False
+    """Whether layers can take the features of the backward direction first."""
 
     def __init__(
         self, account: Account, probes: Probes, inputs: Sequence[str] = (nodes.INPUT,)
@@ -560,7 +564,7 @@ class Scope(LayerGraph):
         self._part_directions(tensor.at)
         if self._is_both(tensor.at):
             way = "backward" if tensor.half else "forward"
-            raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
+            raise RefusedError(f"uses the {way} direction alone; expected {self.both_directions}")
         if tensor.at in self.backward:
             step = self.steps[tensor.at]
             assert isinstance(step.layer, nodes.Recurrent), "it has a direction"
@@ -845,7 +849,10 @@ class Scope(LayerGraph):
             RefusedError: they are others.
         """
         first, second = one.at, two.at
-        if one.axes != two.axes or (one.is_final, one.part) != (two.is_final, two.part):
+        if one.is_final and two.is_final and one.part != two.part:
+            received = f"{one.part or 'h'} and {two.part or 'h'}"
+            raise RefusedError(f"expected the same state of both directions, received {received}")
+        if one.axes != two.axes or one.is_final != two.is_final:
             message = f"received {describe(one)} and {describe(two)}"
             raise RefusedError(f"expected the same of both directions, {message}")
         if not are_equal(one.rows, two.rows):

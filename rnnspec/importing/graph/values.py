@@ -186,7 +186,10 @@ class Tensor(_Described):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FinalStates(_Described):
-    """Final states of several layers, one after the other along an axis; ``sizes`` are theirs."""
+    """Vectors one after the other along an axis, such as the final states of several layers.
+
+    ``sizes`` are theirs along it.
+    """
 
     parts: tuple[Tensor, ...]
     sizes: tuple[int, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,29 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import listed
-from rnnspec.importing.graph import joins
+from rnnspec.importing.graph import joins, pairs
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
-from rnnspec.importing.graph.values import Known, Pairs, Tensor, Unknown
-from rnnspec.importing.torch import pairs, states, windows
-from rnnspec.importing.torch.shapes import flatten
+from rnnspec.importing.graph.values import FinalStates, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.graph.windows import convolve, pad_axes
+from rnnspec.importing.torch import states
+from rnnspec.importing.torch.operators import axis_number
 from rnnspec.importing.torch.values import (
     HOOKS,
     Packed,
-    Reversed,
-    Several,
-    States,
     describe,
+    is_size,
 )
 from rnnspec.importing.torch.zoo import zoo_layer
-from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
+from rnnspec.importing.unplaced import CELLS, conv, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
+    from rnnspec.importing.graph.values import Probed
     from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
-    from rnnspec.importing.torch.values import Arguments, Op, Value
+    from rnnspec.importing.torch.values import Arguments, Op
     from rnnspec.importing.torch.zoo import ZooLayer
     from rnnspec.words import Activation
 
@@ -72,9 +73,7 @@ _PLAIN = (
 _WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
-def call_module(  # noqa: PLR0912 - a branch for each kind
-    m: Operators, op: Op, arguments: Arguments
-) -> Value:
+def call_module(m: Operators, op: Op, arguments: Arguments) -> Any:
     """Return the result of a module; ``arguments`` are None if refused.
 
     Raises:
@@ -90,8 +89,6 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
-        if isinstance(args[0], Pairs):
-            return pairs.call_module(m, op, kind, args[0])
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
     if kind != "Embedding" and any(op.module is module for module in scope.modules.values()):
@@ -104,18 +101,18 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
         case "Embedding":
             return _embedding(scope, op, args[0])
         case "Conv1d":
-            return windows.convolution(scope, op, args[0])
+            return _convolution(scope, op, args[0])
         case "BatchNorm1d":
             return _batch_norm(scope, op, scope.layer_output(args[0]))
         case "Linear" if isinstance(args[0], Pairs):
-            return pairs.call_module(m, op, kind, args[0])
+            return _score(scope, op, args[0])
         case "LayerNorm":
             return _layer_norm(scope, op, scope.layer_output(args[0], either_order=True))
         case _:
             return _linear(scope, op, scope.layer_output(args[0], either_order=True))
 
 
-def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
+def _plain(m: Operators, module: Any, kind: str, x: Any) -> Any:
     """Return the result of a module without arrays."""
     match kind:
         case "Dropout" | "Dropout1d" | "Dropout2d":
@@ -130,15 +127,17 @@ def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
                 for key in ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
                 if hasattr(module, key)
             }
-            return windows.pool_windows(
-                m, x, "max" if kind == "MaxPool1d" else "average", **settings
+            return pool_windows(
+                m, x, "MaxPool" if kind == "MaxPool1d" else "AveragePool", **settings
             )
         case "AdaptiveMaxPool1d" | "AdaptiveAvgPool1d":
-            return windows.pool_all(m, x, "max" if "Max" in kind else "mean")
+            return pool_all(m, x, "GlobalMaxPool" if "Max" in kind else "GlobalAveragePool")
         case "ZeroPad1d" | "ConstantPad1d":
-            return windows.add_steps(m, x, module.padding)
+            return add_steps(m, x, module.padding)
         case "Flatten":
-            return flatten(m, x)
+            sizes = m.run("Concat", m.run("Slice", m.run("Shape", x), [0], [1]), [-1], axis=0)
+            flat = m.run_on(m.scope.operand(x), "Reshape", sizes)
+            return m.scope.layer_output(flat) if any("TF" in axis for axis in flat.axes) else flat
         case _:
             return activate(m, x, ACTIVATIONS[kind], getattr(module, "dim", -1))
 
@@ -193,9 +192,12 @@ def is_alone(module: Any) -> bool:
     return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
 
-def with_dropout(m: Operators, x: Any, rate: float, *, by_feature: bool = False) -> Tensor:
+def with_dropout(m: Operators, x: Any, rate: float, *, by_feature: bool = False) -> Tensor | Pairs:
     """Return a tensor behind a dropout."""
     scope = m.scope
+    if isinstance(x, Pairs):
+        scope.account.leave(f"dropout {rate:g} in an attention")
+        return x
     value = scope.operand(x, either_order=True)
     if not rate:
         return value
@@ -281,6 +283,18 @@ def _linear(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
     return scope.result(value, at)
 
 
+def _score(scope: ModuleScope, op: Op, x: Pairs) -> Pairs:
+    """Return one score of each query and step, by a vector."""
+    module = op.module
+    if x.stage != "hidden" or x.axes[-1] != "F" or module.out_features != 1:
+        raise RefusedError(f"rnnspec does not support nn.Linear of {describe(x)}", "E701")
+    scope.fit_features(x.one.at, module.in_features)
+    layer = dense(op.target, 1, activation="linear", bias=False)
+    if module.bias is not None:
+        scope.account.leave(f"{op.target}.bias", reason="a softmax is the same without it")
+    return pairs.score(x, scope.add(layer, x.one.at, modules=(op.target,)))
+
+
 def _turn(scope: ModuleScope, op: Op, at: int) -> None:
     """Have the arrays of a layer take the features of the forward direction first."""
     scope.steps[at].turned = True
@@ -341,6 +355,108 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
     return scope.result(value, scope.add(layer, value.at, modules=(op.target,)))
 
 
+def _convolution(scope: ModuleScope, op: Op, x: Any) -> Tensor:
+    """Return the output of ``nn.Conv1d``.
+
+    Raises:
+        RefusedError: rnnspec does not support its padding.
+    """
+    module = op.module
+    value = scope.sequence(x, padded=True)
+    scope.lay_out(value, "batch", "features", "steps", where="a convolution")
+    scope.fit_features(value.at, module.in_channels)
+    settings = (_single(getattr(module, key)) for key in ("kernel_size", "stride", "dilation"))
+    size, stride, dilation = settings
+    valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
+    match module.padding:
+        case "valid":
+            pads = (0, 0)
+        case "same":
+            pads = (valid.reach // 2, valid.reach - valid.reach // 2)
+        case (int(number),) | int(number):
+            pads = (number, number)
+        case other:
+            raise RefusedError(f"padding: expected zeros, received {other!r}", "E703")
+    layer = conv(op.target, module.out_channels, valid, bias=module.bias is not None)
+    return convolve(scope, value, layer, pads, modules=(op.target,))
+
+
+def _single(size: Any) -> int:
+    """Return a size of one axis, which PyTorch may keep in a tuple.
+
+    Raises:
+        RefusedError: it is not a number.
+    """
+    number = size[0] if size and isinstance(size, tuple) else size
+    if is_size(number):
+        message = "expected a number, or the steps of the sequence as the kernel size, received"
+        raise RefusedError(f"{message} another size of a tensor", "E703")
+    if type(number) is not int:
+        raise RefusedError(f"expected a number of steps, received {describe(number)}", "E703")
+    return number
+
+
+def add_steps(m: Operators, x: Any, pad: Any, filler: float = 0.0) -> Tensor:
+    """Return a sequence with steps of one number before and after it, for a window."""
+    value = m.scope.sequence(x, padded=True)
+    numbers = (pad, pad) if isinstance(pad, int) else tuple(pad)
+    # From the last axis to the first.
+    pairs = zip(numbers[::2], numbers[1::2], strict=False)
+    axes = reversed(range(len(value.axes)))
+    if all(type(number) is int for number in numbers):
+        with suppress(RefusedError):
+            return pad_axes(m.scope, value, dict(zip(axes, pairs, strict=False)), filler)
+    received = ", ".join(map(describe, numbers))
+    raise RefusedError(f"pad: expected zeros before and after the steps, received ({received})")
+
+
+def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+    m: Operators,
+    x: Any,
+    op: str,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    *,
+    ceil_mode: bool,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """Return the maxima or means of windows over the steps."""
+    scope = m.scope
+    value = scope.sequence(x, padded=True)
+    scope.lay_out(value, "batch", "features", "steps", where="a pool")
+    size = kernel_size[0] if kernel_size and isinstance(kernel_size, tuple) else kernel_size
+    counts = scope.sequences(value.at).steps
+    if isinstance(size, Known) and padding in (0, (0,)) and not any(value.pad):
+        arrays = zip(size.arrays, counts, strict=True)
+        if all((array == count).all() for array, count in arrays):
+            return pool_all(
+                m,
+                value,
+                op.replace("MaxPool", "GlobalMaxPool").replace("AveragePool", "GlobalAveragePool"),
+            )
+    size = _single(kernel_size)
+    step, zeros = _single(stride) if stride else size, _single(padding)
+    return m.run_on(
+        value,
+        op,
+        kernel_shape=(size,),
+        strides=(step,),
+        pads=(zeros, zeros),
+        ceil_mode=int(ceil_mode),
+        count_include_pad=int(count_include_pad),
+    )
+
+
+def pool_all(m: Operators, x: Any, op: str) -> Tensor:
+    """Return a statistic over all steps, which are the last axis and stay as one of size 1."""
+    value = m.scope.sequence(x)
+    m.scope.lay_out(value, "batch", "features", "steps", where="a pool")
+    pooled = m.run_on(value, op)
+    m.scope.check_unpadded(pooled.at, "max" if "Max" in op else "mean")
+    return pooled
+
+
 def activation_between(low: Any, high: Any) -> nodes.Activation:
     """Return the activation between two limits.
 
@@ -355,13 +471,22 @@ def activation_between(low: Any, high: Any) -> nodes.Activation:
     return nodes.ClippedRelu(limit=float(high))
 
 
-def activate(m: Operators, x: Any, activation: nodes.Activation, dim: int | None = -1) -> Tensor:
+def activate(m: Operators, x: Any, activation: nodes.Activation, dim: int | None = -1) -> Any:
     """Return a tensor behind an activation, or weights behind a softmax over the steps.
 
     Raises:
         RefusedError: it is over another axis.
     """
     scope = m.scope
+    if isinstance(x, Pairs):
+        match activation:
+            case "tanh":
+                return m.run("Tanh", x)
+            case "softmax":
+                return m.run("Softmax", x, axis=axis_number(dim, len(x.axes)))
+            case _:
+                message = f"rnnspec does not support {activation} of {describe(x)}"
+                raise RefusedError(message, "E701")
     value = scope.operand(x, either_order=activation == "linear")
     if activation == "linear":
         return value
@@ -397,30 +522,51 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
     return joins.activate(m.scope, m.scope.layer_output(value), activation)
 
 
-def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Several:
-    packed, backward, module = isinstance(x, Packed), isinstance(x, Reversed), op.module
-    rows = x.steps.rows if isinstance(x, Packed) else None
+def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Any:
+    packed, module = isinstance(x, Packed), op.module
+    given = x.steps if isinstance(x, Packed) else scope.operand(x)
+    rows = given.rows if packed else None
     if rows is not None and hx is not None:
         raise RefusedError("expected states of zeros beside sequences that are sorted")
-    steps = replace(x.steps, rows=None) if isinstance(x, Packed) else x
-    value = scope.sequence(steps.steps if isinstance(steps, Reversed) else steps)
-    if backward and module.bidirectional:
+    turned = not packed and scope.is_turned(given)
+    value = scope.sequence(
+        replace(given, rows=None if packed else given.rows, steps=None if turned else given.steps)
+    )
+    if turned and module.bidirectional:
         raise RefusedError("expected the steps in their order, received the last one first")
     _check_mode(module, kind)
     if not packed:
         lay_out_recurrent(scope, value, batch_first=module.batch_first)
     scope.fit_features(value.at, module.input_size)
     scope.packed[op.target] = packed
-    levels, hidden = _add_levels(scope, op.target, module, kind, value.at, hx, (op.target,))
+    levels = _add_levels(scope, op.target, module, kind, value.at, hx, (op.target,))
     for at in levels:
         scope.masked[at] = packed
-        if backward:
+        if turned:
             _turn_back(scope, at)
-    result = scope.result(value, levels[-1], filler=0.0 if packed else None, rows=rows)
-    hidden = replace(hidden, rows=rows)
-    every = Packed(result) if packed else Reversed(result) if backward else result
-    both = Several((hidden, replace(hidden, is_cell=True))) if kind == "LSTM" else hidden
-    return Several((every, both))
+    steps = scope.turned_steps(levels[-1]) if turned else None
+    filler = 0.0 if packed else None
+    result = scope.result(value, levels[-1], filler=filler, rows=rows, steps=steps)
+    hidden = _final_states(levels, "", rows, two=module.bidirectional)
+    every = Packed(result) if packed else result
+    if kind == "LSTM":
+        return (every, (hidden, _final_states(levels, "c", rows, two=module.bidirectional)))
+    return (every, hidden)
+
+
+def _final_states(
+    levels: tuple[int, ...], part: str, rows: Probed | None, *, two: bool
+) -> Tensor | FinalStates:
+    """Return the final states of layers, (layers x directions, batch, units)."""
+    axes = ("D", "B", "U") if two else ("", "B", "F")
+    tensors = [
+        # The output of the top layer is its state.
+        Tensor(at, axes, is_final=True, part=part if at == levels[-1] else part or "h", rows=rows)
+        for at in levels
+    ]
+    if len(tensors) == 1:
+        return tensors[0]
+    return FinalStates(tuple(tensors), (1 + two,) * len(tensors), 0)
 
 
 def _turn_back(scope: ModuleScope, at: int) -> None:
@@ -438,8 +584,8 @@ def _add_levels(  # noqa: PLR0913, PLR0917 - what the layers of a module are
     at: int,
     hx: Any,
     paths: tuple[str, ...],
-) -> tuple[tuple[int, ...], States]:
-    """Add the layers of a recurrent module; return their places and their final states."""
+) -> tuple[int, ...]:
+    """Add the layers of a recurrent module; return their places."""
     directions = 1 + module.bidirectional
     number = module.num_layers * directions
     cell = _cell(module, kind)
@@ -462,16 +608,16 @@ def _add_levels(  # noqa: PLR0913, PLR0917 - what the layers of a module are
         )
         at = states.add_recurrent(scope, layer, at, [part[index] for part in first], paths)
         levels.append(at)
-    return tuple(levels), States(name, at, tuple(levels), number, directions)
+    return tuple(levels)
 
 
-def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:
+def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Any:
     """Return the output and the final states of a layer of torchrecurrent."""
     value, module = scope.sequence(inp), op.module
     states.check_zeros(scope, state)
     lay_out_recurrent(scope, value, batch_first=module.batch_first)
     scope.fit_features(value.at, module.input_size)
-    at, features = value.at, module.input_size
+    at, features, levels = value.at, module.input_size, list[int]()
     for index, cell in enumerate(module.cells):
         if message := kind.difference(module, cell):
             raise RefusedError(message, "E703")
@@ -490,11 +636,11 @@ def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLa
             return_sequences=True,
         )
         at, features = scope.add(layer, at, modules=(path,)), module.hidden_size
-    hidden = States(op.target, at, (), module.num_layers, 1)
-    cell_states = replace(hidden, is_cell=True)
-    first = cell_states if equations.equations.states[0] == "output" else hidden
-    both = Several((first, cell_states)) if cell.uses_double_state() else first
-    return Several((scope.result(value, at), both))
+        levels.append(at)
+    hidden = _final_states(tuple(levels), "", None, two=False)
+    cells = _final_states(tuple(levels), "c", None, two=False)
+    first = cells if equations.equations.states[0] == "output" else hidden
+    return (scope.result(value, at), (first, cells) if cell.uses_double_state() else first)
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

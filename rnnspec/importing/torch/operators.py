@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,12 @@ from rnnspec.importing.graph.bounds import interval, number, size_of
 from rnnspec.importing.graph.graph import DoubtError, Node
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import Budget, OperatorReader
-from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, Tensor
+from rnnspec.importing.graph.values import Value as GraphValue
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     LENGTHS,
     ModuleArray,
-    State,
     Zeros,
     describe,
     is_size,
@@ -25,7 +26,6 @@ from rnnspec.importing.torch.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.graph.values import Value as GraphValue
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Value
 
@@ -38,6 +38,18 @@ def lacks_operation(name: str) -> RefusedError:
     return RefusedError(
         f"rnnspec does not support the operation '{name}'; take it out of the module", "E701"
     )
+
+
+def axis_number(dim: Any, rank: int) -> int:
+    """Return the number of an axis from the front.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    if type(dim) is not int or not -rank <= dim < rank:
+        message = f"expected the number of one of {rank} axes, received {describe(dim)}"
+        raise RefusedError(message, "E703")
+    return dim % rank
 
 
 class Operators:
@@ -54,18 +66,27 @@ class Operators:
         names = ("",) * inputs, ("",) * outputs
         return Node(now.where, op, "", *names, attributes, place=now.place)
 
-    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Value]:
+    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Any]:
         """Return the outputs of an operator for values, numbers and arrays of numbers.
 
         Raises:
             RefusedError: rnnspec does not support it, or not in this place.
         """
         values: list[GraphValue] = [self.numbers(value) for value in inputs]
+        for value in values:
+            if isinstance(value, ModuleArray):
+                raise RefusedError(ARRAY_OUTSIDE, "E701")
+            if not isinstance(value, GraphValue):
+                raise RefusedError(f"expected a tensor, received {describe(value)}")
         node = self.node(op, len(values), outputs, **attributes)
-        results: list[Any] = [*self._reader.read(node, values)]
-        return results
+        try:
+            return [*self._reader.read(node, values)]
+        except RefusedError as refused:
+            # By the word that stands in the source.
+            refused.message = re.sub(rf"\b{op}\b", node.name, refused.message)
+            raise
 
-    def run(self, op: str, *inputs: Any, **attributes: Any) -> Value:
+    def run(self, op: str, *inputs: Any, **attributes: Any) -> Any:
         """Return the output of an operator for values, numbers and arrays of numbers.
 
         Raises:
@@ -97,12 +118,59 @@ class Operators:
                 return Known(probes.lengths, named, bounds=bounds)
             case int() | float() | list() | np.ndarray():
                 return Known((np.asarray(value),) * len(probes.rows))
-            case State():
-                return self.scope.whole(value)
             case Zeros():
                 return self.numbers(0.0)
             case _:
                 return value
+
+    def rank(self, x: Any) -> int:
+        """Return the number of axes of a value."""
+        match x:
+            case Known(samples=[array, *_]):
+                return array.ndim
+            case Argument():
+                return 1
+            case Pairs(axes=axes):
+                return len(axes)
+            case FinalStates(parts=[part, *_]):
+                return len(part.axes)
+            case _:
+                return len(self.scope.operand(x, either_order=True).axes)
+
+    def single_axes(self, x: Any) -> tuple[int, ...]:
+        """Return the axes of size 1, which are so for every input."""
+        axes = x.axes if isinstance(x, Tensor | Pairs) else ()
+        if isinstance(x, Tensor) and "" not in axes and self.scope.features(x) == 1:
+            return tuple(i for i, axis in enumerate(axes) if axis == "F")
+        return tuple(i for i, axis in enumerate(axes) if not axis)
+
+    def is_input(self, x: Any) -> bool:
+        """True if a value is the input."""
+        return (isinstance(x, Tensor) and x.at <= 0 and x.formula is None) or (
+            isinstance(x, Known) and x.kind == "input"
+        )
+
+    def is_order(self, index: Any) -> bool:
+        """True if an index may be an order of the sequences of a batch."""
+        return (
+            isinstance(index, Known)
+            and index.samples[0].ndim == 1
+            and index.samples[0].dtype != bool
+        )
+
+    def fit_features(self, x: Any, y: Any) -> None:
+        """Have an input with as many features as what it is added to, if nothing else tells them.
+
+        Raises:
+            RestartError: it has others than before.
+        """
+        tensors = [value for value in (x, y) if isinstance(value, Tensor) and value.role == "plain"]
+        widths = {self.scope.width(value.at) for value in tensors if value.axes[-1:] == ("F",)}
+        if len(tensors) == 2 and None in widths and len(widths) == 2:
+            (known,) = widths - {None}
+            for value in tensors:
+                if self.scope.width(value.at) is None and known is not None:
+                    self.scope.fit_features(value.at, known)
 
     def as_integers(self, value: Any) -> Known:
         """Return truth values as 0 and 1; other numbers are as they are."""
@@ -119,7 +187,7 @@ class Operators:
         """Return known numbers as truth values."""
         return self.compute("Cast", value, to=_BOOL)
 
-    def elementwise(self, op: str, operands: Sequence[Any], refused: RefusedError) -> Value:
+    def elementwise(self, op: str, operands: Sequence[Any], refused: RefusedError) -> Any:
         """Return the result of an operator on each number of tensors and of known numbers.
 
         Args:
@@ -131,6 +199,12 @@ class Operators:
             RefusedError: they are something else.
         """
         scope = self.scope
+        if any(isinstance(operand, Pairs) for operand in operands):
+            return self.run(op, *operands)
+        roles = [value.role for value in operands if isinstance(value, Tensor)]
+        halves = [v for v in operands if isinstance(v, Tensor) and v.half is not None]
+        if "weights" in roles or len(halves) == 2:
+            return self.run(op, *map(scope.operand, operands))
         if op == "Mul" and any(isinstance(operand, ModuleArray) for operand in operands):
             refused = RefusedError(ARRAY_OUTSIDE, "E701")
         refused.origin = refused.origin or scope.op
@@ -168,7 +242,7 @@ class Operators:
         match value:
             case bool():
                 raise refused
-            case State() | Tensor():
+            case Tensor():
                 return self.scope.operand(value)
             case int() | float() | Known() | Argument():
                 return self.numbers(value)

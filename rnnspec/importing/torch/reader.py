@@ -14,26 +14,23 @@ from rnnspec.importing.graph.probes import Setting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
     Argument,
+    FinalStates,
     Known,
     RestartError,
     Tensor,
     Unknown,
 )
 from rnnspec.importing.imported import Account
-from rnnspec.importing.torch import calls, graph, layers, shapes, states
+from rnnspec.importing.torch import graph, layers, states, table
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
-    FirstStates,
     Given,
     Layout,
     ModuleArray,
     NonTensor,
     Ref,
     ResultLayout,
-    Several,
-    State,
-    States,
     Zeros,
     describe,
     is_size,
@@ -418,7 +415,7 @@ class ModuleReader:
     def _refuse(self, op: Op, message: str, code: str) -> None:
         self.scope.account.refuse(op.where, message, code, op.place.file, op.place.span)
 
-    def _value(self, op: Op) -> Value:
+    def _value(self, op: Op) -> Any:
         args = self._resolve(op.args)
         kwargs = {key: self._resolve(value) for key, value in op.kwargs.items()}
         unknown = _holds_unknown((args, tuple(kwargs.values())))
@@ -447,7 +444,7 @@ class ModuleReader:
                     self._note_results(args[0])
                 return NonTensor()
             case _:
-                value = calls.call_function(self._operators, op.target, arguments)
+                value = table.call_function(self._operators, op.target, arguments)
                 if isinstance(value, Known) and value.kind == "input" and value.doubt is None:
                     return self.scope.as_input(value) or value
                 return value
@@ -509,7 +506,7 @@ class ModuleReader:
         else:
             # Results beside the one that a network is for: states, weights, lengths.
             chosen = [leaf for leaf in leaves if not self._is_aside(leaf[1])] or [
-                leaf for leaf in leaves if isinstance(leaf[1], States | FirstStates)
+                leaf for leaf in leaves if _is_states(leaf[1])
             ]
         chosen = chosen or leaves
         for path, left in leaves:
@@ -520,25 +517,17 @@ class ModuleReader:
         sole = len(chosen) == 1 and (len(leaves) > 1 or not chosen[0][0])
         for path, leaf in chosen:
             name = "" if sole else _result_name(path)
-            match leaf:
-                case States() if leaf.levels:
-                    self._note_states(name, path, leaf)
-                case FirstStates():
-                    self._note_parts(name, path, leaf)
-                case _:
-                    self._note_result(name, path, leaf, alone=sole)
+            if _is_states(leaf):
+                self._note_states(name, path, leaf)
+            else:
+                self._note_result(name, path, leaf, alone=sole)
 
     def _is_aside(self, value: Any) -> bool:
         """True if a result is none that people want alone, such as states that nobody gives."""
         match value:
-            case States():
-                return not all(map(self._begins_given, value.levels))
-            case FirstStates(parts):
-                return not all(
-                    isinstance(part, State) and all(map(self._begins_given, part.states.levels))
-                    for part in parts
-                )
-            case Tensor(role="plain") | State():
+            case Tensor() | FinalStates() if _is_states(value):
+                return not all(self._begins_given(part.at) for part in _parts(value))
+            case Tensor(role="plain"):
                 return False
             case Known():
                 return value.kind == "derived"
@@ -550,41 +539,24 @@ class ModuleReader:
         vectors = self.scope.steps[at].sources[1:]
         return bool(vectors) and all(self.scope.is_given(vector) for vector in vectors)
 
-    def _note_states(self, name: str, path: tuple[int | str, ...], all_states: States) -> None:
-        """Note all final states of a module, those of each layer as a result of its own."""
-        ways, part = all_states.directions, "c" if all_states.is_cell else "h"
-        axes = ("B", "D", "U") if all_states.swapped else ("D", "B", "U")
-        for level, at in enumerate(all_states.levels):
-            value = Tensor(self.scope.final_state(at, part), ("B", "F"))
-            rows = tuple(range(level * ways, (level + 1) * ways))
-            own = f"{name or 'state'}_{level}" if len(all_states.levels) > 1 else name
-            self.results.append((ResultLayout(own, path, axes, padded=False, rows=rows), value))
-
-    def _note_parts(self, name: str, path: tuple[int | str, ...], several: FirstStates) -> None:
+    def _note_states(self, name: str, path: tuple[int | str, ...], value: Any) -> None:
         """Note vectors one after the other, each as a result of its own."""
-        parts, row = list(several.parts), 0
-        while parts:
-            ways = parts[0].states.directions if isinstance(parts[0], State) else 1
-            taken, parts = parts[:ways], parts[ways:]
-            match taken:
-                case [State(), *_]:
-                    value = self.scope.operand(
-                        shapes.merge_states(self.scope, tuple(taken), "concat")
-                    )
-                case _:
-                    value = self.scope.layer_output(taken[0])
-            rows = tuple(range(row, row + ways))
-            own = f"{name or 'state'}_{row // ways}" if len(several.parts) > ways else name
-            layout = ResultLayout(own, path, ("D", "B", "U"), padded=False, rows=rows)
-            self.results.append((layout, value))
+        scope, row = self.scope, 0
+        axes = ("B", "D", "U") if _axis(value) else ("D", "B", "U")
+        for place, part in enumerate(parts := _parts(value)):
+            ways = 2 if "D" in part.axes else 1
+            flat = replace(part, axes=("B", "F"))
+            is_state = part.is_final and part.formula is None
+            at = scope.state(flat) if is_state else scope.layer_output(flat).at
+            own = f"{name or 'state'}_{place}" if len(parts) > 1 else name
+            layout = ResultLayout(own, path, axes, padded=False, rows=tuple(range(row, row + ways)))
+            self.results.append((layout, Tensor(at, ("B", "F"))))
             row += ways
 
     def _note_result(
         self, name: str, path: tuple[int | str, ...], value: Any, *, alone: bool
     ) -> None:
         scope = self.scope
-        if isinstance(value, State) and (alone or value.index == -1 or value.states.levels):
-            value = scope.whole(value)
         match value:
             case Known(kind="input"):
                 raise RefusedError("expected the output of a layer, received the input")
@@ -682,6 +654,26 @@ class ModuleReader:
             self.scope.infer_axes("the module returns", value.axes, "BF")
 
 
+def _is_states(value: Any) -> bool:
+    """True if a value has vectors one after the other, as states are."""
+    match value:
+        case FinalStates():
+            return True
+        case Tensor(is_final=True, axes=("D" | "", "B", _) | ("B", "D" | "", _)):
+            return True
+        case _:
+            return False
+
+
+def _parts(value: Any) -> tuple[Tensor, ...]:
+    return value.parts if isinstance(value, FinalStates) else (value,)
+
+
+def _axis(value: Any) -> int:
+    """Return the axis of the layers."""
+    return value.axis if isinstance(value, FinalStates) else int(value.axes[0] == "B")
+
+
 def _leaves(
     value: Any, path: tuple[int | str, ...] = ()
 ) -> Iterator[tuple[tuple[int | str, ...], Any]]:
@@ -690,8 +682,8 @@ def _leaves(
         case dict() if value and all(isinstance(key, str) for key in value):
             for key, item in value.items():
                 yield from _leaves(item, (*path, key))
-        case Several(items=items) | tuple(items) if items:
-            for place, item in enumerate(items):
+        case tuple() if value:
+            for place, item in enumerate(value):
                 yield from _leaves(item, (*path, place))
         case _:
             yield path, value
@@ -726,8 +718,6 @@ def _names(value: Any) -> Iterator[str]:
 
 def _holds_unknown(value: Any) -> bool:
     match value:
-        case Several():
-            value = value.items
         case dict():
             value = tuple(value.values())
         case slice():

@@ -10,14 +10,11 @@ import numpy as np
 from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.scope import Scope
-from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, RestartError, Tensor
+from rnnspec.importing.graph.values import NAMES_OF_AXES, FinalStates, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
-    FirstStates,
     ModuleArray,
     Op,
-    State,
-    States,
     describe,
 )
 from rnnspec.importing.unplaced import dense
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Scores, Step
     from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.graph.values import Probed
     from rnnspec.importing.imported import Account
 
 
@@ -51,6 +49,9 @@ class ModuleScope(Scope):
         "expected scores that are made of the steps that are summed by nn.Linear, an activation "
         "and nn.Linear(UNITS, 1), or by nn.Linear(FEATURES, 1) alone, received others"
     )
+
+    both_directions = "torch.cat((h[-2], h[-1]), dim=1)"
+    backward_may_be_first = True
 
     def __init__(
         self,
@@ -179,42 +180,56 @@ class ModuleScope(Scope):
 
     # What a value is
 
-    def whole(self, value: State | States) -> Tensor:
-        """Return final states as one vector.
-
-        Raises:
-            RefusedError: they are those of a lower layer, of one direction of two, or cell states.
-        """
-        states = value.states if isinstance(value, State) else value
-        if states.is_cell and not states.levels:
-            raise RefusedError("uses the cell state c; rnnspec passes on the hidden state h")
-        if states.directions == 2 and isinstance(value, State):
-            way = "backward" if value.index % 2 else "forward"
-            raise RefusedError(
-                f"uses the {way} direction alone; expected torch.cat((h[-2], h[-1]), dim=1)"
-            )
-        if isinstance(value, State) and value.index != -1:
-            if states.levels:
-                level = states.levels[(value.index + states.number) // states.directions]
-                at = self.final_state(level, "c" if states.is_cell else "h")
-                return Tensor(at, ("B", "F"), rows=states.rows)
-            raise RefusedError(
-                "uses the final state of a lower layer; expected that of the top, h[-1]"
-            )
-        if isinstance(value, States) and states.number != 1:
-            raise RefusedError(
-                f"expected one final state, such as h[-1], received all {states.number}"
-            )
-        at = self.final_state(states.at, "c") if states.is_cell else self.final(states.at)
-        return Tensor(at, ("B", "F"), rows=states.rows)
-
     def first_step(self, at: int) -> int:
         """Return the place of the first step of a sequence."""
         return self._pool(at, "first_step")
 
-    def final_state(self, at: int, part: str) -> int:
-        """Return the place of a final state that another layer begins with."""
-        return self.final(at, part or "h")
+    def final(self, at: int, part: str = "") -> int:
+        """Return the place of a final state of a layer, its output if no ``part`` is named.
+
+        Raises:
+            RefusedError: a cell by equation has it beside its output.
+        """
+        layer = self.steps[at].layer
+        if (
+            part
+            and isinstance(layer, nodes.Recurrent)
+            and isinstance(layer.cell, nodes.EquationCell)
+        ):
+            raise RefusedError("expected the output of the top layer, received another state")
+        return super().final(at, part)
+
+    def check_unpadded(self, at: int, statistic: str) -> None:
+        """Check that a pooling does not count the zeros that a packed sequence has at padding.
+
+        Raises:
+            RefusedError: it does.
+        """
+        step = self.steps[at]
+        is_pooling = isinstance(step.layer, nodes.Pooling)
+        if is_pooling and not self.masked.get(at) and self.is_padded(step.sources[0]):
+            raise RefusedError(
+                f"the {statistic} counts the zeros that pad_packed_sequence puts at padding; "
+                f"'pooling: {statistic}' leaves padding out"
+            )
+
+    def is_turned(self, value: Tensor) -> bool:
+        """True if a sequence has its last step first."""
+        if value.steps is None or value.axis("T") < 0:
+            return False
+        turned = self.turned_steps(value.at)
+        return all(map(np.array_equal, value.steps, turned))
+
+    def turned_steps(self, at: int) -> Probed:
+        """Return the step at each position of a sequence with its last step first."""
+        counts = zip(self.probes.rows, self.sequences(at).steps, strict=True)
+        return tuple(np.broadcast_to(np.arange(n)[::-1], (rows, n)) for rows, n in counts)
+
+    def settle(self, value: Any, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
+        """Return a value as the output of a layer; see ``Scope.settle``."""
+        if isinstance(value, Tensor):
+            value = self.operand(value)
+        return super().settle(value, padded=padded, in_any_row=in_any_row)
 
     def operand(self, value: Any, *, either_order: bool = False) -> Tensor:
         """Return a value as a tensor, perhaps with a function of its features.
@@ -222,21 +237,10 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: it is something else, or its features are in another order.
         """
-        match value:
-            case State():
-                value = self.whole(value)
-            case States(number=1):
-                value = replace(
-                    self.whole(value), axes=("B", "", "F") if value.swapped else ("", "B", "F")
-                )
-            case FirstStates((State() | Tensor() as part,)):
-                value = replace(self.operand(part), axes=("", "B", "F"))
-            case States(number=number):
-                message = f"takes all {number} final states; expected those of one layer, such as"
-                both = "torch.cat((h[-2], h[-1]), dim=1)" if value.directions == 2 else "h[-1]"
-                raise RefusedError(f"{message} {both}")
-            case _:
-                pass
+        if isinstance(value, FinalStates):
+            both = "torch.cat((h[-2], h[-1]), dim=1)" if value.sizes[0] == 2 else "h[-1]"
+            message = f"takes all {sum(value.sizes)} final states; expected those of one layer"
+            raise RefusedError(f"{message}, such as {both}")
         if isinstance(value, ModuleArray):
             raise RefusedError(ARRAY_OUTSIDE, "E701")
         if not isinstance(value, Tensor):
@@ -272,8 +276,9 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: it is something else.
         """
-        tensor = self.settle(self.operand(value, either_order=either_order), padded=padded)
-        return self.in_place(tensor)
+        tensor = self.operand(value, either_order=either_order)
+        plain = self.settle(replace(tensor, backward_first=False), padded=padded)
+        return self.in_place(replace(plain, backward_first=tensor.backward_first))
 
     def sequence(self, value: Any, axes: str = "", **words: bool) -> Tensor:
         """Return a value as a sequence.

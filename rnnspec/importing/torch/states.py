@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.graph.values import Argument, FinalStates, Known, Tensor
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
     FeatureSlice,
-    FirstStates,
     Given,
     LearnedRows,
     Ref,
-    Several,
-    State,
-    States,
+    Rows,
     Zeros,
     describe,
 )
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.taken import DraftLayer
     from rnnspec.importing.torch.scope import ModuleScope
-    from rnnspec.importing.torch.values import Op, Value
+    from rnnspec.importing.torch.values import Op
 
 First = tuple[int, int | None] | None
 """The place of a vector, with the half of it that is taken; None for zeros."""
@@ -109,7 +106,7 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, 
     return None
 
 
-def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Value]:
+def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Any]:
     """Add the inputs of the network that an argument with first states is, and return its value."""
     if not given.rows:
         message = f"has the states of several modules in the argument '{argument}'"
@@ -119,28 +116,26 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, V
     size = given.units * given.directions
     for part in range(given.parts or 1):
         own = list[str]()
-        rows = list[Any]()
+        rows = list[Tensor]()
         for level in range(given.levels):
             several = (part,) * (given.parts > 1) + (level,) * (given.levels > 1)
             own.append("_".join((name, *map(str, several))))
             at = scope.add_input(own[-1], size)
             scope.given.add(at)
             vector = Tensor(at, ("B", "F"))
-            half = size // 2
-            rows += (
-                [FeatureSlice(vector, 0, half), FeatureSlice(vector, half, size)]
-                if given.directions == 2
-                else [vector]
-            )
+            axes = ("D", "B", "U") if given.directions == 2 else ("", "B", "F")
+            vector = replace(vector, axes=axes)
+            rows.append(_transposed(vector) if given.swapped else vector)
         names.append(tuple(own))
-        match rows:
-            case [Tensor() as vector]:
-                axes = ("B", "", "F") if given.swapped else ("", "B", "F")
-                parts.append(replace(vector, axes=axes))
-            case _:
-                parts.append(FirstStates(tuple(rows), given.swapped))
-    value: Value = Several(tuple(parts)) if given.parts else parts[0]
+        sizes, axis = (given.directions,) * len(rows), int(given.swapped)
+        parts.append(rows[0] if len(rows) == 1 else FinalStates(tuple(rows), sizes, axis))
+    value = tuple(parts) if given.parts else parts[0]
     return replace(given, names=tuple(names)), value
+
+
+def _transposed(value: Tensor) -> Tensor:
+    """Return vectors with the batch first."""
+    return replace(value, axes=(value.axes[1], value.axes[0], *value.axes[2:]))
 
 
 def hand_on(
@@ -225,7 +220,7 @@ def check_zeros(scope: ModuleScope, hx: Any) -> None:
     Raises:
         RefusedError: they are others.
     """
-    parts = hx.items if isinstance(hx, Several) else hx if isinstance(hx, tuple) else (hx,)
+    parts = hx if isinstance(hx, tuple) else (hx,)
     for part in parts:
         if _vectors(scope, part, 1) != [None]:
             raise RefusedError("expected initial states of zeros, received others")
@@ -252,7 +247,7 @@ def first_vectors(  # noqa: PLR0913, PLR0917 - the sizes of a module
     elif parts == 1:
         values = (hx,)
     else:
-        values = hx.items if isinstance(hx, Several) else hx if isinstance(hx, tuple) else ()
+        values = hx if isinstance(hx, tuple) else ()
         if len(values) != parts:
             _refuse(hx)
     result = list[list[int | None]]()
@@ -286,15 +281,14 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
             return [None] * number
-        case FirstStates(parts, swapped=False) if len(parts) == number:
-            return [_vector(scope, part) for part in parts]
-        case States(swapped=False) if value.number == number and value.levels:
-            return [_vector(scope, State(value, index - number)) for index in range(number)]
+        case Rows(items) if len(items) == number:
+            return [_vector(scope, item) for item in items]
+        case FinalStates(parts, sizes, axis=0) if sum(sizes) == number:
+            return [first for part in parts for first in _vectors_of(scope, part)]
         case Tensor(axes=("", "B", "F")) if number == 1:
-            return [_vector(scope, replace(value, axes=("B", "F")))]
+            return _vectors_of(scope, value)
         case Tensor(axes=("D", "B", "U")) if number == 2:
-            at = scope.settle(replace(value, axes=("B", "F"))).at
-            return [(at, 0), (at, 1)]
+            return _vectors_of(scope, value)
         case LearnedRows(path=path, rows=rows) if len(rows) == number:
             return [(learned_vector(scope, path, (row,)), None) for row in rows]
         case _:
@@ -302,22 +296,27 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
             raise AssertionError("it was refused")
 
 
+def _vectors_of(scope: ModuleScope, value: Tensor) -> list[First]:
+    """Return the vectors of one or both directions of a layer."""
+    if "D" not in value.axes:
+        return [_vector(scope, replace(value, axes=("B", "F")))]
+    whole = replace(value, axes=("B", "F"))
+    at = scope.state(whole) if value.is_final else scope.settle(whole).at
+    return [(at, 0), (at, 1)]
+
+
 def _vector(scope: ModuleScope, value: Any) -> First:
     """Return a vector of one layer and direction."""
     match value:
         case None | Zeros():
             return None
-        case State(states=states, index=index):
-            level, direction = divmod(index + states.number, states.directions)
-            at = scope.final_state(states.levels[level], "c" if states.is_cell else "")
-            return at, direction if states.directions == 2 else None
         case FeatureSlice(vector=vector, start=start, stop=stop):
             width = scope.features(vector)
             if (start, stop) not in ((0, width // 2), (width // 2, width)) or width % 2:
                 raise RefusedError("expected one half of a vector, received another part of it")
             return vector.at, int(start > 0)
-        case Tensor(half=int(half), is_final=True, at=at):
-            return scope.final_state(at, value.part), half
+        case Tensor(is_final=True, formula=None, rows=None) if value.merge == "concat":
+            return scope.final(value.at, value.part or "h"), value.half
         case Tensor(axes=("B", "F")):
             solid = scope.layer_output(value)
             if scope.is_sequence(solid.at):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.importing.graph import values as graph_values
-from rnnspec.importing.graph.values import Argument, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, Tensor, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.importing.graph.layer_graph import Place
-    from rnnspec.importing.graph.values import Probed
 
 
 NO_STATES = "give example=, which tells whether it is a tensor or a tuple, or the default None"
@@ -89,48 +88,6 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class States:
-    """The final states of a recurrent module, (layers x directions, batch, units).
-
-    ``module`` is its path, ``at`` its top layer in the graph, and ``levels`` are all of its layers.
-    ``swapped`` is true if the batch comes first. ``rows`` has the sequence at each position of the
-    batch, None if each is in its place.
-    """
-
-    module: str
-    at: int
-    levels: tuple[int, ...]
-    number: int
-    directions: int
-    is_cell: bool = False
-    swapped: bool = False
-    rows: Probed | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One of the final states; ``index`` counts from the end, -1 for the last."""
-
-    states: States
-    index: int
-
-    def __str__(self) -> str:
-        return f"{'c' if self.states.is_cell else 'h'}[{self.index}]"
-
-
-@dataclass(frozen=True, slots=True)
-class FirstStates:
-    """Vectors one after the other along a first axis, as the first states of layers.
-
-    A part is zeros, or a tensor (batch, features), perhaps the final state of one direction. If
-    they are ``swapped``, the batch comes first.
-    """
-
-    parts: tuple[Any, ...]
-    swapped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class FeatureSlice:
     """Some of the features of a vector, from one on."""
 
@@ -140,25 +97,18 @@ class FeatureSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class LearnedRows:
-    """The rows of an array of the module, each the same for each sequence."""
-
-    path: str
-    rows: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Several:
-    """A tuple of values."""
+class Rows:
+    """Zeros and parts of vectors, one after the other along a first axis."""
 
     items: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Reversed:
-    """A sequence, or a mask of one, with its last step first."""
+class LearnedRows:
+    """The rows of an array of the module, each the same for each sequence."""
 
-    steps: Tensor | Known
+    path: str
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +130,11 @@ Value = (
     | Pairs
     | Known
     | Argument
+    | FinalStates
     | Packed
-    | States
-    | State
-    | FirstStates
+    | Rows
     | FeatureSlice
     | LearnedRows
-    | Several
-    | Reversed
     | ModuleArray
     | Zeros
     | NonTensor
@@ -269,14 +216,13 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]] | None
 
 
 _NAMES = {
-    "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
+    "tuple": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
     "Zeros": "zeros",
-    "States": "all final states",
-    "FirstStates": "several vectors, one after the other",
+    "FinalStates": "all final states",
+    "Rows": "several vectors, one after the other",
     "FeatureSlice": "a part of the features",
     "LearnedRows": "an array of the module for each sequence",
-    "Reversed": "a sequence with its last step first",
     "Unknown": "an unknown value",
     "ModuleArray": "an array of the module outside of a layer",
 }
@@ -308,10 +254,10 @@ def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
             return "a sequence"
         case NonTensor(what=what):
             return what
-        case State():
-            return f"{value}"
-        case States(is_cell=True):
+        case FinalStates(parts=[Tensor(part="c"), *_]):
             return "all cell states"
+        case Tensor(role="plain", is_final=True, axes=(_, _, _), part=part):
+            return "all cell states" if part == "c" else "all final states"
         case Tensor(role="plain", half=None):
             return _describe_tensor(value)
         case Tensor(role="plain"):
