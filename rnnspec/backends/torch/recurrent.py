@@ -314,7 +314,7 @@ class _Forward:
                 (product,) = self.plan.products_of(total)
                 gates_of_product = self._gates(product.matrices)
                 for name, gate in zip(total.names, gates_of_product, strict=True):
-                    self.writer.names[name] = f"{product.label}_{gate}"
+                    self.writer.names[name] = f"{_label(product)}_{gate}"
 
     def _gates(self, matrices: Iterable[Expression]) -> str:
         """Return the gates of packed parameters, in their order."""
@@ -382,9 +382,8 @@ class _Forward:
         shapes, by_size = dict(self.equations.shapes), dict[Size, list[str]]()
         for state, variable in zip(self.equations.states, self.states, strict=True):
             by_size.setdefault(shapes[state][0], []).append(variable)
-        # Under autocast, states have the dtype of products.
-        products = [s.name for s in self.before if isinstance(s, JoinedProduct)]
-        like = products[0] if self.order else "x"
+        # Under autocast, the states of a standard cell have the dtype of its products.
+        like = targets(self.before[0])[0] if self.order else "x"
         return lines(
             code(f"{' = '.join(states)} = {like}.new_zeros(x.shape[0], {{}})", self._size([size]))
             for size, states in by_size.items()
@@ -453,10 +452,10 @@ class _Forward:
                 {name} = nn.functional.linear({arguments})
                 context_weight = {label}_weight[:, features:].T
                 """,
-                label=product.label,
+                label=_label(product),
                 weight=weight,
                 name=product.name,
-                arguments=listed(vector, code("{}_weight[:, :features]", product.label), bias),
+                arguments=listed(vector, code("{}_weight[:, :features]", _label(product)), bias),
             )
         total = code("{} = nn.functional.linear({})", product.name, listed(vector, weight, bias))
         if self.is_by_gate:
@@ -556,7 +555,7 @@ class _Forward:
         parts = [str(number) for number, _ in enumerate(slices, 1)]
         if self.order:
             parts = [self._gates(product.matrices[part.start : part.stop]) for part in slices]
-        names = [self.writer.new(f"{product.label}_{part}") for part in parts]
+        names = [self.writer.new(f"{_label(product)}_{part}") for part in parts]
         if not self.writer.is_step:
             self.writer.before.update(names)
         self.pieces |= {part: Name(name, "line") for name, part in zip(names, slices, strict=True)}
@@ -580,7 +579,7 @@ class _Forward:
 
     def _prepare_product(self, product: JoinedProduct) -> Code:
         """Return the weight of a product in the loop, transposed, its bias, and its masks."""
-        label, count = product.label, len(product.matrices)
+        label, count = _label(product), len(product.matrices)
         weight, made = self.weights.get(product.matrices), Code()
         if weight is None:
             weight = self.weights[product.matrices] = self.writer.new(f"{label}_weight")
@@ -661,7 +660,7 @@ class _Forward:
             )
             return lines(text, self._split(product))
         if masked is not None:
-            kept, vector = self.writer.new(f"{product.label}_kept"), product.vector
+            kept, vector = self.writer.new(f"{_label(product)}_kept"), product.vector
             plain = self.writer.write(vector)
             start = code("{} = {} if self.training else {}", kept, self.writer.write(masked), plain)
             value = replace(value, matrix=Name(kept, "line"))
@@ -753,3 +752,7 @@ def _takes_products_of_input(plan: Schedule) -> bool:
     ]
     inputs = [part for value in values for part in walk(value) if part == Name(INPUT, "input")]
     return len(products) == len(inputs) == 1 and products[0].vector == inputs[0]
+
+
+def _label(product: JoinedProduct) -> str:
+    return product.name.replace("_product", "")
