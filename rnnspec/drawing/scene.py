@@ -5,8 +5,9 @@ Coordinates are in CSS pixels, x to the right and y downwards, from any origin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import fsum, hypot
 from typing import Literal
 
@@ -163,6 +164,24 @@ class Line:
         dy = (before[1] - tip[1]) / length * HEAD_HALF_WIDTH
         return tip, (x - dy, y + dx), (x + dy, y - dx)
 
+    def outside(self, areas: Iterable[Area], gap: float) -> tuple[Line, ...]:
+        """Return the line, broken from ``gap`` before to ``gap`` behind each area it runs through.
+
+        An area is one that a straight part of the line enters and leaves; none is at a corner.
+        """
+        pieces, points = list[tuple[Point, ...]](), [self.points[0]]
+        for start, end in pairwise(self.points):
+            through = [area for area in areas if _inside(start, end, _grown(area, -1.0))]
+            spans = [_inside(start, end, _grown(area, gap)) for area in through]
+            for first, last in sorted(filter(None, spans)):
+                pieces.append((*points, _between(start, end, first)))
+                points = [_between(start, end, last)]
+            points.append(end)
+        pieces.append(tuple(points))
+        return tuple(
+            replace(self, points=piece, head=self.head and piece is pieces[-1]) for piece in pieces
+        )
+
     @property
     def bends(self) -> Iterator[tuple[Point, Point, Point]]:
         """Each inner point, between the point where its curve begins and the one where it ends."""
@@ -299,8 +318,33 @@ def _distance(one: Point, other: Point) -> float:
     return hypot(one[0] - other[0], one[1] - other[1])
 
 
+def _grown(area: Area, by: float) -> Area:
+    left, top, right, bottom = area
+    return left - by, top - by, right + by, bottom + by
+
+
+def _between(start: Point, end: Point, share: float) -> Point:
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+
+def _inside(start: Point, end: Point, area: Area) -> tuple[float, float] | None:
+    """Return the shares of the way from ``start`` to ``end`` between which it is in ``area``."""
+    first, last = 0.0, 1.0
+    for begin, way, low, high in (
+        (start[0], end[0] - start[0], area[0], area[2]),
+        (start[1], end[1] - start[1], area[1], area[3]),
+    ):
+        if not way:
+            if not low < begin < high:
+                return None
+            continue
+        shares = sorted(((low - begin) / way, (high - begin) / way))
+        first, last = max(first, shares[0]), min(last, shares[1])
+    return (first, last) if first < last else None
+
+
 def _towards(start: Point, end: Point, distance: float) -> Point:
     """Return the point at ``distance`` from ``start`` on the way to ``end``."""
     length = _distance(start, end)
     share = distance / length if length else 0.0
-    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+    return _between(start, end, share)

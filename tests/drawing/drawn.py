@@ -509,8 +509,8 @@ WIDE = 130.0
 def overlaps(scene: Scene) -> Iterator[str]:
     """Yield every text that leaves the picture, or meets a text, a line or an edge of a node.
 
-    And every arrow that runs over a node at none of its ends. A branch passes behind the node of a
-    layer that takes all steps at once, which is as wide as they are.
+    And every arrow, or lane of several, that runs over a node at none of its ends: one that passes
+    behind a node is broken there.
     """
     canvas = (scene.x, scene.y, scene.x + scene.width, scene.y + scene.height)
     shapes = [shape for part in scene.parts for shape in part.shapes]
@@ -537,11 +537,11 @@ def overlaps(scene: Scene) -> Iterator[str]:
     for part in scene.parts:
         data = dict(part.data)
         lines = [shape for shape in part.shapes if isinstance(shape, Line)]
-        for piece in chain.from_iterable(map(segments, lines if "data-to" in data else ())):
+        ends = [data[key] for key in ("data-lane", "data-from", "data-to") if key in data]
+        for piece in chain.from_iterable(map(segments, lines if ends else ())):
             for name in (node_names[index] for index in meeting(node_boxes, box(piece), room=1)):
-                ends = (data["data-from"], data["data-to"])
-                if name not in (*ends, *wide) and runs_over(piece, areas[name], -1):
-                    yield f"the arrow from {ends[0]} to {ends[1]} runs over {name}"
+                if name not in ends and runs_over(piece, areas[name], -1):
+                    yield f"the arrow from {' to '.join(ends)} runs over {name}"
 
 
 def box(piece: Segment) -> Area:

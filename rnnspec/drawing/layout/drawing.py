@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise, product
 from math import inf
 
 from rnnspec.drawing.attending import Folded
@@ -53,6 +54,12 @@ BESIDE = 12.0
 _MARGIN_GAP = 24.0
 """The distance of the network from the text in the left margin."""
 LINE_HEIGHT = 17.0
+_ENDS = ("data-from", "data-to", "data-lane")
+"""The attributes of an edge that name a node."""
+_SQUARE = 80.0
+"""The side of a square of the grid in which nodes are looked up."""
+_BREAK = 7.0
+"""The distance of a line from a node that it runs behind."""
 _TITLE_SIZE, NAME_SIZE, DETAIL_SIZE = 16.0, 13.0, 11.5
 VECTOR_LANE = 11.0
 """The distance of two lanes of vectors."""
@@ -70,6 +77,32 @@ _WIDEST, _WIDEST_NOTE = 330.0, 130.0
 _LEGEND: dict[Role, str] = {"forward": "forward direction", "backward": "backward direction"}
 
 
+class _Nodes:
+    """The areas of nodes, by the squares of a grid that they are in."""
+
+    def __init__(self) -> None:
+        self._squares: dict[tuple[int, int], list[tuple[str, Area]]] = {}
+
+    def add(self, name: str, area: Area) -> None:
+        for square in self._covered(area):
+            self._squares.setdefault(square, []).append((name, area))
+
+    def near(self, line: Line, own: Collection[str]) -> set[Area]:
+        """Return the areas that a line may run through, but for those of its ``own`` nodes."""
+        return {
+            area
+            for (x, y), (to_x, to_y) in pairwise(line.points)
+            for square in self._covered((min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y)))
+            for name, area in self._squares.get(square, ())
+            if name not in own
+        }
+
+    @staticmethod
+    def _covered(area: Area) -> Iterator[tuple[int, int]]:
+        left, top, right, bottom = (int(edge // _SQUARE) for edge in area)
+        yield from product(range(left, right + 1), range(top, bottom + 1))
+
+
 class Canvas:
     """Edges, nodes and notes; lines that cross others are drawn above them, nodes above both."""
 
@@ -82,8 +115,26 @@ class Canvas:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Everything, in the order in which it is drawn."""
-        return (*self._edges, *self._crossing, *self._nodes, *self._notes)
+        """Everything, in the order in which it is drawn.
+
+        A line is broken at the nodes of others that it runs behind, where it would look like an
+        arrow into them.
+        """
+        nodes = _Nodes()
+        for part in self._nodes:
+            if name := dict(part.data).get("data-node"):
+                for shape in part.shapes:
+                    if isinstance(shape, Box | Disc):
+                        nodes.add(name, shape.area)
+        edges = list[Part]()
+        for part in (*self._edges, *self._crossing):
+            own = {value for key, value in part.data if key in _ENDS}
+            lines = [line for line in part.shapes if isinstance(line, Line)]
+            pieces = (
+                piece for line in lines for piece in line.outside(nodes.near(line, own), _BREAK)
+            )
+            edges.append(replace(part, shapes=tuple(pieces)))
+        return (*edges, *self._nodes, *self._notes)
 
     def node(self, layer: str, column: Column, *shapes: Shape, direction: str = "") -> str:
         """Add a node, and return its name."""
