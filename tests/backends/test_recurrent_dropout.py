@@ -122,22 +122,27 @@ def test_each_product_of_a_cell_by_equation_has_a_mask(backend: str) -> None:
 
 
 # Ways in which the PyTorch cells could be wrong, each with the reason why it is rejected.
-DRAWN = "keep = nn.functional.dropout(keep, self.recurrent_dropout)"
+DRAWN = re.compile(
+    r"(\w+_keep) = nn.functional.dropout\(\1, self.recurrent_dropout, self.training\)"
+)
 INPUT = "variational_dropout(x, self.dropout, True)"
 FAULTS: dict[str, tuple[str | re.Pattern[str], str, str]] = {
     "one mask for all gates": (
         DRAWN,
-        "keep = nn.functional.dropout(keep[:1], self.recurrent_dropout).expand_as(keep)",
+        r"\1 = nn.functional.dropout(\1[:1], self.recurrent_dropout, self.training).expand_as(\1)",
         "go together",
     ),
     "one mask for all rows": (
         DRAWN,
-        "keep = nn.functional.dropout(keep[:, :1], self.recurrent_dropout).expand_as(keep)",
+        (
+            r"\1 = nn.functional.dropout(\1[:, :1], self.recurrent_dropout, self.training)"
+            r".expand_as(\1)"
+        ),
         "repeats from row to row",
     ),
     "not scaled": (
         DRAWN,
-        "keep = nn.functional.dropout(keep, self.recurrent_dropout).sign()",
+        r"\1 = nn.functional.dropout(\1, self.recurrent_dropout, self.training).sign()",
         "does not scale",
     ),
     "the input's rate": (
@@ -146,7 +151,7 @@ FAULTS: dict[str, tuple[str | re.Pattern[str], str, str]] = {
         "does not keep its share",
     ),
     "drawn again at each step": (
-        re.compile(r"\bh \* (keep\w*)"),
+        re.compile(r"\bh \* (\w+_keep)"),
         r"h * nn.functional.dropout(torch.ones_like(\1), self.recurrent_dropout)",
         "not one mask a sequence",
     ),
@@ -156,8 +161,8 @@ FAULTS: dict[str, tuple[str | re.Pattern[str], str, str]] = {
         "not on the state alone",
     ),
     "the input's mask one for all gates": (
-        f"{INPUT}, *each)\n                for",
-        f"once, *each)\n                for once in [{INPUT}] for",
+        re.compile(rf"({re.escape(INPUT)}), \*arrays\s*\)\s*for"),
+        r"once, *arrays) for once in [\1] for",
         "go together",
     ),
     "the input's mask drawn again at each step": (

@@ -589,11 +589,10 @@ class _Forward:
             if self.is_by_gate:
                 made = code(
                     """
-                    {weight} = {array}
                     if self.training:
-                        {weight} = {weight}.view({count!r}, {units}, {units}).transpose(1, 2)
+                        {weight} = {array}.view({count!r}, {units}, {units}).transpose(1, 2)
                     else:
-                        {weight} = {weight}.T
+                        {weight} = {array}.T
                     """,
                     weight=weight,
                     array=array,
@@ -603,11 +602,11 @@ class _Forward:
         if product.biases:
             bias = self.writer.new(f"{label}_bias")
             self.biases[product.name] = Name(bias, "line")
-            made = lines(made, code("{} = {}", bias, self._bias(product)))
+            array = self._bias(product)
             if self.is_by_gate:
                 shape = code("{!r}, 1, {}", count, self._size(["units"]))
-                by_gate = code("{bias} = {bias}.view({})", shape, bias=bias)
-                made = code("{}\nif self.training:\n    {}", made, by_gate)
+                array = code("{bias}.view({}) if self.training else {bias}", shape, bias=array)
+            made = lines(made, code("{} = {}", bias, array))
         # Vectors are rows.
         self.products[product.name] = Product(product.vector, Name(weight, "line"))
         if not self.drops:
