@@ -589,10 +589,11 @@ class _Forward:
             if self.is_by_gate:
                 made = code(
                     """
+                    {weight}: torch.Tensor = {array}
                     if self.training:
-                        {weight} = {array}.view({count!r}, {units}, {units}).transpose(1, 2)
+                        {weight} = {weight}.view({count!r}, {units}, {units}).transpose(1, 2)
                     else:
-                        {weight} = {array}.T
+                        {weight} = {weight}.T
                     """,
                     weight=weight,
                     array=array,

@@ -95,10 +95,11 @@ class MaskedRecurrentDropoutLSTM(nn.Module):
             x_product = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
             x_product = x_product.transpose(0, 1)
         axis = 0 if self.training else 1
+        h_weight: torch.Tensor = self.weight_hh_l0
         if self.training:
-            h_weight = self.weight_hh_l0.view(4, units, units).transpose(1, 2)
+            h_weight = h_weight.view(4, units, units).transpose(1, 2)
         else:
-            h_weight = self.weight_hh_l0.T
+            h_weight = h_weight.T
         h_keep = x.new_ones(4, x.shape[0], units)
         h_keep = nn.functional.dropout(h_keep, self.recurrent_dropout, self.training)
         h = c = x_product.new_zeros(x.shape[0], units)
