@@ -88,4 +88,6 @@ def _dump(value: Any, **layout: Any) -> str:
         text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **layout)
     except RepresenterError as error:
         raise UsageError(f"expected plain data, received {received(error.args[1])}") from None
+    except RecursionError:
+        raise UsageError("expected plain data, received some that contains itself") from None
     return str(text)

@@ -146,3 +146,7 @@ def test_a_mapping_is_a_spec() -> None:
         rnnspec.loads({**data, "rnn": {"type": "lstmm", "units": 3}})
     with pytest.raises(UsageError, match="expected plain data, received an object of type object"):
         rnnspec.loads({"name": object()})
+    endless: dict[str, Any] = {"version": 1}
+    endless["name"] = endless
+    with pytest.raises(UsageError, match="received some that contains itself"):
+        rnnspec.loads(endless)

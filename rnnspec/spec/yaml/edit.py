@@ -37,7 +37,7 @@ def edit(document: Document, overrides: Mapping[str, Any]) -> Document:
             document = _edit_one(document, name, value)
         except UsageError as error:
             raise UsageError(f"override {name!r}: {error.message}") from None
-    is_own = any(name.startswith(_EXPECT) for name in overrides)
+    is_own = any(_steps(name)[0] == _EXPECT for name in overrides)
     if overrides and not is_own and document.contains((_EXPECT,)):
         document = _without(document, (_EXPECT,))
     return document
