@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.errors import Refusal
 from rnnspec.ir import initializers
 from rnnspec.ir.branches import guard_branches
+from rnnspec.ir.cells import ARRAYS, equations, gates, place
 from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
@@ -19,7 +21,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
 )
 from rnnspec.ir.params import named_params
-from rnnspec.ir.schedule import JoinedProduct, schedule
+from rnnspec.ir.schedule import JoinedProduct, packed_schedule, schedule
 from rnnspec.ir.text import cell_name, composed_class
 from rnnspec.source.code import Code, code
 from rnnspec.source.composed import attention_layer
@@ -28,7 +30,9 @@ from rnnspec.source.expressions import local_names
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rnnspec.ir.equations import Size
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.schedule import Schedule
     from rnnspec.source.code import Literal
     from rnnspec.words import Activation
 
@@ -50,8 +54,7 @@ ACTIVATIONS: dict[Activation, str] = {
 }
 """The function of each activation, empty for the identity."""
 
-
-FLAT = frozenset({"maximum", "minimum"})
+_FLAT = frozenset({"maximum", "minimum"})
 """The functions whose gradient is a product in JAX."""
 _LOCALS = frozenset(
     """
@@ -68,11 +71,28 @@ _OF_ATTENTION = frozenset(
 )
 
 
+def plan_of(layer: Recurrent) -> Schedule:
+    """Return the schedule of a layer's cell, a standard one with its parameters packed."""
+    if isinstance(layer.cell, EquationCell):
+        return schedule(guard_branches(layer.cell.equations, _FLAT))
+    return packed_schedule(layer.cell, bias=layer.bias)
+
+
+def mask_refusals(network: Network) -> Iterator[Refusal]:
+    """Yield a refusal of masks on a state that goes into parts of several sizes at once."""
+    for layer in network.layers:
+        if not isinstance(layer, Recurrent) or not layer.recurrent_dropout:
+            continue
+        if any(len(set(product.sizes)) > 1 for product in plan_of(layer).products):
+            reason = "one vector is multiplied by matrices of several sizes, each with its own mask"
+            yield Refusal(layer.name, "recurrent_dropout", reason)
+
+
 def variables(layer: Recurrent) -> dict[str, str]:
     """Return the variable or attribute for each name of the equations of a layer's cell."""
     if not isinstance(cell := layer.cell, EquationCell):
         return {}
-    plan = schedule(guard_branches(cell.equations, FLAT))
+    plan = plan_of(layer)
     reserved = {*_OF_ATTENTION, "query"} if layer.attention else set[str]()
     reserved |= {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
     for statement in (*plan.before, *plan.step):
@@ -109,6 +129,45 @@ def attention_class(layer: Recurrent) -> str:
 def direction_path(direction: str) -> str:
     """Return the path to the module of a direction, empty if a layer has only one."""
     return f"{direction.removesuffix('.')}_layer." if direction else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of a cell in the class that runs it: its attribute, and what it is drawn by.
+
+    ``drawn_by`` is the variable of the initializer, which arrays may share.
+    """
+
+    attribute: str
+    shape: tuple[Size, ...]
+    initializer: Code
+    drawn_by: str
+
+
+def arrays(layer: Recurrent) -> Iterator[Array]:
+    """Yield the arrays of a layer's cell: the canonical ones, or one for each parameter."""
+    cell = layer.cell
+    parameters = equations(cell, bias=layer.bias).parameters
+    if isinstance(cell, EquationCell):
+        sources, attributes = dict(cell.initializers), variables(layer)
+        names = dict[Code, str]()
+        for name, shape in parameters:
+            initializer = make_initializer(sources[name], rows_first=len(shape) == 2)
+            drawn_by = names.setdefault(initializer, f"init_{len(names) + 1}")
+            yield Array(attributes[name], shape, initializer, drawn_by)
+        return
+    packed, count = {place(name)[0]: shape[1:] for name, shape in parameters}, len(gates(cell))
+    columns = f"{count} * units" if count > 1 else "units"
+    initializers_of = {
+        "kernel": layer.kernel_initializer,
+        "recurrent_kernel": layer.recurrent_initializer,
+        "bias": layer.bias_initializer,
+        "recurrent_bias": layer.bias_initializer,
+    }
+    for array in ARRAYS.values():
+        if array in packed:
+            initializer = make_initializer(initializers_of[array])
+            yield Array(array, (*packed[array], columns), initializer, _INITIALIZERS[array])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +234,14 @@ def _is_additive(layer: Recurrent) -> bool:
     return layer.attention is not None and layer.attention.additive
 
 
-_INITIAL = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")
+_INITIALIZERS = {
+    "kernel": "kernel_init",
+    "recurrent_kernel": "recurrent_init",
+    "bias": "bias_init",
+    "recurrent_bias": "bias_init",
+}
+"""The setting that draws each canonical array."""
+_INITIAL = (*_INITIALIZERS.values(), "forget_bias")
 _RATES = ("dropout", "recurrent_dropout")
 
 

@@ -17,8 +17,8 @@ from rnnspec.backends.jax.cells import (
     draws_bias,
     draws_uniformly,
     make_initializer,
+    mask_refusals,
 )
-from rnnspec.backends.jax.equations import mask_refusals
 from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_classes
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose

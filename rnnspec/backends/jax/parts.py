@@ -11,9 +11,9 @@ from rnnspec.backends.jax.cells import (
     draws_uniformly,
     make_initializer,
 )
-from rnnspec.backends.jax.equations import EquationClass, functions_of_cells
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
+from rnnspec.ir.equations import ApplyToVector, Concat
 from rnnspec.ir.expand import expand
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.source.code import Code, code, docstring, lines, listed
@@ -31,7 +31,7 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
         yield _SYMMETRIC_UNIFORM
     if any(isinstance(layer, nodes.Embedding) and not layer.trainable for layer in network.layers):
         yield _FROZEN_EMBED if form == "training" else _FROZEN_EMBED_TO_LOAD
-    yield from functions_of_cells(network)
+    yield from _functions_of_cells(network)
     activations = {name for layer in network.layers for name in layer_activations(layer)}
     if "hard_sigmoid" in activations:
         yield _HARD_SIGMOID
@@ -51,10 +51,19 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     about = _NOT_STOCK
     for class_ in classes:
         if isinstance(class_.first.cell, nodes.EquationCell):
-            yield EquationClass(class_, form).write()
+            yield recurrent_class(class_, form)
             continue
         yield lines(about, recurrent_class(class_, form))
         about = Code()
+
+
+def _functions_of_cells(network: nodes.Network) -> Iterator[Code]:
+    """Yield the functions that cells by equations call."""
+    expressions = list(nodes.cell_expressions(network))
+    if any(isinstance(part, ApplyToVector) and part.epsilon for part in expressions):
+        yield _STANDARDIZED
+    if any(isinstance(part, Concat) for part in expressions):
+        yield _JOINED
 
 
 _NOT_STOCK = code(
@@ -236,6 +245,20 @@ _LEGACY_HARD_SIGMOID = code(
     """,
     docstring([LEGACY_HARD_SIGMOID]),
 )
+_STANDARDIZED = code('''
+    def standardized(x: jax.Array, epsilon: float) -> jax.Array:
+        """Return vectors with a mean of 0, and a variance of 1 but for epsilon."""
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = (centred * centred).mean(axis=-1, keepdims=True)
+        return centred / jnp.sqrt(variance + epsilon)
+''')
+_JOINED = code('''
+    def joined(*vectors: jax.Array) -> jax.Array:
+        """Return vectors one after the other; one that has no batch goes with each sequence."""
+        shape = jnp.broadcast_shapes(*(vector.shape[:-1] for vector in vectors))
+        whole = [jnp.broadcast_to(v, (*shape, v.shape[-1])) for v in vectors]
+        return jnp.concatenate(whole, axis=-1)
+''')
 _L2_NORMALIZED = code('''
     def l2_normalized(x: jax.Array) -> jax.Array:
         """Return x / max(norm, 1e-12), (batch, features), with a finite gradient at zeros."""
@@ -248,9 +271,12 @@ _NORM_MASK = code('''
         return jnp.expand_dims(mask | ~mask.any(), -1)
 ''')
 _GATE_MASKS = code('''
-    def gate_masks(dropout: nnx.Dropout, like: jax.Array, *shape: int) -> jax.Array | None:
-        """Return a mask for each gate, (gates, ...), or None in inference."""
-        return None if dropout.deterministic else dropout(jnp.ones(shape, like.dtype))
+    def gate_masks(
+        dropout: nnx.Dropout, kernel: jax.Array, gates: int, batch: int
+    ) -> jax.Array | None:
+        """Return a mask for each gate, (gates, batch, ...), or None in inference."""
+        shape = gates, batch, len(kernel)
+        return None if dropout.deterministic else dropout(jnp.ones(shape, kernel.dtype))
 ''')
 _GATE_PRODUCTS = code('''
     def gate_products(

@@ -150,8 +150,7 @@ class UnbiasedRNNLayer(nnx.Module):
         kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            total = x @ kernel + h @ recurrent_kernel
-            h = jnp.tanh(total)
+            h = jnp.tanh(x @ kernel + h @ recurrent_kernel)
             return h, h
 
         zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))

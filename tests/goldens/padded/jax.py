@@ -5,9 +5,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 
-def gate_masks(dropout: nnx.Dropout, like: jax.Array, *shape: int) -> jax.Array | None:
-    """Return a mask for each gate, (gates, ...), or None in inference."""
-    return None if dropout.deterministic else dropout(jnp.ones(shape, like.dtype))
+def gate_masks(
+    dropout: nnx.Dropout, kernel: jax.Array, gates: int, batch: int
+) -> jax.Array | None:
+    """Return a mask for each gate, (gates, batch, ...), or None in inference."""
+    shape = gates, batch, len(kernel)
+    return None if dropout.deterministic else dropout(jnp.ones(shape, kernel.dtype))
 
 
 def gate_products(
@@ -106,18 +109,22 @@ class MaskedRecurrentDropoutLSTMLayer(nnx.Module):
         """Return the last state, (batch, units)."""
         x = x.swapaxes(0, 1)
         kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
-        _, batch, features = x.shape
-        input_masks = gate_masks(self.dropout, kernel, 4, batch, features)
-        masks = gate_masks(self.recurrent_dropout, kernel, 4, batch, self.units)
         bias = self.bias[...]
+        masks = gate_masks(self.dropout, kernel, 4, x.shape[1])
+        recurrent_masks = gate_masks(
+            self.recurrent_dropout, recurrent_kernel, 4, x.shape[1]
+        )
 
         def step(
             state: tuple[jax.Array, jax.Array], inputs: tuple[jax.Array, jax.Array]
         ) -> tuple[tuple[jax.Array, jax.Array], None]:
             h, c = state
             x, real = inputs
-            gates = gate_products(x, kernel, input_masks)
-            gates += gate_products(h, recurrent_kernel, masks) + bias
+            gates = (
+                gate_products(x, kernel, masks)
+                + gate_products(h, recurrent_kernel, recurrent_masks)
+                + bias
+            )
             i, f, g, o = jnp.split(gates, 4, axis=1)
             i = jax.nn.sigmoid(i)
             f = jax.nn.sigmoid(f)
@@ -151,8 +158,8 @@ class MaskedResetFirstGRULayer(nnx.Module):
         """Return the outputs, (batch, steps, units)."""
         x = x.swapaxes(0, 1)
         kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
-        bias = self.bias[...]
         kernel_zr, kernel_n = jnp.split(recurrent_kernel, [2 * self.units], axis=1)
+        bias = self.bias[...]
 
         def step(
             h: jax.Array, inputs: tuple[jax.Array, jax.Array]
@@ -194,8 +201,7 @@ class RNNLayer(nnx.Module):
         bias = self.bias[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            total = x @ kernel + h @ recurrent_kernel + bias
-            h = jax.nn.elu(total)
+            h = jax.nn.elu(x @ kernel + h @ recurrent_kernel + bias)
             return h, h
 
         zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))

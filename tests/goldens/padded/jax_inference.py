@@ -69,8 +69,8 @@ class MaskedResetFirstGRULayer(nnx.Module):
         """Return the outputs, (batch, steps, units)."""
         x = x.swapaxes(0, 1)
         kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
-        bias = self.bias[...]
         kernel_zr, kernel_n = jnp.split(recurrent_kernel, [2 * self.units], axis=1)
+        bias = self.bias[...]
 
         def step(
             h: jax.Array, inputs: tuple[jax.Array, jax.Array]
@@ -106,8 +106,7 @@ class RNNLayer(nnx.Module):
         bias = self.bias[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            total = x @ kernel + h @ recurrent_kernel + bias
-            h = jax.nn.elu(total)
+            h = jax.nn.elu(x @ kernel + h @ recurrent_kernel + bias)
             return h, h
 
         zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))

@@ -37,8 +37,7 @@ class RNNLayer(nnx.Module):
         bias = self.bias[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
-            total = x @ kernel + h @ recurrent_kernel + bias
-            h = jnp.tanh(total)
+            h = jnp.tanh(x @ kernel + h @ recurrent_kernel + bias)
             return h, None
 
         zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
