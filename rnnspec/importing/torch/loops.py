@@ -25,20 +25,84 @@ if TYPE_CHECKING:
 CELLS = {"RNNCell": nn.RNN, "GRUCell": nn.GRU, "LSTMCell": nn.LSTM}
 """The layers that run the cells of PyTorch over all steps."""
 _ALL = slice(None)
-_BY_STEP = (
-    "Linear Embedding LayerNorm Dropout Identity ReLU Tanh Sigmoid Softsign SiLU SELU Hardsigmoid "
-    "ELU Softplus LeakyReLU ReLU6 Hardtanh"
-).split()
+_BY_STEP = [
+    "Linear",
+    "Embedding",
+    "LayerNorm",
+    "Dropout",
+    "Identity",
+    "ReLU",
+    "Tanh",
+    "Sigmoid",
+    "Softsign",
+    "SiLU",
+    "SELU",
+    "Hardsigmoid",
+    "ELU",
+    "Softplus",
+    "LeakyReLU",
+    "ReLU6",
+    "Hardtanh",
+]
 """Modules that compute each step by itself, whatever axes are before the last one."""
-_BY_NUMBER = (
-    "add sub mul truediv div iadd isub imul neg abs pow exp log sqrt relu tanh sigmoid elu selu "
-    "silu softplus softsign hardsigmoid leaky_relu relu6 relu_ hardtanh clamp clip dropout "
-    "contiguous detach clone alias float double long to type cpu cuda type_as requires_grad_"
-).split()
+_BY_NUMBER = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "div",
+    "iadd",
+    "isub",
+    "imul",
+    "neg",
+    "abs",
+    "pow",
+    "exp",
+    "log",
+    "sqrt",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "elu",
+    "selu",
+    "silu",
+    "softplus",
+    "softsign",
+    "hardsigmoid",
+    "leaky_relu",
+    "relu6",
+    "relu_",
+    "hardtanh",
+    "clamp",
+    "clip",
+    "dropout",
+    "contiguous",
+    "detach",
+    "clone",
+    "alias",
+    "float",
+    "double",
+    "long",
+    "to",
+    "type",
+    "cpu",
+    "cuda",
+    "type_as",
+    "requires_grad_",
+]
 """Functions of each number by itself."""
-_OF_FEATURES = (
-    "softmax log_softmax cat concat concatenate chunk split norm normalize argmax".split()
-)
+_OF_FEATURES = [
+    "softmax",
+    "log_softmax",
+    "cat",
+    "concat",
+    "concatenate",
+    "chunk",
+    "split",
+    "norm",
+    "normalize",
+    "argmax",
+]
 """Functions along an axis, which must be that of the features."""
 _VIEWS = ("view", "reshape", "flatten", "squeeze", "unsqueeze", "getitem", "select")
 OWN_OUTPUT = (
@@ -55,6 +119,10 @@ class LoopError(Exception):
         super().__init__(message)
         self.op = op
         self.message = message
+
+
+class NoLoopError(Exception):
+    """There is no loop over the steps of an input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +291,10 @@ class _Roller:
     def roll(self) -> list[Op]:
         """Return the operations on sequences."""
         if not self._runs and not self._inputs:
-            cells = [op for op in self._operations if op.layer in CELLS]
-            own = next((cell for cell in cells if self._depends(cell)), None)
-            raise LoopError(
-                own or self._operations[-1],
-                OWN_OUTPUT
-                if own
-                else "expected a loop over the steps of an input, received another",
-            )
+            own = [op for op in self._operations if op.layer in CELLS and self._depends(op)]
+            if own:
+                raise LoopError(own[0], OWN_OUTPUT)
+            raise NoLoopError
         for op in self._operations:
             self._values[op.name] = self._roll(op)
         for name, first in self._first.items():
@@ -254,7 +318,7 @@ class _Roller:
             self._result.append(call)
         return Ref(name)
 
-    def _roll(self, op: Op) -> Any:  # noqa: PLR0911 - a branch for each kind
+    def _roll(self, op: Op) -> Any:
         if op.kind == "input" and op.target in self._inputs:
             self._result.append(op)
             return self._sequence_of(op, op.name, 1)
@@ -332,7 +396,7 @@ class _Roller:
 
     def _keeps(self, op: Op) -> bool:
         """True if an axis that stays is that of the steps: one of numbers is that of features."""
-        return len(self._example.shapes[op.name]) > 2 or not op.name in self._example.floats
+        return len(self._example.shapes[op.name]) > 2 or op.name not in self._example.floats
 
     def _call_cell(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x, *rest = (*args, *(kwargs[k] for k in ("input",) if k in kwargs))
@@ -344,7 +408,7 @@ class _Roller:
             raise LoopError(
                 op, OWN_OUTPUT if own else "expected the steps of a sequence, one a call"
             )
-        if x.at != at or x.state is not None and self._cells.get(op.target) == x.name:
+        if x.at != at or (x.state is not None and self._cells.get(op.target) == x.name):
             raise LoopError(op, OWN_OUTPUT if self._depends(op) else "skips steps of its input")
         if len(self._example.shapes[op.args[0].name if op.args else op.kwargs["input"].name]) != 2:
             raise LoopError(op, "expected one step of each sequence, (batch, features)")
@@ -388,23 +452,10 @@ class _Roller:
         return False
 
     def _first_states(self, op: Op, hx: Any) -> Any:
-        """Return first states with an axis of layers."""
-        match hx:
-            case None:
-                return None
-            case tuple():
-                return tuple(
-                    self._emit(op, f"first_{place}", "unsqueeze", self._as_outside(op, one), 0)
-                    for place, one in enumerate(hx)
-                )
-            case Ref() if op.layer == "LSTMCell":
-                items = [self._emit(op, f"item_{place}", "getitem", hx, place) for place in (0, 1)]
-                return tuple(
-                    self._emit(op, f"first_{place}", "unsqueeze", item, 0)
-                    for place, item in enumerate(items)
-                )
-            case _:
-                return self._emit(op, "first", "unsqueeze", self._as_outside(op, hx), 0)
+        """Return first states: vectors, or those of the last step of another loop."""
+        if isinstance(hx, Ref) and op.layer == "LSTMCell":
+            return tuple(self._emit(op, f"item_{at}", "getitem", hx, at) for at in (0, 1))
+        return self._as_outside(op, hx)
 
     def _steps_of(self, op: Op, step: _Step) -> str:
         """Return the name of the sequence that a value is a step of."""
@@ -767,8 +818,7 @@ def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
                 _trace_loop(module, one, {one[name].shape[axis] for name in cut})
                 for one in (example, shorter)
             ]
-        except graph.TraceError as error:
-            first = first or error
+        except (graph.TraceError, NoLoopError):
             continue
         except LoopError as error:
             message = f"a loop over the steps: '{error.op.where}' {error.message}"

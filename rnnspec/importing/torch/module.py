@@ -456,6 +456,16 @@ def _roll_step(
     try:
         return loops.roll(operations, traced.example(operations, leaves), (), steps)
     except loops.LoopError as error:
+        one_axis = [name for name in steps if getattr(leaves[name], "ndim", 0) == 1]
+        if one_axis:
+            message = "expected an example with an axis of sequences, such as (batch, steps)"
+            advice = "or one token of each sequence with the states before it"
+            account.refuse(
+                f"the argument '{one_axis[0]}'",
+                f"{message}, received one axis; rnnspec reads modules of batches; let forward take "
+                f"one, without view(len(x), 1, -1), {advice}", "E704",
+            )  # fmt: skip
+            account.check()
         place = error.op.place
         account.refuse(error.op.where, error.message, "E704", place.file, place.span)
         account.check()
@@ -464,12 +474,13 @@ def _roll_step(
 
 def _check_cells(account: Account, operations: Sequence[Op]) -> None:
     """Refuse cells, of which only an example tells how they are called."""
+    calls = Counter(op.target for op in operations if op.layer in loops.CELLS)
     for op in operations:
-        if op.layer in loops.CELLS:
-            message = (
-                f"nn.{op.layer} is read with example=, an input of one step or of a loop over the "
-                "steps"
-            )
+        number = calls.pop(op.target, 0) if op.layer in loops.CELLS else 0
+        if number:
+            message = f"nn.{op.layer} is read with example=, an input of one step"
+            if number > 1:
+                message = f"called {number} times; expected a loop over all steps of its input"
             account.refuse(op.where, message, "E704", op.place.file, op.place.span)
     account.check()
 

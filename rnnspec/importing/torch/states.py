@@ -99,8 +99,6 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, 
                 items.add(index)
             case "getitem", _:
                 reached[op.name], is_cut = (is_tuple, swapped), True
-            case "unsqueeze", (0,):
-                reached[op.name] = (is_tuple, swapped)
             case (("view" | "reshape"), (-1, int()) | ((-1, int()),)):
                 reached[op.name] = (is_tuple, swapped)
             case "transpose", (0, 1) | (1, 0):
@@ -295,7 +293,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
             return [_vector(scope, item) for item in items]
         case FinalStates(parts, sizes, axis=0) if sum(sizes) == number:
             return [first for part in parts for first in _vectors_of(scope, part)]
-        case Tensor(axes=("", "B", "F")) if number == 1:
+        case Tensor(axes=("", "B", "F") | ("B", "F")) if number == 1:
             return _vectors_of(scope, value)
         case Tensor(axes=("D", "B", "U")) if number == 2:
             return _vectors_of(scope, value)

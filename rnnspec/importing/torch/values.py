@@ -167,8 +167,8 @@ class Given:
     """An argument of ``forward`` with the states that recurrent layers begin with.
 
     It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these; if it is
-    ``swapped``, the batch comes first, and if ``flat``, it is (batch, units). ``names`` are the inputs of the network that it becomes, one
-    for each layer of each of these.
+    ``swapped``, the batch comes first, and if ``flat``, it is (batch, units). ``names`` are the
+    inputs of the network that it becomes, one for each layer of each of these.
     """
 
     parts: int
@@ -194,8 +194,8 @@ class Layout:
     lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
     of ``Tensor``. Arguments that are ``given`` have first states, and ``items`` are those of an
     argument that is a tuple, each with the places that lead to it. If it is ``stepwise``, the
-    module takes one step, and the results are those of one step; ``axes`` are those of all. The module may have ``counted``
-    the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
+    module takes one step, and the results are those of one step; ``axes`` are those of all.
+    The module may have ``counted`` the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
     ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
     any. ``casts`` is true if ``forward`` names a dtype.
     """
