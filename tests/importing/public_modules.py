@@ -213,10 +213,7 @@ class CellsByName(nn.Module):
         )
 
     def forward(self, x: Any, hx: Any = None) -> Any:
-        if hx is None:
-            h0 = torch.zeros(self.num_cells, x.size(0), self.hidden_size)
-        else:
-            h0 = hx
+        h0 = torch.zeros(self.num_cells, x.size(0), self.hidden_size) if hx is None else hx
         outs = []
         hidden = [h0[cell, :, :] for cell in range(self.num_cells)]
         for t in range(x.size(1)):
@@ -354,7 +351,8 @@ class TimeDistributed(nn.Module):
         x, _ = self.lstm(x)
         outputs = []
         for t in range(x.size(1)):
-            outputs.append(self.layer(x[:, t, :]).unsqueeze(1))
+            output = self.layer(x[:, t, :])
+            outputs.append(output.unsqueeze(1))
         return torch.cat(outputs, dim=1)
 
 
@@ -610,7 +608,7 @@ class NoiseSuppressor(nn.Module):
         return torch.sigmoid(self.dense(out)), [first, second]
 
 
-@real(lambda: (tokens(), tokens(3, 5)), refused="shared weights")
+@real(lambda: (tokens(), tokens(3, 5)), refused="with the same weights")
 class SentencePair(nn.Module):
     # facebookresearch/InferSent, models.py: one encoder of two sentences
     def __init__(self) -> None:
@@ -627,7 +625,7 @@ class SentencePair(nn.Module):
 
 @real(lambda: (features(),))
 class RainfallRunoff(nn.Module):
-    # neuralhydrology/neuralhydrology, modelzoo/cudalstm.py: a mapping of results, steps first inside
+    # neuralhydrology/neuralhydrology, modelzoo/cudalstm.py: a mapping of results
     def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(3, 5)

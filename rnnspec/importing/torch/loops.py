@@ -25,84 +25,23 @@ if TYPE_CHECKING:
 CELLS = {"RNNCell": nn.RNN, "GRUCell": nn.GRU, "LSTMCell": nn.LSTM}
 """The layers that run the cells of PyTorch over all steps."""
 _ALL = slice(None)
-_BY_STEP = [
-    "Linear",
-    "Embedding",
-    "LayerNorm",
-    "Dropout",
-    "Identity",
-    "ReLU",
-    "Tanh",
-    "Sigmoid",
-    "Softsign",
-    "SiLU",
-    "SELU",
-    "Hardsigmoid",
-    "ELU",
-    "Softplus",
-    "LeakyReLU",
-    "ReLU6",
-    "Hardtanh",
-]
+_BY_STEP = (
+    "Linear", "Embedding", "LayerNorm", "Dropout", "Identity", "ReLU", "Tanh", "Sigmoid",
+    "Softsign", "SiLU", "SELU", "Hardsigmoid", "ELU", "Softplus", "LeakyReLU", "ReLU6", "Hardtanh",
+)  # fmt: skip
 """Modules that compute each step by itself, whatever axes are before the last one."""
-_BY_NUMBER = [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "div",
-    "iadd",
-    "isub",
-    "imul",
-    "neg",
-    "abs",
-    "pow",
-    "exp",
-    "log",
-    "sqrt",
-    "relu",
-    "tanh",
-    "sigmoid",
-    "elu",
-    "selu",
-    "silu",
-    "softplus",
-    "softsign",
-    "hardsigmoid",
-    "leaky_relu",
-    "relu6",
-    "relu_",
-    "hardtanh",
-    "clamp",
-    "clip",
-    "dropout",
-    "contiguous",
-    "detach",
-    "clone",
-    "alias",
-    "float",
-    "double",
-    "long",
-    "to",
-    "type",
-    "cpu",
-    "cuda",
-    "type_as",
-    "requires_grad_",
-]
+_BY_NUMBER = (
+    "add", "sub", "mul", "truediv", "div", "iadd", "isub", "imul", "neg", "abs", "pow", "exp",
+    "log", "sqrt", "relu", "tanh", "sigmoid", "elu", "selu", "silu", "softplus", "softsign",
+    "hardsigmoid", "leaky_relu", "relu6", "relu_", "hardtanh", "clamp", "clip", "dropout",
+    "contiguous", "detach", "clone", "alias", "float", "double", "long", "to", "type", "cpu",
+    "cuda", "type_as", "requires_grad_",
+)  # fmt: skip
 """Functions of each number by itself."""
-_OF_FEATURES = [
-    "softmax",
-    "log_softmax",
-    "cat",
-    "concat",
-    "concatenate",
-    "chunk",
-    "split",
-    "norm",
-    "normalize",
+_OF_FEATURES = (
+    "softmax", "log_softmax", "cat", "concat", "concatenate", "chunk", "split", "norm", "normalize",
     "argmax",
-]
+)  # fmt: skip
 """Functions along an axis, which must be that of the features."""
 _VIEWS = ("view", "reshape", "flatten", "squeeze", "unsqueeze", "getitem", "select")
 OWN_OUTPUT = (
@@ -264,14 +203,14 @@ class _Roller:
             if keeps and len(self._example.items.get(several.name, ())) != size:
                 return None
             return base.name, dim, index % size if size else 0, size, keeps
-        shape = self._example.shapes.get(source.name)
+        known = self._example.shapes.get(source.name)
         parts = [*index] if isinstance(index, tuple) else [index]
         parts = [self._number(part) for part in parts if part is not ...]
         chosen = [at for at, part in enumerate(parts) if part != _ALL]
-        if shape is None or len(chosen) != 1 or chosen[0] > 1 or len(shape) <= chosen[0]:
+        if known is None or len(chosen) != 1 or chosen[0] > 1 or len(known) <= chosen[0]:
             return None
         (axis,) = chosen
-        size = shape[axis]
+        size = known[axis]
         match parts[axis]:
             case int(place) if -size <= place < size:
                 return source.name, axis, place % size, size, False
@@ -652,7 +591,9 @@ class _Roller:
                 return replace(x, axis=axis)
         return None
 
-    def _on_all_steps(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op:
+    def _on_all_steps(  # noqa: PLR0912 - a branch for each kind
+        self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Op:
         """Return an operation on one step as one on all of them.
 
         Raises:
@@ -697,18 +638,10 @@ class _Roller:
             return replace(op, args=(whole[0], (_ALL, *whole[1])))
         if op.target == "getitem" and op.args[0].name in self._example.items:
             return replace(op, args=whole)
-        if op.target in ("size", "getattr"):
-            return self._size(op, whole) or self._raise(refused)
-        raise refused
-
-    def _raise(self, error: LoopError) -> Op:
-        raise error
-
-    def _size(self, op: Op, whole: tuple[Any, ...]) -> Op | None:
-        """Return the number of sequences, the only size that is the same for all steps."""
         if op.target == "size" and whole[1:] == (0,):
+            # The number of sequences, the only size that is the same for all steps.
             return replace(op, args=whole)
-        return None
+        raise refused
 
     def _on_sequences(self, op: Op, value: Any) -> Any:
         """Return arguments with sequences in place of steps, and vectors at each step."""

@@ -108,10 +108,10 @@ def read_module(
     arranged = reader.arrange(tuple(getattr(first, "shape", ())))
     account.check()
     assert arranged is not None, "without a problem"
-    places = [*reader.places, *sorted(scope.given, reverse=True)]
+    inputs_at = [*reader.places, *sorted(scope.given, reverse=True)]
     arranged, network_inputs, called, order = states.hand_on(
         arranged,
-        [_network_input(account, scope, arranged, at) for at in places],
+        [_network_input(account, scope, arranged, at) for at in inputs_at],
     )
     for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
         account.infer(f"the input {argument} is named {own}")
@@ -482,7 +482,7 @@ def _check_cells(account: Account, operations: Sequence[Op]) -> None:
             if number > 1:
                 message = f"called {number} times; expected a loop over all steps of its input"
             account.refuse(op.where, message, "E704", op.place.file, op.place.span)
-    account.check()
+            account.check()
 
 
 def _owner(key: str) -> str:

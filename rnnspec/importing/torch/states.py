@@ -73,7 +73,9 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
     return found
 
 
-def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, bool] | None:
+def _use_as_state(  # noqa: PLR0912 - a branch for each function
+    operations: Sequence[Op], name: str
+) -> tuple[Any, int, bool, bool] | None:
     """Return the module that begins with a value, and how many states it is: 0 for a tensor.
 
     Then, whether it begins with a part of these, and whether the batch comes first.

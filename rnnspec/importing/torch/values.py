@@ -195,9 +195,10 @@ class Layout:
     of ``Tensor``. Arguments that are ``given`` have first states, and ``items`` are those of an
     argument that is a tuple, each with the places that lead to it. If it is ``stepwise``, the
     module takes one step, and the results are those of one step; ``axes`` are those of all.
-    The module may have ``counted`` the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
-    ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
-    any. ``casts`` is true if ``forward`` names a dtype.
+    The module may have ``counted`` the tokens that are not 0 instead. Lengths must be
+    ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
+    batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
+    dtype.
     """
 
     inputs: tuple[str, ...]
