@@ -334,8 +334,15 @@ def _check_sources(
             message = f"takes the output of {listed(expected)}, which a spec of it says of"
             account.refuse(name, f"{message} {listed(received)}", "E704")
     lowered = dict(network.outputs)
+    states = {
+        f"{layer.name}_{state}_next"
+        for layer in draft.layers
+        if isinstance(layer, nodes.Recurrent)
+        for state in layer.begins_as
+    }
     for output, layer in draft.outputs:
-        own = output if output in lowered else names.get(output)
+        # A state of one layer may be called what that of another one is called in the spec.
+        own = output if output in lowered and output not in states else names.get(output)
         if lowered.get(own or "") != names[layer]:
             message = f"the output {output} is that of {layer}, which no head can give"
             account.refuse(layer, message, "E704")

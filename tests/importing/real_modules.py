@@ -125,7 +125,7 @@ class CharGRU(nn.Module):
         return self.decoder(output), hidden
 
 
-@real(lambda: (tokens(1, 6)[0], states((2, 1, 5))[0]), refused="one axis")
+@real(lambda: (tokens(1, 6)[0], states((2, 6, 5))[0]))
 class CharStep(nn.Module):
     # spro/char-rnn.pytorch, model.py: one character for each of the batch
     def __init__(self) -> None:
@@ -1127,7 +1127,7 @@ class ClassesToo(nn.Module):
         return {"logits": logits, "classes": logits.argmax(dim=-1)}
 
 
-@real(lambda: (features(),), refused="a loop")
+@real(lambda: (features(),))
 class LoopOverSteps(nn.Module):
     # MorvanZhou/PyTorch-Tutorial, 403_RNN_regressor.py: a layer for each step
     def __init__(self) -> None:
@@ -1179,7 +1179,7 @@ class Vae(nn.Module):
         return mu + torch.randn_like(logvar) * torch.exp(0.5 * logvar)
 
 
-@real(lambda: (features(),), refused="LSTMCell")
+@real(lambda: (features(),))
 class SineCells(nn.Module):
     # pytorch/examples, time_sequence_prediction/train.py
     def __init__(self) -> None:

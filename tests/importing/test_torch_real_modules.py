@@ -16,7 +16,8 @@ from rnnspec.models import foreign
 
 torch = pytest.importorskip("torch")
 real_modules = pytest.importorskip("importing.real_modules")
-MODULES = real_modules.MODULES
+public_modules = pytest.importorskip("importing.public_modules")
+MODULES = real_modules.MODULES | public_modules.MODULES
 COMES_IN = sorted(name for name, entry in MODULES.items() if not entry.refused)
 FOREIGN = re.compile(
     r"pydantic|validation error|symbolically|Proxy|torch\.fx|numpy|object at 0x|NoneType|<class|"
@@ -25,12 +26,15 @@ FOREIGN = re.compile(
 """What is about our own code, or another library's, in place of the module."""
 
 
+SECOND_BIAS = (torch.nn.LSTM, torch.nn.RNN, torch.nn.LSTMCell, torch.nn.RNNCell)
+
+
 def numbers_of(module: Any) -> int:
     """Return how many parameters a spec of a module has: without the second biases of PyTorch."""
     second = [
         array.numel()
         for part in module.modules()
-        if isinstance(part, torch.nn.LSTM | torch.nn.RNN)
+        if isinstance(part, SECOND_BIAS)
         for name, array in part.named_parameters()
         if name.startswith("bias_hh")
     ]

@@ -113,6 +113,17 @@ class Conditions:
             return None
         return 2 if name == "pad_packed_sequence" else None
 
+    def number(self, node: fx.Node) -> int:
+        """Return the number that a node gives for the example.
+
+        Raises:
+            OpenError: it gives none.
+        """
+        value = self.value(node)
+        if type(value) is not int:
+            raise OpenError("what a tensor holds")
+        return value
+
     def _module_of(self, node: fx.Node, kind: type) -> bool:
         if node.op != "call_module":
             return False
@@ -157,7 +168,7 @@ class Conditions:
 
     def _sizes(self, tensor: Any) -> tuple[_Size, ...]:
         """Return the sizes of the axes of a tensor."""
-        shape = getattr(self._value(tensor), "shape", None)
+        shape = getattr(self.value(tensor), "shape", None)
         rank = self._rank(tensor)
         sizes = [_Size(None)] * rank
         if shape is not None and rank == 3 and tensor.op == "placeholder":
@@ -169,7 +180,7 @@ class Conditions:
         return int(self._property(tensor, "ndim"))
 
     def _property(self, tensor: Any, name: str) -> Any:
-        value = self._value(tensor)
+        value = self.value(tensor)
         if value is not None:
             return getattr(value, name)
         if isinstance(tensor, fx.Node) and tensor.op == "placeholder":
@@ -185,7 +196,7 @@ class Conditions:
         what = {"ndim": "a number of axes"}.get(name, f"the {name} of a tensor")
         raise OpenError(f"{what}, which only an example tells")
 
-    def _value(self, node: Any) -> Any:
+    def value(self, node: Any) -> Any:
         """Return what a node gives for the example, None if that is not known."""
         if not isinstance(node, fx.Node):
             return node
@@ -213,7 +224,7 @@ class Conditions:
                 return operator.attrgetter(str(node.target))(self._own())
 
     def _needed(self, node: fx.Node) -> Any:
-        value = self._value(node)
+        value = self.value(node)
         if value is None:
             raise OpenError("what an example tells")
         return value

@@ -9,6 +9,7 @@ import operator
 import re
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,10 +46,16 @@ _CONTAINERS = (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class TraceError(Exception):
-    """A ``forward`` that cannot be traced: the reason, its place, and the operations before it."""
+    """A ``forward`` that cannot be traced: the reason, its place, and the operations before it.
 
-    def __init__(self, reason: str, place: Place, before: list[Op]) -> None:
+    If it ``counts`` the steps of an example, that may be read as a loop over the steps.
+    """
+
+    def __init__(
+        self, reason: str, place: Place, before: list[Op], *, counts: bool = False
+    ) -> None:
         super().__init__(reason)
+        self.counts = counts
         self.reason = reason
         self.place = place
         self.before = before
@@ -115,14 +122,50 @@ class _Evaluating(int):
         return False
 
 
-def operations(module: nn.Module, example: Mapping[str, Any] | None) -> tuple[list[Op], list[str]]:
-    """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What operations give for an example, by their names.
 
-    The second list has the functions that do something else in training, by a condition.
+    ``shapes`` are those of tensors, of which ``floats`` are real numbers, ``numbers`` are sizes,
+    and ``items`` those of a tuple.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    floats: Collection[str]
+    numbers: Mapping[str, int]
+    items: Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """The operations of a ``forward``, and the functions that do something else in training."""
+
+    operations: list[Op]
+    testers: list[str]
+    _graph: fx.Graph
+    _conditions: Conditions
+
+    def example(self) -> Example:
+        """Return what the operations give for the example."""
+        values = {node.name: self._conditions.value(node) for node in self._graph.nodes}
+        tensors = {name: x for name, x in values.items() if isinstance(x, torch.Tensor)}
+        return Example(
+            {name: tuple(tensor.shape) for name, tensor in tensors.items()},
+            {name for name, tensor in tensors.items() if tensor.is_floating_point()},
+            {name: x for name, x in values.items() if type(x) is int},
+            {name: tuple(x) for name, x in values.items() if isinstance(x, list | tuple)},
+        )
+
+
+def operations(
+    module: nn.Module, example: Mapping[str, Any] | None, *, unrolled: bool = False
+) -> Traced:
+    """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     Args:
         module: the module. A copy of it is traced, because ``forward`` may change it.
         example: the arguments that are inputs; by default those without a default.
+        unrolled: whether a loop is run as often as for the example.
 
     Raises:
         TraceError: the operations depend on data.
@@ -133,15 +176,17 @@ def operations(module: nn.Module, example: Mapping[str, Any] | None) -> tuple[li
         vars(part)["training"] = _Evaluating(testers)
         for hooks in HOOKS:
             getattr(part, hooks, {}).clear()
-    tracer = _Tracer(copy, Conditions(lambda: copy_module(module).eval(), example or {}, copy))
+    conditions = Conditions(lambda: copy_module(module).eval(), example or {}, copy)
+    tracer = _Tracer(copy, conditions, unrolled=unrolled)
     try:
         with _recording(tracer, copy):
             graph = tracer.trace(copy, defaults(copy, example))
     except Exception as error:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
-        raise TraceError(_reason_of(error, place), place, before) from error
-    return _ops(graph, copy), list(testers)
+        counts = any(part in str(error) for part in _COUNTING)
+        raise TraceError(_reason_of(error, place), place, before, counts=counts) from error
+    return Traced(_ops(graph, copy), list(testers), graph, conditions)
 
 
 ONE_CALL = (
@@ -149,6 +194,10 @@ ONE_CALL = (
     "behind it; one that attends before each step is a spec with the key 'attention'"
 )
 """What to write in place of a loop over the steps."""
+
+
+_COUNTING = ("as an integer", "iterated", "argument must be")
+"""What errors say of sizes that are no numbers, and of tensors that are no lists."""
 
 
 def _reason_of(error: Exception, place: Place) -> str:
@@ -162,7 +211,7 @@ def _reason_of(error: Exception, place: Place) -> str:
             "cannot be traced: expected layers that are called as attributes of a module, received "
             "one that a function holds on to, such as a lambda in __init__ that uses self"
         )
-    if any(part in said for part in ("as an integer", "iterated", "argument must be")):
+    if any(part in said for part in _COUNTING):
         if "for " in line or "range(" in line:
             return f"{expected} a loop; {ONE_CALL}"
         return (
@@ -310,6 +359,15 @@ class Symbol(fx.Proxy):
         return super().__len__() if count is None else int(count)
 
 
+class Counted(Symbol):
+    """A symbol that is a number wherever Python needs one: that of the example."""
+
+    def __index__(self) -> int:
+        """Return the number."""
+        tracer: Any = self.tracer
+        return int(tracer.conditions.number(self.node))
+
+
 def _in_place(function: Any) -> Any:
     def call(self: fx.Proxy, other: Any) -> fx.Proxy:
         return self.tracer.create_proxy("call_function", function, (self, other), {})
@@ -328,8 +386,9 @@ for _function_in_place in _IN_PLACE:
 class _Tracer(fx.Tracer):
     """A tracer that notes the line and the modes of each operation."""
 
-    def __init__(self, module: nn.Module, conditions: Conditions) -> None:
+    def __init__(self, module: nn.Module, conditions: Conditions, *, unrolled: bool) -> None:
         self.conditions = conditions
+        self._unrolled = unrolled
         super().__init__(autowrap_functions=tuple(function for _, function in _RECORDED))
         self._devices = {
             "cpu",
@@ -348,7 +407,7 @@ class _Tracer(fx.Tracer):
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """Return the symbol of a node."""
-        return Symbol(node, self)
+        return Counted(node, self) if self._unrolled else Symbol(node, self)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Return the value of a condition, which must not depend on the numbers of the input."""
@@ -360,6 +419,9 @@ class _Tracer(fx.Tracer):
         try:
             return self.conditions.answer(obj.node)
         except OpenError:
+            value = self.conditions.value(obj.node) if self._unrolled else None
+            if isinstance(value, int):
+                return bool(value)
             place = _place(inspect.currentframe())
             # Whatever a module refuses, the comparison does not give it.
             if _is_refusal(place):
@@ -372,6 +434,9 @@ class _Tracer(fx.Tracer):
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         """Return the items of a tuple, or the sizes of a tensor."""
         count = self.conditions.count(obj.node)
+        if count is None and self._unrolled:
+            value = self.conditions.value(obj.node)
+            count = None if value is None or isinstance(value, int) else len(value)
         if count is None:
             return super().iter(obj)
         return iter([self.item(obj, place) for place in range(count)])

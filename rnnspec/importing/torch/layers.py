@@ -166,11 +166,6 @@ def _check_class(op: Op) -> str:
 
 def lacking_class(kind: str) -> str:
     """Return that rnnspec does not support a class of PyTorch, and what to do."""
-    if kind.endswith("Cell"):
-        whole = kind.removesuffix("Cell")
-        return (
-            f"rnnspec does not support nn.{kind}; nn.{whole} has the same arrays and runs all steps"
-        )
     return f"rnnspec does not support nn.{kind}; take it out of the module"
 
 

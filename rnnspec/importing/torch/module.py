@@ -19,10 +19,10 @@ from rnnspec.errors import few
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.taken import LearnedVector, Taken
-from rnnspec.importing.torch import graph, states
+from rnnspec.importing.torch import graph, loops, states
 from rnnspec.importing.torch.arrays import arrays_of
-from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
-from rnnspec.importing.torch.reader import read_operations, split_tuples
+from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hooks
+from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
     Entry,
     Matrix,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
-    from rnnspec.importing.torch.values import Layout
+    from rnnspec.importing.torch.values import Layout, Op
     from rnnspec.ir.equations import Equations
 
 
@@ -71,28 +71,26 @@ def read_module(
     """
     account, inputs = Account("module"), list(example) if example else None
     _check_calls(account, module)
-    fault: graph.TraceError | None = None
-    try:
-        operations, testers = graph.operations(module, example)
-    except graph.TraceError as error:
-        fault, operations, testers = error, error.before, []
-    for tester in testers:
+    traced = loops.trace(module, example or {})
+    fault = traced.fault
+    for tester in traced.testers:
         account.leave(f"the condition on training in {tester}")
-    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
-    given = states.find_given(operations, example or {})
-    operations, items = split_tuples(operations, example or {}, given)
-    for item, (argument, place) in items.items():
-        shapes[item] = tuple(getattr((example or {})[argument][place], "shape", ()))
-        shapes.pop(argument, None)
-    ranks = {name: len(shape) for name, shape in shapes.items() if name not in given}
-    if ranks and max(ranks.values()) == 1:
-        argument = next(iter(ranks))
-        message = "expected an example with an axis of sequences, such as (batch, steps), received"
-        advice = (
-            "rnnspec reads modules of batches; let forward take one, without view(len(x), 1, -1)"
-        )
-        account.refuse(f"the argument '{argument}'", f"{message} one axis; {advice}", "E704")
-        account.check()
+    given = states.find_given(traced.operations, example or {})
+    operations, items = split_tuples(traced.operations, example or {}, given)
+    leaves = dict(example or {})
+    for item, (argument, places) in items.items():
+        leaves[item] = item_of((example or {})[argument], places)
+    for argument, _ in items.values():
+        leaves.pop(argument, None)
+    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in leaves.items()}
+    given = states.find_given(operations, leaves)
+    steps = {name for name in shapes if name not in given} if fault is None else set[str]()
+    stepwise = loops.is_of_one_step(operations, {name: shapes[name] for name in steps})
+    if stepwise:
+        operations = _roll_step(account, traced, operations, leaves, steps)
+        given = states.find_given(operations, leaves)
+        shapes |= {name: (*shapes[name][:1], 1, *shapes[name][1:]) for name in steps}
+    _check_cells(account, operations)
     reader = read_operations(
         account, module, operations, shapes, given, outputs, whole=fault is None
     )
@@ -106,14 +104,14 @@ def read_module(
     _account_for(account, scope, module, inputs)
     _check_padding(account, scope)
     account.check()
-    first = (example or {}).get(reader.first)
+    first = None if stepwise else (example or {}).get(reader.first)
     arranged = reader.arrange(tuple(getattr(first, "shape", ())))
     account.check()
     assert arranged is not None, "without a problem"
-    places = [*reader.places, *sorted(scope.given, reverse=True)]
+    inputs_at = [*reader.places, *sorted(scope.given, reverse=True)]
     arranged, network_inputs, called, order = states.hand_on(
         arranged,
-        [_network_input(account, scope, arranged, at) for at in places],
+        [_network_input(account, scope, arranged, at) for at in inputs_at],
     )
     for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
         account.infer(f"the input {argument} is named {own}")
@@ -155,6 +153,7 @@ def read_module(
         layout,
         inputs=tuple(called),
         items=items,
+        stepwise=stepwise,
         results=tuple(layout.results[place] for place in order),
     )
     return account.finish(network, arrays, "module of PyTorch", names), layout
@@ -437,14 +436,53 @@ def _untraceable(module: Any) -> str:
 
 
 def _name_causes(account: Account, module: Any) -> None:
-    """Refuse cells, which people call in a loop, and replaced code: neither can be traced."""
+    """Refuse replaced code, which cannot be traced."""
     for path, part in module.named_modules():
         kind = type(part).__name__
         if has_own_forward(part):
             message = f"its forward is set on the object; expected that of its class, {kind}"
             account.refuse(path, message, "E701")
-        if type(part).__module__ == "torch.nn.modules.rnn" and kind.endswith("Cell"):
-            account.refuse(path, lacking_class(kind), "E701")
+
+
+def _roll_step(
+    account: Account,
+    traced: loops.Unrolled,
+    operations: Sequence[Op],
+    leaves: Mapping[str, Any],
+    steps: Collection[str],
+) -> list[Op]:
+    """Return the operations of one step on all of them; what is not read so is refused."""
+    account.infer("forward takes one step; the network takes a sequence of them")
+    try:
+        return loops.roll(operations, traced.example(operations, leaves), (), steps)
+    except loops.LoopError as error:
+        one_axis = [name for name in steps if getattr(leaves[name], "ndim", 0) == 1]
+        if one_axis:
+            message = "expected an example with an axis of sequences, such as (batch, steps)"
+            advice = "or one token of each sequence with the states before it"
+            account.refuse(
+                f"the argument '{one_axis[0]}'",
+                f"{message}, received one axis; rnnspec reads modules of batches; let forward take "
+                f"one, without view(len(x), 1, -1), {advice}", "E704",
+            )  # fmt: skip
+            account.check()
+        place = error.op.place
+        account.refuse(error.op.where, error.message, "E704", place.file, place.span)
+        account.check()
+        raise
+
+
+def _check_cells(account: Account, operations: Sequence[Op]) -> None:
+    """Refuse cells, of which only an example tells how they are called."""
+    calls = Counter(op.target for op in operations if op.layer in loops.CELLS)
+    for op in operations:
+        number = calls.pop(op.target, 0) if op.layer in loops.CELLS else 0
+        if number:
+            message = f"nn.{op.layer} is read with example=, an input of one step"
+            if number > 1:
+                message = f"called {number} times; expected a loop over all steps of its input"
+            account.refuse(op.where, message, "E704", op.place.file, op.place.span)
+            account.check()
 
 
 def _owner(key: str) -> str:

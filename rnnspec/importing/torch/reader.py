@@ -91,37 +91,79 @@ def find_roles(
 
 def split_tuples(
     operations: Sequence[Op], example: Mapping[str, Any], given: Collection[str]
-) -> tuple[list[Op], dict[str, tuple[str, int]]]:
+) -> tuple[list[Op], dict[str, tuple[str, tuple[int, ...]]]]:
     """Return operations in which each item of an argument that is a tuple is an argument.
 
-    The second is the argument and the place of each of these, by its name.
+    The second is the argument and the places of each of these, by its name.
     """
-    users, items = _users(operations), dict[str, tuple[str, int]]()
-    split = {
-        op.name: op.target
-        for op in operations
-        if op.kind == "input"
-        and isinstance(example.get(op.target), list | tuple)
-        and op.target not in given
-        and all(u.target == "getitem" and type(u.args[1]) is int for u in users.get(op.name, ()))
-    }
-    result: list[Op] = []
+    items, result = dict[str, tuple[str, tuple[int, ...]]](), list[Any]()
+    # The argument and the places of each value that is a tuple, and what stands for others.
+    tuples, values = dict[str, tuple[str, tuple[int, ...]]](), dict[str, Any]()
     first = dict[str, str]()
+
+    def item(op: Op, argument: str, places: tuple[int, ...]) -> Any:
+        value = item_of(example[argument], places)
+        if isinstance(value, list | tuple):
+            several = (item(op, argument, (*places, place)) for place in range(len(value)))
+            return tuple(several)
+        name = "_".join(map(str, (argument, *places)))
+        if name not in items:
+            items[name], first[name] = (argument, places), f"{op.name}_{places[-1]}"
+            result.append(replace(op, name=first[name], kind="input", target=name, args=()))
+        return Ref(first[name])
+
     for op in operations:
+        value = example.get(op.target) if op.kind == "input" else None
         source = op.args[0] if op.args else None
-        if op.name in split:
-            continue
-        if op.target == "getitem" and isinstance(source, Ref) and source.name in split:
-            argument, place = split[source.name], op.args[1] % len(example[split[source.name]])
-            name = f"{argument}_{place}"
-            if name in items:
-                result.append(replace(op, target="alias", args=(Ref(first[name]),)))
+        if isinstance(value, list | tuple) and op.target not in given:
+            tuples[op.name] = (op.target, ())
+        elif op.target == "getitem" and isinstance(source, Ref) and source.name in tuples:
+            argument, places = tuples[source.name]
+            several = item_of(example[argument], places)
+            if type(op.args[1]) is not int or not -len(several) <= op.args[1] < len(several):
+                result.append(_with_tuples(op, tuples, values, item))
+                continue
+            places = (*places, op.args[1] % len(several))
+            if isinstance(item_of(example[argument], places), list | tuple):
+                tuples[op.name] = (argument, places)
             else:
-                items[name], first[name] = (argument, place), op.name
-                result.append(replace(op, kind="input", target=name, args=()))
+                values[op.name] = item(op, argument, places)
         else:
-            result.append(op)
+            result.append(_with_tuples(op, tuples, values, item))
     return result, items
+
+
+def item_of(value: Any, places: Iterable[int]) -> Any:
+    """Return the item of a nested tuple that places lead to."""
+    for place in places:
+        value = value[place]
+    return value
+
+
+def _with_tuples(
+    op: Op,
+    tuples: Mapping[str, tuple[str, tuple[int, ...]]],
+    values: Mapping[str, Any],
+    item: Callable[..., Any],
+) -> Op:
+    """Return an operation that takes items in place of the tuples that they are in."""
+
+    def resolve(value: Any) -> Any:
+        match value:
+            case Ref(name=name) if name in tuples:
+                return item(op, *tuples[name])
+            case Ref(name=name):
+                return values.get(name, value)
+            case tuple():
+                return tuple(map(resolve, value))
+            case dict():
+                return {key: resolve(one) for key, one in value.items()}
+            case slice():
+                return slice(resolve(value.start), resolve(value.stop), resolve(value.step))
+            case _:
+                return value
+
+    return replace(op, args=resolve(op.args), kwargs=resolve(op.kwargs))
 
 
 def _users(operations: Sequence[Op]) -> dict[str, list[Op]]:

@@ -17,6 +17,7 @@ from rnnspec.importing.graph import values as graph_values
 from rnnspec.importing.graph.values import Tensor
 from rnnspec.importing.original import Compared, Original, Trial, compare
 from rnnspec.importing.torch import graph
+from rnnspec.importing.torch.reader import item_of
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -178,7 +179,11 @@ def _output(module: Any, dtype: str, network: nodes.Network, layout: Layout, tri
         _ModuleError: the module fails.
     """
     try:
-        results = graph.outcome(module, trial.inputs, dtype)
+        results = (
+            _run_steps(module, dtype, network, layout, by_name(trial.batch))
+            if layout.stepwise
+            else graph.outcome(module, trial.inputs, dtype)
+        )
     except Exception as error:
         raise _ModuleError(brief(error)) from error
     rows, outputs = len(next(iter(by_name(trial.batch).values()))), dict[str, "Array"]()
@@ -202,8 +207,10 @@ def _output(module: Any, dtype: str, network: nodes.Network, layout: Layout, tri
     return join_outputs(network, outputs)
 
 
-def _laid_out(result: Array, layout: ResultLayout, shape: tuple[int, ...]) -> Array:
+def _laid_out(result: Array, layout: ResultLayout, shape: tuple[int, ...] = ()) -> Array:
     """Return a result with the batch first."""
+    if layout.rows and result.ndim == 2:
+        result = result[np.newaxis]
     if layout.rows:
         result = result.take(layout.rows, layout.axes.index("D"))
     if result.ndim != len(layout.axes):
@@ -236,7 +243,7 @@ def _with_names(layout: Layout, network: nodes.Network) -> Layout:
 
 def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout) -> Trial:
     batch, lengths = dict[str, "Array"](), None
-    items = {name: given[argument][place] for name, (argument, place) in layout.items.items()}
+    items = {name: item_of(given[argument], at) for name, (argument, at) in layout.items.items()}
     example = {**given, **items}
     for argument, states in layout.given.items():
         batch |= _states_of_network(states, _arrays(example, argument))
@@ -246,6 +253,8 @@ def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout
             continue
         (values,) = _arrays(example, argument)
         axes = layout.axes[name]
+        if layout.stepwise and values.ndim == len(axes) - 1:
+            values = np.expand_dims(values, axes.index("T"))
         if values.ndim != len(axes):
             plain = graph_values.describe(Tensor(0, tuple(sorted(axes, key="BTF".find))))
             raise UsageError(f"expected the shape {plain}, received {values.shape}", "example")
@@ -285,6 +294,8 @@ def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Arra
         UsageError: they have other shapes.
     """
     batch = dict[str, "Array"]()
+    if given.flat:
+        tensors = [tensor[np.newaxis] for tensor in tensors]
     if given.swapped and all(tensor.ndim == 3 for tensor in tensors):
         tensors = [tensor.swapaxes(0, 1) for tensor in tensors]
     first = f"batch, {given.rows}" if given.swapped else f"{given.rows}, batch"
@@ -308,7 +319,7 @@ def _states_of_module(module: Any, given: Given, batch: Mapping[str, Array]) -> 
             for name in names
         ]
         whole = np.concatenate(rows)
-        whole = whole.swapaxes(0, 1) if given.swapped else whole
+        whole = whole[0] if given.flat else whole.swapaxes(0, 1) if given.swapped else whole
         tensors.append(graph.input_of(module, whole))
     return tuple(tensors) if given.parts else tensors[0]
 
@@ -344,6 +355,10 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[Trial
     groups = [*dict.fromkeys(first.values())]
     told = {first[name] for name in masked}
     more = {name: 0 if of in told else groups.index(of) for name, of in first.items()}
+    passed = {f"{each.name}_next" for each in network.inputs if isinstance(each, nodes.VectorInput)}
+    if layout.stepwise and not passed <= network.results.keys():
+        # A state that the module does not return is that of the first step only.
+        several = {1: None}
     for steps in several if None in fixed else fixed[:1]:
         assert steps is not None
         batch = {
@@ -377,20 +392,67 @@ def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Lay
     title = f"random {listed(shapes)}"
     if layout.has_lengths or layout.counted:
         title += f" with lengths {', '.join(map(str, lengths))}"
+    inputs = {} if layout.stepwise else _arguments(module, batch, lengths, layout)
+    return Trial(batch, inputs, title, lengths)
+
+
+def _arguments(
+    module: Any, batch: Mapping[str, Array], lengths: Array | None, layout: Layout
+) -> dict[str, Any]:
+    """Return the inputs of a network as the arguments of its module."""
     inputs = {
-        argument: graph.input_of(module, values[name]) if name else graph.lengths_of(lengths)
+        argument: graph.input_of(module, _lay_out(batch[name], layout.axes[name]))
+        if name
+        else graph.lengths_of(lengths)
         for argument, name in layout.arguments
     }
     for argument, given in layout.given.items():
         inputs[argument] = _states_of_module(module, given, batch)
     for argument in {argument for argument, _ in layout.items.values()}:
-        places = {place: name for name, (of, place) in layout.items.items() if of == argument}
-        # What forward does not take may be anything.
-        inputs[argument] = tuple(
-            inputs.pop(places[place]) if place in places else None
-            for place in range(max(places) + 1)
-        )
-    return Trial(batch, inputs, title, lengths)
+        paths = {path: name for name, (of, path) in layout.items.items() if of == argument}
+        inputs[argument] = _tuple_of({path: inputs.pop(name) for path, name in paths.items()})
+    return inputs
+
+
+def _tuple_of(items: Mapping[tuple[int, ...], Any]) -> Any:
+    """Return nested tuples of items by the places that lead to them."""
+    if () in items:
+        return items[()]
+    several = dict[int, dict[tuple[int, ...], Any]]()
+    for (place, *rest), item in items.items():
+        several.setdefault(place, {})[tuple(rest)] = item
+    # What forward does not take may be anything.
+    return tuple(
+        _tuple_of(several[place]) if place in several else None for place in range(max(several) + 1)
+    )
+
+
+def _run_steps(
+    module: Any, dtype: str, network: nodes.Network, layout: Layout, batch: Mapping[str, Array]
+) -> dict[tuple[int | str, ...], Array]:
+    """Return the results of a module of one step for a sequence, each state that of the last."""
+    layout = replace(
+        layout,
+        axes={n: tuple(axis for axis in axes if axis != "T") for n, axes in layout.axes.items()},
+    )
+    sequences = {each.name for each in network.inputs if isinstance(each, nodes.SequenceInput)}
+    states = {name: array for name, array in batch.items() if name not in sequences}
+    rows, count, *_ = batch[next(iter(sequences))].shape
+    outcomes = list[dict[tuple[int | str, ...], "Array"]]()
+    for step in range(count):
+        now = {name: batch[name][:, step] for name in sequences}
+        arguments = _arguments(module, {**now, **states}, None, layout)
+        results = graph.outcome(module, arguments, dtype)
+        outcomes.append(results)
+        for of, name in zip(layout.results, network.results, strict=True):
+            if of.rows and of.path in results:
+                state = _laid_out(results[of.path], of)
+                states[name.removesuffix("_next")] = state.reshape(rows, -1)
+    last = outcomes[-1]
+    for of in layout.results:
+        if not of.rows and of.path in last:
+            last[of.path] = np.stack([one[of.path].reshape(rows, -1) for one in outcomes], 1)
+    return last
 
 
 def _values(rng: np.random.Generator, network_input: nodes.Input, rows: int, steps: int) -> Array:

@@ -11,6 +11,7 @@ from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, FinalStates, Known, Tensor
 from rnnspec.importing.taken import LearnedVector, Taken
+from rnnspec.importing.torch import loops
 from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
@@ -52,22 +53,29 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
         if use is None:
             continue
         module, parts, is_cut, swapped = use
-        directions = 1 + module.bidirectional
+        is_layer = hasattr(module, "num_layers")
+        directions = 1 + (is_layer and module.bidirectional)
         # An argument that is cut has the states of several modules.
-        rows = 0 if is_cut else module.num_layers * directions
+        rows = 0 if is_cut else module.num_layers * directions if is_layer else 1
         given = Given(parts, rows, directions, module.hidden_size, swapped)
         if (value := example.get(op.target)) is not None:
             several = value if isinstance(value, list | tuple) else (value,)
             shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
-            if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[swapped] % directions:
+            if len(shapes) != 1 or len(shape := shapes.pop()) not in (2, 3):
+                continue
+            flat = len(shape) == 2
+            shape = (1, *shape) if flat else shape
+            if shape[swapped] % directions:
                 continue
             number = len(several) if isinstance(value, list | tuple) else 0
-            given = replace(given, parts=number, rows=shape[swapped])
+            given = replace(given, parts=number, rows=shape[swapped], flat=flat)
         found[op.target] = given
     return found
 
 
-def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, bool] | None:
+def _use_as_state(  # noqa: PLR0912 - a branch for each function
+    operations: Sequence[Op], name: str
+) -> tuple[Any, int, bool, bool] | None:
     """Return the module that begins with a value, and how many states it is: 0 for a tensor.
 
     Then, whether it begins with a part of these, and whether the batch comes first.
@@ -75,13 +83,13 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, 
     reached, items, is_cut = {name: (False, False)}, set[int](), False
     for op in operations:
         source = next((one.name for one in op.args[:1] if isinstance(one, Ref)), "")
-        if op.layer in CELLS:
+        if op.layer in CELLS or op.layer in loops.CELLS:
             hx = op.args[1] if len(op.args) > 1 else op.kwargs.get("hx")
             apart = hx if isinstance(hx, tuple) else ()
             for one in (hx, *apart):
                 if isinstance(one, Ref) and one.name in reached:
                     is_tuple, swapped = reached[one.name]
-                    whole = not apart and op.layer == "LSTM" and not is_tuple
+                    whole = not apart and op.layer.startswith("LSTM") and not is_tuple
                     number = 2 if whole else max(items, default=0) + 1 if is_tuple else 0
                     return op.module, number, is_cut, swapped
         if source not in reached:
@@ -93,6 +101,8 @@ def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int, bool, 
                 items.add(index)
             case "getitem", _:
                 reached[op.name], is_cut = (is_tuple, swapped), True
+            case (("view" | "reshape"), (-1, int()) | ((-1, int()),)):
+                reached[op.name] = (is_tuple, swapped)
             case "transpose", (0, 1) | (1, 0):
                 reached[op.name] = (is_tuple, not swapped)
             case "permute", (1, 0, 2) | ((1, 0, 2),):
@@ -124,7 +134,7 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, A
             scope.given.add(at)
             vector = Tensor(at, ("B", "F"))
             axes = ("D", "B", "U") if given.directions == 2 else ("", "B", "F")
-            vector = replace(vector, axes=axes)
+            vector = vector if given.flat else replace(vector, axes=axes)
             rows.append(_transposed(vector) if given.swapped else vector)
         names.append(tuple(own))
         sizes, axis = (given.directions,) * len(rows), int(given.swapped)
@@ -285,7 +295,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
             return [_vector(scope, item) for item in items]
         case FinalStates(parts, sizes, axis=0) if sum(sizes) == number:
             return [first for part in parts for first in _vectors_of(scope, part)]
-        case Tensor(axes=("", "B", "F")) if number == 1:
+        case Tensor(axes=("", "B", "F") | ("B", "F")) if number == 1:
             return _vectors_of(scope, value)
         case Tensor(axes=("D", "B", "U")) if number == 2:
             return _vectors_of(scope, value)

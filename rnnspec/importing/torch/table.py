@@ -136,14 +136,39 @@ def _of_sizes(op: str, name: str) -> Row:
 
 
 def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
+    if isinstance(x, tuple) and dim == 0 and any(isinstance(p, Zeros) for p in x):
+        return _states_and_zeros(m, x)
     if not isinstance(x, tuple) or not all(isinstance(p, Tensor | FinalStates) for p in x):
         kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
         raise RefusedError(
             "expected h[-2] and h[-1], the final states of both directions, or several sequences "
             f"or vectors, received {kinds}"
         )
-    axis_number(dim, m.rank(x[0]))
+    axis = axis_number(dim, m.rank(x[0]))
+    if any(isinstance(part, Tensor) and part.axes[axis] == "T" for part in x):
+        raise RefusedError(
+            "puts steps before or behind the steps of a sequence; a spec joins features only: "
+            "expected a sequence that has these steps, as an argument of forward", "E701",
+        )  # fmt: skip
     return m.run("Concat", *x, axis=dim)
+
+
+def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> Rows:
+    """Return the states of layers, of which some begin with zeros."""
+    rows = list[Any]()
+    for part in x:
+        match part:
+            case Zeros(rows=int(number)) if number:
+                rows += [Zeros()] * number
+            case Tensor(axes=("", "B", "F")):
+                rows.append(m.run("Gather", part, 0, axis=0))
+            case FinalStates(parts=parts, axis=0) if all(one.axes[0] == "" for one in parts):
+                rows += [m.run("Gather", one, 0, axis=0) for one in parts]
+            case _:
+                raise RefusedError(
+                    f"expected states of layers and zeros, received {describe(part)}"
+                )
+    return Rows(tuple(rows))
 
 
 def _stack(m: Operators, x: Any, dim: Any = 0) -> Any:
@@ -357,6 +382,9 @@ def _permute(m: Operators, x: Any, *dims: Any) -> Any:
 def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
     rank = m.rank(x)
     axes = m.single_axes(x) if dim is None else (axis_number(dim, rank),)
+    if dim is None and not axes and isinstance(x, Tensor) and "B" in x.axes:
+        m.scope.account.leave("squeeze()", reason="it drops the axis of a batch of one only")
+        return x
     try:
         squeezed: Value = m.run("Squeeze", x, axes=axes) if axes else x
     except RefusedError:
@@ -384,6 +412,11 @@ def _repeat(op: str) -> Row:
         several = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
         if isinstance(x, ModuleArray):
             return _learned(m, op, x, several)
+        if isinstance(x, Tensor) and x.is_final and x.axes == ("", "B", "F"):
+            # A state of one layer, for each of several layers.
+            rest = (1, 1) if op == "Tile" else (-1, -1)
+            if type(several[0]) is int and several[0] > 1 and tuple(several[1:]) == rest:
+                return FinalStates((x,) * several[0], (1,) * several[0], 0)
         try:
             # As many as there are.
             return m.run(op, x, _sizes(m, [1 if n == -1 else n for n in several]))
@@ -802,9 +835,14 @@ def _arange(m: Operators, *ends: Any, **_: Any) -> Any:
     return m.run("Range", start, limit, step)
 
 
-def _zeros(m: Operators, *_: Any, **named: Any) -> Zeros:
+def _zeros(m: Operators, *sizes: Any, **named: Any) -> Zeros:
     m.scope.casts |= str(named.get("dtype")).startswith("torch.float")
-    return Zeros()
+    if len(sizes) == 1 and isinstance(sizes[0], tuple):
+        (sizes,) = sizes
+    layers = sizes[-3] if len(sizes) in (3, 4) else 0
+    if len(sizes) == 1 and isinstance(sizes[0], Tensor | FinalStates):
+        layers = sum(s.sizes) if isinstance(s := sizes[0], FinalStates) else int(s.axes[0] == "")
+    return Zeros(rows=layers if type(layers) is int else 0)
 
 
 def _unwritten(m: Operators, *_: Any) -> NonTensor:

@@ -113,9 +113,13 @@ class LearnedRows:
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """A tensor of zeros, for a batch of a fixed size if ``batch`` is not 0."""
+    """A tensor of zeros, for a batch of a fixed size if ``batch`` is not 0.
+
+    ``rows`` are those along the axis of layers, 0 if that is not known.
+    """
 
     batch: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +167,8 @@ class Given:
     """An argument of ``forward`` with the states that recurrent layers begin with.
 
     It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these; if it is
-    ``swapped``, the batch comes first. ``names`` are the inputs of the network that it becomes, one
-    for each layer of each of these.
+    ``swapped``, the batch comes first, and if ``flat``, it is (batch, units). ``names`` are the
+    inputs of the network that it becomes, one for each layer of each of these.
     """
 
     parts: int
@@ -172,6 +176,7 @@ class Given:
     directions: int
     units: int
     swapped: bool = False
+    flat: bool = False
     names: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -188,22 +193,25 @@ class Layout:
     ``arguments`` has each input of ``forward`` with the name of that of the network, empty for
     lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
     of ``Tensor``. Arguments that are ``given`` have first states, and ``items`` are those of an
-    argument that is a tuple, each with its place there. The module may have ``counted``
-    the tokens that are not 0 instead. Lengths must be ``decreasing`` unless the module packs with
-    ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
-    any. ``casts`` is true if ``forward`` names a dtype.
+    argument that is a tuple, each with the places that lead to it. If it is ``stepwise``, the
+    module takes one step, and the results are those of one step; ``axes`` are those of all.
+    The module may have ``counted`` the tokens that are not 0 instead. Lengths must be
+    ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
+    batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
+    dtype.
     """
 
     inputs: tuple[str, ...]
     arguments: tuple[tuple[str, str], ...]
     given: Mapping[str, Given]
-    items: Mapping[str, tuple[str, int]]
+    items: Mapping[str, tuple[str, tuple[int, ...]]]
     axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
     counted: bool
     decreasing: bool
     batch: int
     casts: bool
+    stepwise: bool = False
 
     @property
     def has_lengths(self) -> bool:
