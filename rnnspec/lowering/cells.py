@@ -74,6 +74,22 @@ def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
     )
 
 
+def read_formula(layer: models.Formula, widths: Mapping[str, int]) -> Equations:
+    """Return the equations of a formula, given the features of its inputs; one is a scalar.
+
+    Raises:
+        EquationError: a text is wrong, or does not fit the others.
+    """
+    rows = tuple(_row(name, text, ("equations", name)) for name, text in layer.equations.items())
+    inputs = {name: (str(width),) if width > 1 else () for name, width in widths.items()}
+    notation = Notation(
+        states=(), blocks=(Block(rows, ("equations",)),), inputs=inputs, settings=layer.settings
+    )
+    equations = read_cell(notation).equations
+    ends = (equations.lines[-1].name,)
+    return replace(equations, states=ends, parameters=tuple(inputs.items()))
+
+
 def _row(name: str, text: str, path: Path) -> Row:
     return Row(name, text.strip(), path, 1 + len(text) - len(text.lstrip()))
 
