@@ -492,8 +492,7 @@ def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
             values = dict(zip(names, parts, strict=True))
             for line in of_lines.lines:
                 values[line.name] = _bind(line.value, None)(values)
-            y = np.asarray(values[of_lines.lines[-1].name])
-            return y
+            return np.asarray(values[of_lines.lines[-1].name])
         case "concat":
             return _join(parts)
         case "add":

@@ -73,8 +73,8 @@ class Notation:
 
     ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
     they are declared; ``initialized`` has the names of the parameters with an initializer, and
-    ``sized`` the names that stand in sizes. ``inputs`` has the shapes of what the equations read. If
-    there are no states, the last line is the output.
+    ``sized`` the names that stand in sizes. ``inputs`` has the shapes of what the equations read.
+    If there are no states, the last line is the output.
     """
 
     states: tuple[str, ...]

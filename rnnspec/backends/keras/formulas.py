@@ -88,7 +88,7 @@ def write_formula(
 
 @dataclass(frozen=True)
 class _FormulaVerbs(KerasVerbs):
-    """The functions of Keras in the method of a layer, which has ``inputs`` by the layers before."""
+    """The functions of Keras in a method of a layer; ``inputs`` are by the layers before it."""
 
     inputs: Mapping[str, Code]
 
