@@ -1304,7 +1304,10 @@ def cell_expressions(network: Network) -> Iterator[Expression]:
 def layer_activations(layer: Layer) -> tuple[Activation, ...]:
     """Return the activations of a layer."""
     match layer:
-        case Recurrent(cell=EquationCell(equations=equations)):
+        case (
+            Recurrent(cell=EquationCell(equations=equations))
+            | Join(how=Formula(equations=equations))
+        ):
             parts = (part for line in equations.lines for part in walk(line.value))
             used = {part.function for part in parts if isinstance(part, Apply)}
             return tuple(name for name in _CELL_ACTIVATIONS if name in used)

@@ -63,7 +63,7 @@ MAX_LINES = 256
 MAX_DEPTH = 32
 MAX_LENGTH = 1000
 """The most lines with repetitions written out, nested operations of one, and characters of one."""
-_LARGEST = 3e38
+MAX_NUMBER = 3e38
 _SHOWN = 30
 
 _OPERATORS: dict[type[ast.operator], Operator] = {
@@ -338,7 +338,7 @@ class _Reader:
         column = self._column(tree)
         match tree:
             case ast.Constant(value=float() | int() as value) if not isinstance(value, bool):
-                if not -_LARGEST <= value <= _LARGEST:
+                if not -MAX_NUMBER <= value <= MAX_NUMBER:
                     raise self._refuse(tree, "expected a number that a float32 can hold")
                 return Number(float(value), column)
             case ast.Name():
