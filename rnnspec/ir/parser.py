@@ -236,8 +236,9 @@ class _Reader:
             self._add(row.path, message, key=True)
             self.errors.check()
         for name in notation.inputs:
-            if name != INPUT:
-                self._check_name(name, ("inputs", name), key=True)
+            if name == INPUT:
+                continue
+            self._check_name(name, ("inputs", name), key=True)
             if name in self.targets:
                 path = next(row.path for row in self.rows if row.name == name)
                 self._add(path, f"expected another name: {name} is an input", key=True)

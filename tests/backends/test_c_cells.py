@@ -12,11 +12,11 @@ from offered import require
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.backends.c import cells
+from rnnspec.backends.c import equations
 from rnnspec.backends.c.compiler import command
 from rnnspec.backends.needs import MODEL
 from rnnspec.ir.equations import Line, Name
-from rnnspec.ir.schedule import packed_schedule
+from rnnspec.ir.schedule import schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +100,30 @@ def test_cells_by_equations_are_those_of_the_reference(form: Form) -> None:
     assert report.equal, report.differences
 
 
+@pytest.mark.parametrize("steps", [16, 37])
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_blocks_of_steps_are_those_of_the_reference(steps: int, bias: str) -> None:
+    require("c", MODEL)
+    standard = "\n".join(
+        f"  - {{type: {cell}, units: 3, bias: {bias}, bidirectional: true, merge: {merge}}}"
+        for cell, merge in (("lstm", "sum"), ("gru", "concat"), ("simple", "ave"))
+    )
+    text = (CELLS % {"ways": ", direction: backward", "both": ""}).replace(
+        "rnn:\n", f"rnn:\n{standard}\n"
+    )
+    spec = rnnspec.loads(text.replace("{features: 3,", f"{{length: {steps}, features: 3,"))
+    report = rnnspec.parity(spec, ["c"], level="forward", dtype="float32")
+    assert report.equal, report.differences
+
+
+def test_products_of_the_input_are_of_several_steps() -> None:
+    text = rnnspec.codegen(spec_of("inference"), "c")
+    for cell, arrays in {"peephole": 1, "shared": 0, "late": 1, "vectors": 0}.items():
+        function = text[text.index(f" net_{cell}_layer(") :].partition("\n}\n")[0]
+        assert function.count("net_product_rows(") == arrays
+        assert ("x_t" in function) == (arrays == 0)
+
+
 @pytest.mark.parametrize("standard", ["-std=c99", "-std=c++11 -x c++"])
 @pytest.mark.parametrize("form", ["inference", "step"])
 def test_no_compiler_warns_of_them(form: Form, standard: str, tmp_path: Path) -> None:
@@ -126,7 +150,7 @@ def test_products_of_one_vector_are_one() -> None:
 
 def test_standard_cells_are_made_from_their_equations(monkeypatch: pytest.MonkeyPatch) -> None:
     def change(*args: Any, **options: Any) -> Schedule:
-        plan = packed_schedule(*args, **options)
+        plan = schedule(*args, **options)
         *others, _ = plan.step
         return replace(plan, step=(*others, Line("h", Name("c", "line"))))
 
@@ -134,5 +158,5 @@ def test_standard_cells_are_made_from_their_equations(monkeypatch: pytest.Monkey
         "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
     )
     assert "h[u] = c[u];" not in rnnspec.codegen(spec, "c")
-    monkeypatch.setattr(cells, "packed_schedule", change)
+    monkeypatch.setattr(equations, "schedule", change)
     assert "h[u] = c[u];" in rnnspec.codegen(spec, "c")

@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.names import array_symbol, layer_names
-from rnnspec.ir.cells import gates
+from rnnspec.ir.cells import applied_equations, gates, place
 from rnnspec.ir.equations import Name, Product, walk
 from rnnspec.ir.nodes import (
     GRU,
@@ -29,7 +29,7 @@ from rnnspec.ir.nodes import (
     StepAttention,
 )
 from rnnspec.ir.params import Param, directions, params
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, packed_schedule, schedule
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, packed_arrays, packed_schedule, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -273,9 +273,21 @@ def _joined(layer: Layer) -> dict[str, tuple[str, ...]]:
     return {
         f"{prefix}{name}": tuple(f"{prefix}{other}" for other in names)
         for prefix in directions(layer)
-        for names in join_parameters(layer.cell.equations)
+        for names in _join_parameters(layer.cell.equations)
         for name in names
     }
+
+
+def arrays_of_cell(layer: Recurrent) -> dict[str, tuple[str, ...]]:
+    """Return the parameters in each array of a cell, in their order, by the path of the array."""
+    parameters = [name for name, _ in applied_equations(layer).parameters]
+    if isinstance(layer.cell, EquationCell):
+        joined = _join_parameters(layer.cell.equations)
+        groups = {name: names for names in joined for name in names}
+        names_of = {name: groups.get(name, (name,)) for name in parameters}
+        return {name: names for name, names in names_of.items() if name == names[0]}
+    packed = packed_arrays(layer.cell, gate_order(layer))
+    return {place(names[0])[0]: names for names in packed if names[0] in parameters}
 
 
 def place_sums(plan: Schedule) -> dict[tuple[str, int], tuple[str, int]]:
@@ -301,7 +313,7 @@ def place_sums(plan: Schedule) -> dict[tuple[str, int], tuple[str, int]]:
     return {part: (name, places[name]) for part, name in names.items()}
 
 
-def join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
+def _join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
     """Yield parameters that are like gates: the matrices of a product, and the biases of these.
 
     Each is used nowhere else, and what they are added to is side by side.

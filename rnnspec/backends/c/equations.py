@@ -1,15 +1,20 @@
-"""Cells by equations in C: products of one row each, and loops over the elements between them."""
+"""Cells in C: products of one row each, and loops over the elements between them.
+
+What the input is multiplied by is computed for several steps at once.
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never, get_args
+from typing import TYPE_CHECKING, TypeGuard, assert_never
 
-from rnnspec.backends.c.arrays import join_parameters, place_sums
-from rnnspec.backends.c.cells import Elements, Lines, Vector, times
-from rnnspec.backends.c.names import Activation, activation, loop, number, own_name
+from rnnspec.backends.c.arrays import arrays_of_cell, gate_order, place_sums
+from rnnspec.backends.c.cells import FUNCTIONS, OF_LIBRARY, Elements, Lines, Vector, times
+from rnnspec.backends.c.names import loop, number, own_name
+from rnnspec.errors import listed
+from rnnspec.ir.cells import applied_equations, states_of_equations
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -30,23 +35,19 @@ from rnnspec.ir.equations import (
     rewrite,
     walk,
 )
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
-from rnnspec.source.code import Code
-from rnnspec.words import CellActivation
+from rnnspec.ir.nodes import GRU, LSTM, EquationCell, SimpleRNN
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, packed_arrays, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.backends.c.cells import Run
-    from rnnspec.ir.equations import Shape, Size
-    from rnnspec.ir.nodes import EquationCell, Recurrent
-    from rnnspec.ir.schedule import Statement
+    from rnnspec.ir.equations import Equations, Shape, Size
+    from rnnspec.ir.nodes import Cell, Recurrent
+    from rnnspec.ir.schedule import Schedule, Statement
 
-_FUNCTIONS = {name: activation(name) for name in get_args(CellActivation)}
-_FUNCTIONS |= {"exp": Activation("exponential")}
-"""The functions that are there for many numbers too."""
-_OF_LIBRARY = {"log": "logf", "sqrt": "sqrtf", "abs": "fabsf"}
+_BLOCK = 16
+"""The number of steps for which a layer multiplies its inputs at once, as in its template."""
 _OF_ATTENTION = frozenset(
     {"memory", "attention_kernel", "attention_kernel_scale", "score", "scale", "contexts"}
     | {"context", "input", "x_size", "query", "queries", "hidden"}
@@ -55,98 +56,96 @@ _OF_ATTENTION = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class EquationText:
-    """The text of a layer whose cell is given by equations.
+class State:
+    """A state, and the parameters with its first and its last value."""
+
+    vector: Vector
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Numbers of a step that are a row of a block, with how many there are in a row."""
+
+    pointer: str
+    block: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellText:
+    """The text of a layer's cell.
 
     ``own`` are the parameters that only this function has, with their types. ``constants`` are the
-    lines before the first step, ``lines`` those of each. The first of the ``states`` is the output,
-    which has ``size`` numbers. ``features`` is the size of the input. ``ends`` are the lines after
-    the last step.
+    lines before the first step. If there are ``rows``, ``block`` has the lines before the steps of
+    a block, and ``parts`` declares what is in a row. ``lines`` are those of each step. The first of
+    the ``states`` is the output. ``features`` is the size of the input, which is ``read`` in a step
+    unless only blocks do. The memory that the cell does not need begins at ``end``.
     """
 
     title: str
     own: tuple[tuple[str, str], ...]
     declarations: tuple[str, ...]
     constants: tuple[str, ...]
+    block: tuple[str, ...]
+    rows: tuple[Row, ...]
+    parts: tuple[str, ...]
     lines: tuple[str, ...]
-    states: tuple[str, ...]
-    size: str
+    states: tuple[State, ...]
     features: str
-    ends: tuple[str, ...] = ()
-    end: str = ""
-    """Where the memory begins that the cell does not need."""
+    reads: bool
+    end: str
+
+    @property
+    def ends(self) -> dict[str, str]:
+        """The parameters with the first and the last states, which not all layers need."""
+        types = {state.first: "const float *" for state in self.states}
+        types |= {state.last: "float *" for state in self.states}
+        return {name: type_ for name, type_ in types.items() if name}
 
 
-@dataclass(slots=True)
-class _Elements(Elements):
-    """Expressions of elements, in which some names are scalars.
+def name_cell(cell: Cell) -> str:
+    """Return what the function of a cell is called."""
+    match cell:
+        case SimpleRNN():
+            return "simple"
+        case LSTM():
+            return "lstm"
+        case GRU(reset_after=reset_after):
+            return "gru" if reset_after else "gru_reset_first"
+        case EquationCell(name=name):
+            return f"{name}_layer"
+        case _:
+            assert_never(cell)
 
-    ``old`` are the states before the step. In a matrix, an element is in row ``r`` and column
-    ``k``.
-    """
 
-    scalars: dict[str, str] = field(default_factory=dict)
-    old: dict[str, Vector] = field(default_factory=dict)
-    matrices: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-
-    def find(self, name: Name) -> Vector:
-        return (self.old if name.kind == "state" else self.vectors)[name.name]
-
-    def vectors_in(self, expression: Expression) -> set[Vector]:
-        names = (part for part in walk(expression) if isinstance(part, Name))
-        return {self.find(name) for name in names if name.name not in self.scalars}
-
-    def write(self, expression: Expression, binding: int = 0) -> Code:
-        text = super(_Elements, self).write(expression, binding)
-        # What follows a minus must not begin with one.
-        return Code(f"({text})") if binding > 2 and text.startswith("-") else text
-
-    def write_name(self, name: Name, binding: int) -> Code:
-        if name.name in self.scalars:
-            return Code(self.scalars[name.name])
-        if name.name in self.matrices:
-            pointer, _, columns = self.matrices[name.name]
-            return Code(f"{pointer}[r * {columns} + k]")
-        return super(_Elements, self).write_name(name, binding)
-
-    def activate(self, function: str, value: Code | str) -> Code:
-        if function in _OF_LIBRARY:
-            self.called.add("sqrtf")
-            return Code(f"{_OF_LIBRARY[function]}({value})")
-        self.called.add(function)
-        return Code(f"{self.prefix}_{function}({value})")
-
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
-        match expression:
-            case Elementwise(operator=operator, left=left, right=right):
-                self.called.add(operator)
-                return Code(f"{self.prefix}_{operator}({self.write(left)}, {self.write(right)})")
-            case Choose(comparison=comparison, left=left, right=right):
-                condition = f"{self.write(left, 1)} {comparison} {self.write(right, 1)}"
-                chosen, otherwise = self.write(expression.chosen), self.write(expression.otherwise)
-                return Code(f"({condition} ? {chosen} : {otherwise})")
-            case Transpose(matrix=matrix):
-                pointer, _, columns = self.matrices[matrix.name]
-                return Code(f"{pointer}[k * {columns} + r]")
-            case ApplyToVector() | Concat() | Part():
-                raise AssertionError(f"{expression!r} is a vector of its own")
-            case _:
-                assert_never(expression)
+def _title(cell: Cell) -> str:
+    match cell:
+        case SimpleRNN():
+            return "a simple recurrent layer"
+        case LSTM():
+            return "an LSTM"
+        case GRU(reset_after=reset_after):
+            return f"a GRU that resets {'after' if reset_after else 'before'} the product"
+        case EquationCell(name=name):
+            return f"the cell {name}"
+        case _:
+            assert_never(cell)
 
 
 @dataclass(slots=True, kw_only=True)
-class EquationLines(Lines):
+class CellLines(Lines):
     """The lines of a layer, its memory, and what it needs.
 
     ``arguments`` is what a call passes, ``floats`` the size of the memory that it works in.
     """
 
-    writer: _Elements
     layer: Recurrent
-    cell: EquationCell
-    stored: Mapping[str, Stored]
+    equations: Equations
+    plan: Schedule
+    arrays: Mapping[tuple[str, ...], Stored]
+    """Those of one direction, by the parameters in each."""
     stepped: bool
     ends: Mapping[str, str]
     """The first and the last states, by their names and ``_first`` or ``_last``."""
@@ -155,82 +154,94 @@ class EquationLines(Lines):
     size_lines: list[str] = field(default_factory=list)
     memory_lines: list[str] = field(default_factory=list)
     constants: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     floats: int = 0
     kernels: set[str] = field(default_factory=set)
     widths: set[int] = field(default_factory=set)
+    sums: set[str] = field(default_factory=set)
+    """The names of sums of products."""
     shapes: dict[str, Shape] = field(default_factory=dict)
-    packed: set[str] = field(default_factory=set)
-    """The matrices that are stored for products."""
+    packed: dict[str, tuple[Stored, int]] = field(default_factory=dict)
+    """The array that each matrix is stored in for products, and its place there."""
     names: set[str] = field(default_factory=set)
     counts: dict[Size, str] = field(default_factory=dict)
     place: str = "work"
     """Where the next vector is in memory."""
-    following: dict[Vector, Vector] = field(default_factory=dict)
     places: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """The sum of each part of a joined product, and its place."""
     labels: dict[str, str] = field(default_factory=dict)
-    """The line that each sum is part of."""
+    """What each sum is called."""
     temporary: set[str] = field(default_factory=set)
     """Names of vectors that nothing else reads."""
     filled: set[str] = field(default_factory=set)
     """The sums that have the value of a product already."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - a layer, its arrays, and the kind of source
+    def of(
         cls,
         layer: Recurrent,
-        cell: EquationCell,
-        stored: Mapping[str, Stored],
+        arrays: Mapping[str, Stored],
         *,
         network: str,
         stepped: bool,
         ends: Mapping[str, str],
-    ) -> EquationLines:
-        """Return the writer of a layer, with the arrays of one direction."""
-        functions = {name: "" if name == "linear" else name for name in (*_FUNCTIONS, *_OF_LIBRARY)}
-        writer = _Elements(functions, prefix=network, activations=_FUNCTIONS)
+    ) -> CellLines:
+        """Return the writer of a layer, with the arrays of one direction by their paths."""
+        equations, cell = applied_equations(layer), layer.cell
+        packed = () if isinstance(cell, EquationCell) else packed_arrays(cell, gate_order(layer))
+        functions = {name: "" if name == "linear" else name for name in (*FUNCTIONS, *OF_LIBRARY)}
         lines = cls(
-            writer=writer,
+            writer=Elements(functions, prefix=network),
             layer=layer,
-            cell=cell,
-            stored=stored,
+            equations=equations,
+            plan=schedule(equations, shares=False, packed=packed),
+            arrays={names: arrays[path] for path, names in arrays_of_cell(layer).items()},
             stepped=stepped,
             ends=ends,
         )
         lines.names |= {"work", "y", "steps", "width", "mask", "backward", "merge", "real"}
-        lines.names |= {"units", "features"}
+        lines.names |= {"units", "features", "first", "count", "done", "last", "row", "column"}
         lines.names |= _OF_ATTENTION if layer.attention else set()
         return lines
 
-    def write_layer(self) -> EquationText:
+    def write_layer(self) -> CellText:
         """Return the text of the function."""
-        equations, plan = self.cell.equations, schedule(self.cell.equations, shares=False)
+        equations, plan = self.equations, self.plan
         self.shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
         self.shapes |= {name: (size,) for name, size in plan.sizes.items()}
-        joined = {name: names for names in join_parameters(equations) for name in names}
-        for name, shape in equations.parameters:
-            names = joined.get(name, (name,))
-            if name == names[0]:
-                self._add_parameters(names, shape)
+        for names, stored in self.arrays.items():
+            self._add_parameters(names, stored)
         states = [self._add_state(name) for name in equations.states]
-        statements = (*plan.before, *plan.step)
+        named = zip(equations.states, states, strict=True)
+        ends = tuple(
+            State(vector, *(self._add_end(f"{name}_{end}") for end in ("first", "last")))
+            for name, vector in named
+        )
         self.places = place_sums(plan)
         self.sums = {name for name, _ in self.places.values()}
+        statements = (*plan.before, *plan.step)
         self._label_sums(statements)
+        products = (part for part in statements if isinstance(part, JoinedProduct))
+        at_once = next(filter(self._is_at_once, itertools.islice(products, 1)), None)
         own = "x" if self.stepped else "x_t"
         own = "input" if self.layer.attention else own
-        x = Vector(own, size=self._count("features"))
+        x = Vector(own, self._count("features"))
         self.writer.vectors[INPUT] = x
         # What is constant may need a matrix, whose lines are there before its own.
         self.lines = self.constants
         for line in plan.constants:
             self._add_line(line)
             self.finish()
+        self.lines = block = list[str]()
+        if at_once:
+            self._add_rows(at_once)
         self.lines = []
         for statement in statements:
             match statement:
                 case JoinedProduct():
-                    self._add_product(statement)
+                    if statement != at_once:
+                        self._add_product(statement)
                 case JoinedSum():
                     # Each product is added to those before it.
                     pass
@@ -240,34 +251,43 @@ class EquationLines(Lines):
                     assert_never(statement)
         self.finish()
         self.kernels |= self.writer.called
-        zeros, ends = list[str](), list[str]()
-        for name, state in zip(equations.states, [] if self.stepped else states, strict=False):
-            zeros.append(f"memset({state.text}, 0, {state.size} * sizeof(float));")
-            if first := self._add_end(f"{name}_first", "const float *"):
-                zeros.append(f"memcpy({state.text}, {first}, {state.size} * sizeof(float));")
-            if last := self._add_end(f"{name}_last", "float *"):
-                ends.append(f"memcpy({last}, {state.text}, {state.size} * sizeof(float));")
-        text = (*self.memory_lines, *self.constants, *zeros, *self.lines, *ends)
+        constants = (*self.constants, *([] if self.stepped else _zeros(states)))
+        rows = (f"{row.block} {row.size}" for row in self.rows)
+        text = (*self.memory_lines, *constants, *block, *rows, *self.parts, *self.lines)
+        reads = x.pointer in _words(self.lines)
         # The output and the input of a step have sizes too.
         if self.layer.attention or not self.stepped:
             text = (*text, states[0].size, x.size)
         sizes = self._use_sizes((*text, self.place) if self.layer.attention else text)
-        return EquationText(
-            title=f"the cell {self.cell.name}",
+        return CellText(
+            title=_title(self.layer.cell),
             own=tuple(self.own.items()),
             declarations=(*sizes, *self.memory_lines),
-            constants=(*self.constants, *zeros),
+            constants=constants,
+            block=tuple(block),
+            rows=tuple(self.rows),
+            parts=tuple(self.parts),
             lines=tuple(self.lines),
-            states=tuple(state.pointer for state in states),
-            size=states[0].size,
+            states=ends,
             features=x.size,
-            ends=tuple(ends),
+            reads=reads,
             end=self.place,
         )
 
-    def _use_sizes(self, lines: tuple[str, ...]) -> list[str]:
+    def _is_at_once(self, product: JoinedProduct) -> bool:
+        """True if a product is computed for several steps: that of the input with one array."""
+        if self.stepped or self.layer.attention or product.vector != Name(INPUT, "input"):
+            return False
+        numbers = range(len(product.matrices))
+        (_, *others) = itertools.groupby(numbers, key=lambda n: self._weights_of(product, n))
+        return not others and self._is_packed(product.matrices[0])
+
+    def _is_packed(self, matrix: Expression) -> TypeGuard[Name]:
+        return isinstance(matrix, Name) and matrix.name in self.packed
+
+    def _use_sizes(self, lines: Iterable[str]) -> list[str]:
         """Return the declarations of the sizes in lines, and forget the other sizes."""
-        used, declared = set(re.findall(r"\w+", "\n".join(lines))), list[str]()
+        used, declared = _words(lines), list[str]()
         for line in reversed(self.size_lines):
             words = re.findall(r"\w+", line)
             if words[2] in used:
@@ -280,13 +300,25 @@ class EquationLines(Lines):
         return declared
 
     def _label_sums(self, statements: tuple[Statement, ...]) -> None:
-        """Call the first sum of a line as the line, which replaces it there."""
+        """Call the first sum of a line as the line, which replaces it there, and others by it.
+
+        That of ``U_n @ h`` beside another sum in a line n is called h_n.
+        """
+        vectors = {
+            name: part.slices[0].product.removesuffix("_product")
+            for part in statements
+            if isinstance(part, JoinedSum)
+            for name in part.names
+        }
         for statement in statements:
-            if isinstance(statement, Line) and statement.name not in self.writer.old:
+            if isinstance(statement, Line):
                 parts = walk(statement.value)
                 names = (part.name for part in parts if isinstance(part, Name))
-                total = next((name for name in names if name in self.sums), statement.name)
-                self.labels.setdefault(total, statement.name)
+                first, *others = [name for name in names if name in self.sums] or [statement.name]
+                is_state = statement.name in self.equations.states
+                self.labels.setdefault(first, first if is_state else statement.name)
+                for name in others:
+                    self.labels.setdefault(name, f"{vectors[name]}_{statement.name}")
 
     def _name(self, name: str) -> str:
         """Return a name of C that is not taken."""
@@ -297,8 +329,10 @@ class EquationLines(Lines):
         return free
 
     def _number(self, size: Size) -> int:
-        values = {"units": self.layer.units, "features": self.layer.features}
-        return evaluate_size(size, values | dict(self.cell.sizes))
+        cell, values = self.layer.cell, {"units": self.layer.units, "features": self.layer.features}
+        return evaluate_size(
+            size, values | (dict(cell.sizes) if isinstance(cell, EquationCell) else {})
+        )
 
     def _count(self, size: Size) -> str:
         """Return a size in C."""
@@ -322,55 +356,94 @@ class EquationLines(Lines):
     def _allocate(self, label: str, size: Size) -> Vector:
         """Return a new vector, and take memory for it."""
         name = self._name(label)
-        vector = Vector(name, size=self._count(size))
+        vector = Vector(name, self._count(size))
         self.memory_lines.append(f"float *const {name} = {self.place};")
         self.place = f"{name} + {vector.size}"
         self.floats += self._number(size)
         return vector
 
-    def _add_parameters(self, names: tuple[str, ...], shape: Shape) -> None:
+    def _add_parameters(self, names: tuple[str, ...], stored: Stored) -> None:
         """Add a parameter, or several that are stored as one."""
-        first = names[0]
-        stored, pointer = self.stored[first], self._name(_label(names))
+        first, is_packed = names[0], not isinstance(self.layer.cell, EquationCell)
+        label = stored.path.rpartition(".")[2].replace("t_kernel", "t")
+        pointer = self._name(label if is_packed else _label(names))
         self.own[pointer] = f"const {stored.number} *"
         self.arguments[pointer] = stored.symbol
         if stored.rounded:
             self.own[f"{pointer}_scale"] = "const float *"
             self.arguments[f"{pointer}_scale"] = stored.scale
             self.names.add(f"{pointer}_scale")
-        match shape:
+        match self.shapes[first]:
             case ():
                 self.writer.scalars[first] = f"{pointer}[0]"
             case (size,):
                 count = self._count(size)
                 for place, name in enumerate(names):
-                    self.writer.vectors[name] = Vector(pointer, place, count)
+                    self.writer.vectors[name] = Vector(pointer, count, place)
             case rows, columns:
                 matrix = pointer, self._count(rows), self._count(columns)
-                self.packed |= set(names) if stored.parts else set()
                 self.writer.matrices |= dict.fromkeys(names, matrix)
-            case _:
+                if stored.parts:
+                    self.packed |= {name: (stored, place) for place, name in enumerate(names)}
+            case shape:
                 raise AssertionError(shape)
 
     def _add_state(self, name: str) -> Vector:
         size = self.shapes[name][0]
         if self.stepped:
             pointer = self._name(name)
-            vector = Vector(pointer, size=self._count(size))
+            vector = Vector(pointer, self._count(size))
             self.own[pointer] = "float *"
-            self.arguments[pointer] = f"state->{self.layer.name}_{name}"
+            state, _ = states_of_equations(self.layer)[name]
+            self.arguments[pointer] = f"state->{self.layer.name}_{state}"
         else:
             vector = self._allocate(name, size)
         self.writer.old[name] = vector
         return vector
 
-    def _add_end(self, end: str, type_: str) -> str:
-        """Return the parameter with the first or the last value of a state, if there is one."""
-        if end not in self.ends:
+    def _add_end(self, end: str) -> str:
+        """Return the parameter with the first or the last value of a state, of whole sequences."""
+        if self.stepped:
             return ""
         name = self._name(end)
-        self.own[name], self.arguments[name] = type_, self.ends[end]
+        self.arguments |= {name: self.ends[end]} if end in self.ends else {}
         return name
+
+    def _add_rows(self, product: JoinedProduct) -> None:
+        """Add the lines of a product for all steps of a block, and what is in a row of it."""
+        count, size = len(product.matrices), self._count(product.sizes[0])
+        block, columns, lines = self._name("block"), times(count, size), self.lines
+        self.memory_lines.append(f"float *const {block} = {self.place};")
+        self.place = f"{block} + {times(_BLOCK * count, size)}"
+        self.floats += _BLOCK * count * self._number(product.sizes[0])
+        names = [self.places[product.name, place][0] for place in range(count)]
+        self.writer.vectors |= {name: Vector("last", size, n) for n, name in enumerate(names)}
+        start = self._start(names, product.biases or (None,) * count)
+        if start is None:
+            start = Vector("last", size)
+            lines.append(f"memset(last, 0, {columns} * sizeof(float));")
+        if start.pointer == "last":
+            place = f"{block} + (count - 1) * {columns}"
+            lines.insert(0, f"float *const last = {place}; /* what all rows begin with */")
+            lines.insert(1, "")
+        else:
+            lines.insert(0, "")
+        before: Vector | None = None
+        for name in names:
+            self.writer.vectors[name] = vector = Vector(self._name(self.labels[name]), size)
+            if before:
+                self.parts.append(f"float *const {vector.pointer} = {before.pointer} + {size};")
+                self.writer.preceding[vector] = before
+            else:
+                self.rows.append(Row(vector.pointer, block, columns))
+            before = vector
+        self.filled.update(names)
+        kernel, weights = self._weights(product.matrices)
+        self.kernels.add(kernel := kernel.replace("product", "product_rows"))
+        lines.append(
+            f"{self.writer.prefix}_{kernel}({weights}, {start.text}, x + first * features, count, "
+            f"features, {columns}, {block});"
+        )
 
     def _add_product(self, product: JoinedProduct) -> None:
         vector = self._vector(self._value(product.vector), product.name)
@@ -392,19 +465,21 @@ class EquationLines(Lines):
         for index, size in enumerate(product.sizes):
             name, _ = self.places[product.name, index]
             if name not in self.writer.vectors:
-                vector = self._allocate(self.labels.get(name, name), size)
+                vector = self._allocate(self.labels[name], size)
                 if before and before.size == vector.size:
-                    self.following[before] = vector
+                    self.writer.preceding[vector] = before
                 self.writer.vectors[name] = before = vector
 
     def _weights_of(self, product: JoinedProduct, number: int) -> str | int:
         """Return the array that a matrix shares with others, or its number."""
         matrix = product.matrices[number]
-        stored = self.stored.get(matrix.name) if isinstance(matrix, Name) else None
-        return stored.symbol if stored and stored.beside else number
+        if self._is_packed(matrix):
+            stored, _ = self.packed[matrix.name]
+            return stored.symbol if len(self._beside(matrix.name)) > 1 else number
+        return number
 
-    def _start(self, names: list[str], biases: list[Expression | None]) -> str:
-        """Return where the numbers are that a product is added to, empty if they are zeros."""
+    def _start(self, names: Sequence[str], biases: Sequence[Expression | None]) -> Vector | None:
+        """Return the numbers that a product is added to, None if they are zeros."""
         first = self.writer.vectors[names[0]]
         if names[0] in self.filled:
             for name, bias in zip(names, biases, strict=True):
@@ -412,48 +487,67 @@ class EquationLines(Lines):
                     value = Elementwise("+", Name(name, "line"), self._value(bias))
                     self.assign(self.writer.vectors[name], value)
             self.finish()
-            return first.text
+            return first
         if not any(biases):
-            return ""
+            return None
         vectors = [self.writer.vectors[b.name] for b in biases if isinstance(b, Name)]
         pointers = {vector.pointer for vector in vectors}
         if len(vectors) == len(names) and len(pointers) == 1:
-            return vectors[0].text
+            return vectors[0]
         for name, bias in zip(names, biases, strict=True):
             self.assign(
                 self.writer.vectors[name], Number(0.0) if bias is None else self._value(bias)
             )
         self.finish()
-        return first.text
+        return first
 
     def _multiply(
-        self, matrices: list[Expression], vector: Vector, totals: list[Vector], start: str
+        self,
+        matrices: Sequence[Expression],
+        vector: Vector,
+        totals: Sequence[Vector],
+        start: Vector | None,
     ) -> None:
-        """Add the lines of products, which are added to ``start`` if it is not empty."""
+        """Add the lines of products, which are added to ``start`` if there is one."""
         prefix = self.writer.prefix
         matrix, total = matrices[0], totals[0]
-        if isinstance(matrix, Name) and matrix.name in self.packed:
-            pointer, stored = self.writer.matrices[matrix.name][0], self.stored[matrix.name]
-            product = "product_int8" if stored.rounded else "product"
-            columns = times(len(stored.places), total.size)
-            weights = f"{pointer}, {pointer}_scale" if stored.rounded else pointer
+        if self._is_packed(matrix):
+            product, weights = self._weights(matrices)
+            columns = times(len(matrices), total.size)
             if not start:
-                start = total.text
+                start = total
                 self.lines.append(f"memset({total.text}, 0, {columns} * sizeof(float));")
-            self.kernels.add(product)
-            self.widths.update(width for part in stored.parts for width in part.widths)
             self.lines.append(
-                f"{prefix}_{product}({weights}, {start}, {vector.text}, {vector.size}, "
+                f"{prefix}_{product}({weights}, {start.text}, {vector.text}, {vector.size}, "
                 f"{columns}, {total.text});"
             )
             return
         pointer = self._matrix(matrix)
         product = f"{prefix}_dot({pointer} + u * {vector.size}, {vector.text}, {vector.size})"
         self.kernels.add("dot")
-        element = total.element()
-        first = "" if start in ("", total.text) else f"{start}[u] + "
-        sign = "+=" if start == total.text else "="
-        self.lines += loop("u", total.size, [f"{element} {sign} {first}{product};"])
+        first = "" if start in (None, total) else f"{start.element} + "
+        sign = "+=" if start == total else "="
+        self.lines += loop("u", total.size, [f"{total.element} {sign} {first}{product};"])
+
+    def _beside(self, parameter: str) -> tuple[str, ...]:
+        """Return the parameters in the array that one is in."""
+        return next(names for names in self.arrays if parameter in names)
+
+    def _weights(self, matrices: Sequence[Expression]) -> tuple[str, str]:
+        """Return the function of a product with matrices of an array, and the weights it takes."""
+        names = [matrix.name for matrix in matrices if isinstance(matrix, Name)]
+        stored, place = self.packed[names[0]]
+        pointer, size, inputs = self.writer.matrices[names[0]]
+        weights = [pointer, f"{pointer}_scale"] if stored.rounded else [pointer]
+        if place:
+            places = f"{times(place, size)} * {inputs}", times(place, size)
+            weights = [f"{name} + {behind}" for name, behind in zip(weights, places, strict=False)]
+            gates = listed([name.partition("_")[2] for name in self._beside(names[0])[:place]])
+            self.lines.append(f"/* The weights are behind those of {gates}. */")
+        kernel = "product_int8" if stored.rounded else "product"
+        self.kernels.add(kernel)
+        self.widths.update(width for part in stored.parts for width in part.widths)
+        return kernel, ", ".join(weights)
 
     def _matrix(self, matrix: Expression) -> str:
         """Return where a matrix is in memory, one row after the other."""
@@ -471,8 +565,8 @@ class EquationLines(Lines):
         self.memory_lines.append(f"float *const {pointer} = {self.place};")
         self.place = f"{pointer} + {rows} * {columns}"
         self.floats += self._number(shape[0]) * self._number(shape[1])
-        element = f"{pointer}[r * {columns} + k] = {self.writer.write(matrix)};"
-        self.constants += loop("r", rows, list(loop("k", columns, [element])))
+        element = f"{pointer}[row * {columns} + column] = {self.writer.write(matrix)};"
+        self.constants += loop("row", rows, list(loop("column", columns, [element])))
         self.writer.matrices[name], self.shapes[name] = (pointer, rows, columns), shape
 
     def _matrix_shape(self, matrix: Expression) -> tuple[Size, Size]:
@@ -532,7 +626,7 @@ class EquationLines(Lines):
         def change(part: Expression) -> Expression | None:
             match part:
                 case Apply(function=function, operand=Name(name=name) as operand) if (
-                    name in self.sums and function in _FUNCTIONS
+                    name in self.sums and function in FUNCTIONS
                 ):
                     self.assign(self.writer.find(operand), None, function)
                     return operand
@@ -540,7 +634,7 @@ class EquationLines(Lines):
                     factor = self._vector(self._value(vector), "factor")
                     total = self._allocate("product", self._size(part))
                     self.finish()
-                    self._multiply([matrix], factor, [total], "")
+                    self._multiply([matrix], factor, [total], None)
                     return self._keep("product", self._size(part), total)
                 case ApplyToVector():
                     return self._apply_to_vector(part, label if part is expression else "")
@@ -552,7 +646,7 @@ class EquationLines(Lines):
                     self.finish()
                     offset = times(index, self._count(size)) if index else ""
                     offset = " + ".join(filter(None, (whole.offset, offset)))
-                    part_of = Vector(whole.pointer, 0, self._count(size), offset)
+                    part_of = Vector(whole.pointer, self._count(size), offset=offset)
                     return self._keep("part", size, part_of)
                 case _:
                     return None
@@ -579,7 +673,7 @@ class EquationLines(Lines):
         values = [(self._value(part), self._count(self._size(part))) for part in parts]
         whole, offset = self._allocate(label or "joined", size), ""
         for value, count in values:
-            self.assign(Vector(whole.pointer, 0, count, offset), value)
+            self.assign(Vector(whole.pointer, count, offset=offset), value)
             offset = f"{offset} + {count}" if offset else count
         self.finish()
         return self._keep("joined", size, whole)
@@ -597,7 +691,7 @@ class EquationLines(Lines):
             writer.scalars[name] = scalar
             return
         function = ""
-        if isinstance(value, Apply) and (value.function in _FUNCTIONS):
+        if isinstance(value, Apply) and (value.function in FUNCTIONS):
             function, value = value.function, value.operand
         value = self._value(value, "" if name in writer.old else name)
         totals = [
@@ -624,9 +718,17 @@ class EquationLines(Lines):
             writer.vectors[name] = vector = self._allocate(name, size[0])
             self.assign(vector, value, function)
 
-    def is_next(self, run: Run, target: Vector) -> bool:
-        """Return whether a vector is behind those of a run."""
-        return self.following.get(run.targets[-1]) == target and run.bound == target.size
+
+def _zeros(states: list[Vector]) -> Iterator[str]:
+    """Yield the lines that make states zeros, which are one behind the other."""
+    for size, group in itertools.groupby(states, key=lambda state: state.size):
+        first, *others = group
+        count = times(1 + len(others), size)
+        yield f"memset({first.text}, 0, {count} * sizeof(float));"
+
+
+def _words(lines: Iterable[str]) -> set[str]:
+    return set(re.findall(r"\w+", "\n".join(lines)))
 
 
 def _label(names: tuple[str, ...]) -> str:

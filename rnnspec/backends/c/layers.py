@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.c.arrays import gate_order
-from rnnspec.backends.c.cells import CellText, cell_text, name_cell
-from rnnspec.backends.c.equations import EquationLines, EquationText
+from rnnspec.backends.c.arrays import arrays_of_cell
+from rnnspec.backends.c.equations import CellLines, CellText, name_cell
 from rnnspec.backends.c.formulas import FormulaLines, Operand, parameter_names
 from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.backends.c.verbs import (
@@ -40,14 +39,10 @@ if TYPE_CHECKING:
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.ir.forms import State
 
-_CHUNK = 16
-"""The number of steps for which a recurrent layer multiplies its inputs at once."""
-
 _ARRAY = "const float *"
 _TYPES = {
-    **dict.fromkeys(("table", "kernel", "recurrent"), "const {weight} *"),
-    **dict.fromkeys(("table_scale", "kernel_scale", "recurrent_scale"), "const float *"),
-    **dict.fromkeys(("bias", "recurrent_bias"), "const float *"),
+    **dict.fromkeys(("table", "kernel"), "const {weight} *"),
+    **dict.fromkeys(("table_scale", "kernel_scale", "bias"), "const float *"),
     **dict.fromkeys(("gamma", "beta", "mean", "variance", "query"), "const float *"),
     "memory": "const {prefix}_memory *",
     "attention_kernel": "const {weight} *",
@@ -60,23 +55,22 @@ _TYPES = {
     "real": "int ",
     **dict.fromkeys(("steps", "windows", "before", "size", "stride", "dilation"), "size_t "),
     **dict.fromkeys(("features", "inputs", "units", "hidden", "backward", "ahead"), "size_t "),
-    **dict.fromkeys(("h", "c", "inputs_before"), "float *"),
+    "inputs_before": "float *",
     **dict.fromkeys((name for each in REDUCTIONS.values() for name in each.states), "float *"),
     "y": "float *",
     "width": "size_t ",
     "merge": "char ",
-    **dict.fromkeys(("h_first", "c_first"), "const float *"),
-    **dict.fromkeys(("h_last", "c_last", "contexts"), "float *"),
-    "work": "float *",
+    "contexts": "float *",
 }
 """The parameters of functions in their order, each with its type."""
+_WORK = {"work": "float *"}
 
 _DEFAULTS = {
     "mask": "NULL",
     **dict.fromkeys(("before", "backward"), "0"),
     "real": "1",
     "merge": "'='",
-    **dict.fromkeys(("h_first", "c_first", "h_last", "c_last", "contexts"), "NULL"),
+    "contexts": "NULL",
 }
 """What a call passes for a parameter that only other calls need."""
 
@@ -91,13 +85,11 @@ _DOT, _ADDITIVE = "dot_attention", "additive_attention"
 class AttentionText:
     """How a recurrent layer attends: with a function, after a product if it projects its state.
 
-    ``inputs`` is what the size of its input and the context is called, ``arguments`` is what the
-    function takes between the query and the context.
+    ``arguments`` is what the function takes between the query and the context.
     """
 
     function: str
     arguments: str
-    inputs: str
     product: str = ""
 
     @property
@@ -115,7 +107,7 @@ class Function:
     product: str = ""
     target: str = ""
     activation: Activation = _LINEAR
-    cell: CellText | EquationText | None = None
+    cell: CellText | None = None
     biases: tuple[str, ...] = ()
     stepped: bool = False
     """True if it takes one step, and has states."""
@@ -125,20 +117,24 @@ class Function:
     settings: tuple[str, ...] = ()
     """What it is, its body and the settings among its parameters, if it is from a recipe."""
     attention: AttentionText | None = None
-    cell_of: str = ""
-    """The function before it whose cell it has too, if it attends."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
         names = {"weight": "int8_t" if self.is_rounded else "float", "prefix": prefix}
-        others = dict.fromkeys(self.settings, "float ") | self.own
-        types = {name: others.get(name) or _TYPES.get(name, _ARRAY) for name in self.parameters}
+        known = self.types | dict.fromkeys(self.settings, "float ")
+        types = {name: known.get(name, _ARRAY) for name in self.parameters}
         return ", ".join(type_.format(**names) + name for name, type_ in types.items())
 
     @property
-    def own(self) -> dict[str, str]:
-        """The types of the parameters that only this function has."""
-        return dict(self.cell.own) if isinstance(self.cell, EquationText) else {}
+    def types(self) -> dict[str, str]:
+        """The types of the parameters that functions have, those of its cell first."""
+        own = dict(self.cell.own) if self.cell else {}
+        return own | {name: _TYPES[name] for name in _TYPES if name not in own} | self.ends | _WORK
+
+    @property
+    def ends(self) -> dict[str, str]:
+        """The parameters with the first and the last states, by which only some layers differ."""
+        return self.cell.ends if self.cell else {}
 
     @property
     def is_rounded(self) -> bool:
@@ -249,23 +245,20 @@ class Layers:
 
     def finished(self) -> tuple[Function, ...]:
         """Return the functions, each with the parameters that any call needs."""
-        functions, cells = list[Function](), dict[tuple[str, ...], str]()
-        for name, function in self.functions.items():
-            own = function.cell.apart if isinstance(function.cell, CellText) else ()
-            of = cells.setdefault(own, name) if own else name
-            if not function.attention or of == name:
-                of = ""
-            functions.append(replace(function, parameters=self._parameters(name), cell_of=of))
-        return tuple(functions)
+        return tuple(
+            replace(function, parameters=self._parameters(name))
+            for name, function in self.functions.items()
+        )
 
     def statement(self, call: Call) -> str:
         """Return a call as it is written once all calls are known."""
         names = self._parameters(call.function)
-        arguments = (call.arguments.get(name) or _DEFAULTS[name] for name in names)
+        defaults = _DEFAULTS | dict.fromkeys(self.functions[call.function].ends, "NULL")
+        arguments = (call.arguments.get(name) or defaults[name] for name in names)
         return f"{self.network.name}_{call.function}({', '.join(arguments)});"
 
     def _parameters(self, function: str) -> tuple[str, ...]:
-        needed, known = self.needed[function], self.functions[function].own | _TYPES
+        needed, known = self.needed[function], self.functions[function].types
         return (*(name for name in known if name in needed), *sorted(needed - known.keys()))
 
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
@@ -278,7 +271,7 @@ class Layers:
         name = next(
             name
             for name in names
-            if self.symbols.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
+            if f"{self.network.name}_{name}" not in self.symbols
             if self.functions.setdefault(name, named := replace(function, name=name)) == named
         )
         self.needed.setdefault(name, set()).update(arguments)
@@ -448,82 +441,29 @@ class Layers:
         }
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
-        if isinstance(layer.cell, nodes.EquationCell):
-            return self._cell_by_equations(layer, layer.cell, prefix, place)
-        product = self._product(layer, f"{prefix}kernel")
-        self._product(layer, f"{prefix}recurrent_kernel")
-        if not (self.stepped or layer.attention) and layer.bias:
-            self._needs(products=product.replace("product", "product_rows"))
-        values = {"inputs": str(layer.features), "units": str(layer.units)}
-        for param in params(layer):
-            path = param.name.removeprefix(prefix)
-            if param.name == f"{prefix}{path}" and "." not in path:
-                values |= self._weights(layer, param.name, path.replace("t_kernel", "t"))
-        cell = cell_text(
-            layer.standard_cell,
-            self.network.name,
-            product,
-            gate_order(layer),
-            biased="recurrent_bias" in values,
-        )
-        of_gates = cell.gates * layer.units
-        if self.stepped:
-            states = states_of_equations(layer).items()
-            values |= {own: f"state->{layer.name}_{state}" for own, (state, _) in states}
-            floats = of_gates + cell.scratch * layer.units
-        else:
-            chunk = 1 if layer.attention else _CHUNK
-            floats = cell.memory["chunk"] * layer.units + chunk * of_gates
-        self.kernels |= cell.functions
-        name = f"{name_cell(layer.standard_cell)}{product.removeprefix('product')}"
-        kind, stepped = self._kind("recurrent"), self.stepped
-        function = Function(name, kind, product, cell=cell, stepped=stepped)
-        values |= _states_of(layer, prefix, place)
-        return self._sequence(layer, prefix, place, function, values=values, floats=floats)
-
-    def _cell_by_equations(
-        self, layer: nodes.Recurrent, cell: nodes.EquationCell, prefix: str, place: Place
-    ) -> Call:
-        stored = {
-            name: self.arrays[layer.name, f"{prefix}{name}"]
-            for name, _ in cell.equations.parameters
-        }
-        lines = EquationLines.of(
+        paths = arrays_of_cell(layer)
+        arrays = {path: self.arrays[layer.name, f"{prefix}{path}"] for path in paths}
+        lines = CellLines.of(
             layer,
-            cell,
-            stored,
+            arrays,
             network=self.network.name,
             stepped=self.stepped,
             ends=_states_of(layer, prefix, place),
         )
-        text = lines.write_layer()
-        kind, stepped = self._kind("cell_by_equations"), self.stepped
-        function = Function(f"{cell.name}_layer", kind, cell=text, stepped=stepped)
+        text, more = lines.write_layer(), self._of_steps(layer, prefix, place)
         self.kernels |= lines.kernels
         self.widths |= lines.widths
-        values, floats = lines.arguments, lines.floats
-        return self._sequence(layer, prefix, place, function, values=values, floats=floats)
-
-    def _sequence(  # noqa: PLR0913 - a layer, its place, and what its cell needs
-        self,
-        layer: nodes.Recurrent,
-        prefix: str,
-        place: Place,
-        function: Function,
-        *,
-        values: Mapping[str, str],
-        floats: int,
-    ) -> Call:
-        """Return the call of a recurrent layer, given the arguments of its cell."""
-        more = self._of_steps(layer, prefix, place)
+        is_own = isinstance(layer.cell, nodes.EquationCell)
+        rounded = any(array.rounded for array in arrays.values())
+        name = f"{name_cell(layer.cell)}{'_int8' * (rounded and not is_own)}"
+        function = Function(name, self._kind("recurrent"), cell=text, stepped=self.stepped)
+        floats = lines.floats
         if attention := layer.attention:
-            text, arguments, more_floats = self._attention(layer, attention, place)
-            if isinstance(function.cell, EquationText):
-                text = replace(text, inputs=function.cell.features)
-            function = replace(function, name=f"attending_{function.name}", attention=text)
+            own, arguments, more_floats = self._attention(layer, attention, place)
+            function = replace(function, name=f"attending_{function.name}", attention=own)
             more, floats = more | arguments, floats + more_floats
         self._needs(floats=floats)
-        return self._call(function, {**values, **more})
+        return self._call(function, {**lines.arguments, **more})
 
     def _attention(
         self, layer: nodes.Recurrent, attention: nodes.StepAttention, place: Place
@@ -543,7 +483,7 @@ class Layers:
         elif self.scales:
             more, values["scale"] = ", scale", number(attention.scale)
         self._needs(products=function)
-        return AttentionText(function, more, "inputs", product), values, floats
+        return AttentionText(function, more, product), values, floats
 
     def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
         """Yield the context of each query."""

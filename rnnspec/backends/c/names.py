@@ -86,7 +86,7 @@ _KEYWORDS = frozenset(
     | {"not", "nullptr", "operator", "or", "private", "protected", "public", "requires", "template"}
     | {"this", "thread_local", "throw", "true", "try", "typeid", "typename", "using", "virtual"}
     | {"wchar_t", "xor", "linux", "unix", "i386"}
-    | {"k", "r", "t", "u", "at", "x", "x_t", "size_t", "int8_t", "logf", "sqrtf", "fabsf", "fmaf"}
+    | {"t", "u", "at", "x", "x_t", "size_t", "int8_t", "logf", "sqrtf", "fabsf", "fmaf"}
     | {"memcpy", "memset"}
 )
 """Words of C and C++, macros of gcc, and what functions with equations call their variables."""
@@ -115,7 +115,7 @@ def pointers(network: nodes.Network) -> dict[str, nodes.Layer | nodes.Port]:
 
 
 _OWN = frozenset(
-    {"i", "k", "t", "y", "largest", "mask", "real", "state", "steps", "work", "workspace"}
+    {"i", "k", "r", "t", "y", "largest", "mask", "real", "state", "steps", "work", "workspace"}
     | {"int32_t", "uint8_t", "NULL", "errno", "stdin", "stdout", "stderr", "x"}
 )
 """Variables of the functions that take inputs, and macros that a program may have."""

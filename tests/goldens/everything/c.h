@@ -7,7 +7,7 @@
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
  * Memory: 8,448 bytes of arrays, 44 for the self-test.
- * Code: at most 118,800 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
+ * Code: at most 120,000 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -414,7 +414,8 @@ static void everything_product_rows_v4(const float *EVERYTHING_RESTRICT w, const
 }
 #endif
 
-/* Likewise for several rows: each group of columns for all of them. */
+/* Likewise for several rows: each group of columns for all of them. start may be the last row of
+   z. */
 static void everything_product_rows(const float *EVERYTHING_RESTRICT w, const float *start,
         const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
 #if EVERYTHING_DISPATCH
@@ -525,78 +526,79 @@ static void everything_embedding(const float *table, const int32_t *tokens, size
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
 EVERYTHING_VERSIONS static inline void everything_lstm(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, size_t steps, size_t inputs, size_t units,
+        const float *bias, const float *x, size_t steps, size_t features, size_t units,
         size_t backward, float *y, size_t width, char merge, float *work) {
     float *const h = work;
     float *const c = h + units;
-    float *const chunk = h + 2 * units;
+    float *const block = c + units;
 
-    memset(work, 0, 2 * units * sizeof(float));
+    memset(h, 0, 2 * units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        everything_product_rows(kernel, bias, x + first * inputs, count, inputs, 4 * units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 4 * units;
+        everything_product_rows(kernel, bias, x + first * features, count, features, 4 * units,
+                block);
+        for (size_t t = done; t < done + count; ++t) {
+            const size_t at = backward ? steps - 1 - t : t;
+            float *const i = block + (at - first) * 4 * units;
+            float *const f = i + units;
+            float *const o = f + units;
+            float *const g = o + units;
 
-            everything_product(recurrent, z, h, units, 4 * units, z);
-            everything_sigmoids(z, 3 * units);
-            everything_tanhs(z + 3 * units, units);
+            everything_product(recurrent, i, h, units, 4 * units, i);
+            everything_sigmoids(i, 3 * units);
+            everything_tanhs(g, units);
             for (size_t u = 0; u < units; ++u) {
-                c[u] = EVERYTHING_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
-                h[u] = z[2 * units + u] * everything_tanh(c[u]);
+                c[u] = EVERYTHING_MADD(f[u], c[u], i[u] * g[u]);
+                h[u] = o[u] * everything_tanh(c[u]);
             }
-            if (width > 0 || done + i + 1 == steps) {
-                everything_merge(y + (first + at) * width, h, units, merge);
+            if (width > 0 || t + 1 == steps) {
+                everything_merge(y + at * width, h, units, merge);
             }
         }
-    }
-}
-
-/* The new h of a GRU, from the products of the gates with the input, z, and with h, r. */
-EVERYTHING_VERSIONS static inline void everything_gru_cell(float *EVERYTHING_RESTRICT z,
-        const float *EVERYTHING_RESTRICT r, size_t units, float *EVERYTHING_RESTRICT h) {
-    float *const n = z + 2 * units;
-
-    for (size_t u = 0; u < 2 * units; ++u) {
-        z[u] += r[u];
-    }
-    everything_sigmoids(z, 2 * units);
-    for (size_t u = 0; u < units; ++u) {
-        n[u] = EVERYTHING_MADD(z[units + u], r[2 * units + u], n[u]);
-    }
-    everything_tanhs(n, units);
-    for (size_t u = 0; u < units; ++u) {
-        h[u] = EVERYTHING_MADD(z[u], h[u] - n[u], n[u]);
     }
 }
 
 /* A GRU that resets after the product over a sequence: y has `width` numbers for each step, or the
    last state if it is 0. */
 EVERYTHING_VERSIONS static inline void everything_gru(const float *kernel, const float *recurrent,
-        const float *bias, const float *recurrent_bias, const float *x, size_t steps, size_t inputs,
-        size_t units, size_t backward, float *y, size_t width, float *work) {
+        const float *bias, const float *recurrent_bias, const float *x, size_t steps,
+        size_t features, size_t units, size_t backward, float *y, size_t width, float *work) {
     float *const h = work;
-    float *const r = h + units;
-    float *const chunk = h + 4 * units;
+    float *const block = h + units;
+    float *const h_z = block + 48 * units;
+    float *const h_r = h_z + units;
+    float *const h_n = h_r + units;
 
-    memset(work, 0, units * sizeof(float));
+    memset(h, 0, units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        everything_product_rows(kernel, bias, x + first * inputs, count, inputs, 3 * units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 3 * units;
+        everything_product_rows(kernel, bias, x + first * features, count, features, 3 * units,
+                block);
+        for (size_t t = done; t < done + count; ++t) {
+            const size_t at = backward ? steps - 1 - t : t;
+            float *const z = block + (at - first) * 3 * units;
+            float *const r = z + units;
+            float *const n = r + units;
 
-            everything_product(recurrent, recurrent_bias, h, units, 3 * units, r);
-            everything_gru_cell(z, r, units, h);
-            if (width > 0 || done + i + 1 == steps) {
+            everything_product(recurrent, recurrent_bias, h, units, 3 * units, h_z);
+            for (size_t u = 0; u < 2 * units; ++u) {
+                z[u] += h_z[u];
+            }
+            everything_sigmoids(z, 2 * units);
+            for (size_t u = 0; u < units; ++u) {
+                n[u] = EVERYTHING_MADD(r[u], h_n[u], n[u]);
+            }
+            everything_tanhs(n, units);
+            for (size_t u = 0; u < units; ++u) {
+                h[u] = EVERYTHING_MADD(z[u], h[u] - n[u], n[u]);
+            }
+            if (width > 0 || t + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
-                    y[(first + at) * width + u] = h[u];
+                    y[at * width + u] = h[u];
                 }
             }
         }
@@ -606,31 +608,28 @@ EVERYTHING_VERSIONS static inline void everything_gru(const float *kernel, const
 /* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
    if it is 0. */
 EVERYTHING_VERSIONS static inline void everything_simple(const float *kernel,
-        const float *recurrent, const float *x, size_t steps, size_t inputs, size_t units,
+        const float *recurrent, const float *x, size_t steps, size_t features, size_t units,
         size_t backward, float *y, size_t width, char merge, float *work) {
     float *const h = work;
-    float *const chunk = h + units;
+    float *const block = h + units;
 
-    memset(work, 0, units * sizeof(float));
+    memset(h, 0, units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
+        float *const last = block + (count - 1) * units; /* what all rows begin with */
 
-        memset(chunk, 0, count * units * sizeof(float));
-        for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * units;
+        memset(last, 0, units * sizeof(float));
+        everything_product_rows(kernel, last, x + first * features, count, features, units, block);
+        for (size_t t = done; t < done + count; ++t) {
+            const size_t at = backward ? steps - 1 - t : t;
+            float *const h_sum = block + (at - first) * units;
 
-            everything_product(kernel, z, x + (first + i) * inputs, inputs, units, z);
-        }
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * units;
-
-            everything_product(recurrent, z, h, units, units, z);
-            everything_tanhs(z, units);
-            memcpy(h, z, units * sizeof(float));
-            if (width > 0 || done + i + 1 == steps) {
-                everything_merge(y + (first + at) * width, h, units, merge);
+            everything_product(recurrent, h_sum, h, units, units, h_sum);
+            everything_tanhs(h_sum, units);
+            memcpy(h, h_sum, units * sizeof(float));
+            if (width > 0 || t + 1 == steps) {
+                everything_merge(y + at * width, h, units, merge);
             }
         }
     }

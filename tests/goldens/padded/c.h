@@ -5,7 +5,7 @@
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
  * Memory: 4,096 bytes of arrays, 112 for the self-test.
- * Code: at most 119,600 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
+ * Code: at most 122,400 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -393,7 +393,8 @@ static void padded_product_rows_v4(const float *PADDED_RESTRICT w, const float *
 }
 #endif
 
-/* Likewise for several rows: each group of columns for all of them. */
+/* Likewise for several rows: each group of columns for all of them. start may be the last row of
+   z. */
 static void padded_product_rows(const float *PADDED_RESTRICT w, const float *start,
         const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
 #if PADDED_DISPATCH
@@ -454,34 +455,37 @@ static const float padded_test_y[4] = {0};
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
 PADDED_VERSIONS static inline void padded_lstm(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
+        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t features,
         size_t units, size_t backward, float *y, size_t width, float *work) {
     float *const h = work;
     float *const c = h + units;
-    float *const chunk = h + 2 * units;
+    float *const block = c + units;
 
-    memset(work, 0, 2 * units * sizeof(float));
+    memset(h, 0, 2 * units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        padded_product_rows(kernel, bias, x + first * inputs, count, inputs, 4 * units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 4 * units;
+        padded_product_rows(kernel, bias, x + first * features, count, features, 4 * units, block);
+        for (size_t t = done; t < done + count; ++t) {
+            const size_t at = backward ? steps - 1 - t : t;
+            float *const i = block + (at - first) * 4 * units;
+            float *const f = i + units;
+            float *const o = f + units;
+            float *const g = o + units;
 
-            if (!mask || mask[first + at]) {
-                padded_product(recurrent, z, h, units, 4 * units, z);
-                padded_sigmoids(z, 3 * units);
-                padded_tanhs(z + 3 * units, units);
+            if (!mask || mask[at]) {
+                padded_product(recurrent, i, h, units, 4 * units, i);
+                padded_sigmoids(i, 3 * units);
+                padded_tanhs(g, units);
                 for (size_t u = 0; u < units; ++u) {
-                    c[u] = PADDED_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
-                    h[u] = z[2 * units + u] * padded_tanh(c[u]);
+                    c[u] = PADDED_MADD(f[u], c[u], i[u] * g[u]);
+                    h[u] = o[u] * padded_tanh(c[u]);
                 }
             }
-            if (width > 0 || done + i + 1 == steps) {
+            if (width > 0 || t + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
-                    y[(first + at) * width + u] = h[u];
+                    y[at * width + u] = h[u];
                 }
             }
         }
@@ -492,36 +496,37 @@ PADDED_VERSIONS static inline void padded_lstm(const float *kernel, const float 
    last state if it is 0. */
 PADDED_VERSIONS static inline void padded_gru_reset_first(const float *kernel,
         const float *recurrent, const float *bias, const float *x, const unsigned char *mask,
-        size_t steps, size_t inputs, size_t units, float *y, size_t width, float *work) {
+        size_t steps, size_t features, size_t units, float *y, size_t width, float *work) {
     float *const h = work;
-    float *const r = h + units;
-    float *const chunk = h + 2 * units;
+    float *const block = h + units;
+    float *const vector_product = block + 48 * units;
 
-    memset(work, 0, units * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
+    memset(h, 0, units * sizeof(float));
+    for (size_t first = 0; first < steps; first += 16) {
+        const size_t count = steps - first < 16 ? steps - first : 16;
 
-        padded_product_rows(kernel, bias, x + done * inputs, count, inputs, 3 * units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * 3 * units;
-            float *const n = z + 2 * units;
+        padded_product_rows(kernel, bias, x + first * features, count, features, 3 * units, block);
+        for (size_t t = first; t < first + count; ++t) {
+            float *const z = block + (t - first) * 3 * units;
+            float *const r = z + units;
+            float *const n = r + units;
 
-            if (!mask || mask[done + i]) {
+            if (!mask || mask[t]) {
                 padded_product(recurrent, z, h, units, 2 * units, z);
                 padded_sigmoids(z, 2 * units);
                 for (size_t u = 0; u < units; ++u) {
-                    r[u] = z[units + u] * h[u];
+                    vector_product[u] = r[u] * h[u];
                 }
-                /* The weights of the candidate are behind those of the gates. */
-                padded_product(recurrent + 2 * units * units, n, r, units, units, n);
+                /* The weights are behind those of z and r. */
+                padded_product(recurrent + 2 * units * units, n, vector_product, units, units, n);
                 padded_tanhs(n, units);
                 for (size_t u = 0; u < units; ++u) {
                     h[u] = PADDED_MADD(z[u], h[u] - n[u], n[u]);
                 }
             }
-            if (width > 0 || done + i + 1 == steps) {
+            if (width > 0 || t + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
-                    y[(done + i) * width + u] = h[u];
+                    y[t * width + u] = h[u];
                 }
             }
         }
@@ -556,32 +561,35 @@ static void padded_layer_norm(const float *gamma, const float *beta, float epsil
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
 PADDED_VERSIONS static inline void padded_lstm_2(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
+        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t features,
         size_t units, float *y, size_t width, float *work) {
     float *const h = work;
     float *const c = h + units;
-    float *const chunk = h + 2 * units;
+    float *const block = c + units;
 
-    memset(work, 0, 2 * units * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
+    memset(h, 0, 2 * units * sizeof(float));
+    for (size_t first = 0; first < steps; first += 16) {
+        const size_t count = steps - first < 16 ? steps - first : 16;
 
-        padded_product_rows(kernel, bias, x + done * inputs, count, inputs, 4 * units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * 4 * units;
+        padded_product_rows(kernel, bias, x + first * features, count, features, 4 * units, block);
+        for (size_t t = first; t < first + count; ++t) {
+            float *const i = block + (t - first) * 4 * units;
+            float *const f = i + units;
+            float *const o = f + units;
+            float *const g = o + units;
 
-            if (!mask || mask[done + i]) {
-                padded_product(recurrent, z, h, units, 4 * units, z);
-                padded_sigmoids(z, 3 * units);
-                padded_relus(z + 3 * units, units);
+            if (!mask || mask[t]) {
+                padded_product(recurrent, i, h, units, 4 * units, i);
+                padded_sigmoids(i, 3 * units);
+                padded_relus(g, units);
                 for (size_t u = 0; u < units; ++u) {
-                    c[u] = PADDED_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
-                    h[u] = z[2 * units + u] * padded_relu(c[u]);
+                    c[u] = PADDED_MADD(f[u], c[u], i[u] * g[u]);
+                    h[u] = o[u] * padded_relu(c[u]);
                 }
             }
-            if (width > 0 || done + i + 1 == steps) {
+            if (width > 0 || t + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
-                    y[(done + i) * width + u] = h[u];
+                    y[t * width + u] = h[u];
                 }
             }
         }
@@ -591,25 +599,25 @@ PADDED_VERSIONS static inline void padded_lstm_2(const float *kernel, const floa
 /* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
    if it is 0. */
 PADDED_VERSIONS static inline void padded_simple(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, size_t steps, size_t inputs, size_t units, float *y,
+        const float *bias, const float *x, size_t steps, size_t features, size_t units, float *y,
         size_t width, float *work) {
     float *const h = work;
-    float *const chunk = h + units;
+    float *const block = h + units;
 
-    memset(work, 0, units * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
+    memset(h, 0, units * sizeof(float));
+    for (size_t first = 0; first < steps; first += 16) {
+        const size_t count = steps - first < 16 ? steps - first : 16;
 
-        padded_product_rows(kernel, bias, x + done * inputs, count, inputs, units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * units;
+        padded_product_rows(kernel, bias, x + first * features, count, features, units, block);
+        for (size_t t = first; t < first + count; ++t) {
+            float *const h_sum = block + (t - first) * units;
 
-            padded_product(recurrent, z, h, units, units, z);
-            padded_elus(z, units);
-            memcpy(h, z, units * sizeof(float));
-            if (width > 0 || done + i + 1 == steps) {
+            padded_product(recurrent, h_sum, h, units, units, h_sum);
+            padded_elus(h_sum, units);
+            memcpy(h, h_sum, units * sizeof(float));
+            if (width > 0 || t + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
-                    y[(done + i) * width + u] = h[u];
+                    y[t * width + u] = h[u];
                 }
             }
         }

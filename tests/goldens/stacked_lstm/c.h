@@ -6,7 +6,7 @@
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
  * Memory: 1,380,032 bytes of arrays, 36 for the self-test.
- * Code: at most 70,000 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
+ * Code: at most 71,200 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -345,7 +345,8 @@ static void stacked_lstm_product_rows_v4(const float *STACKED_LSTM_RESTRICT w, c
 }
 #endif
 
-/* Likewise for several rows: each group of columns for all of them. */
+/* Likewise for several rows: each group of columns for all of them. start may be the last row of
+   z. */
 static void stacked_lstm_product_rows(const float *STACKED_LSTM_RESTRICT w, const float *start,
         const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs, size_t columns,
         float *z) {
@@ -401,30 +402,34 @@ static void stacked_lstm_embedding(const float *table, const int32_t *tokens, si
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
 STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm(const float *kernel,
-        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t features,
         size_t units, float *y, size_t width, float *work) {
     float *const h = work;
     float *const c = h + units;
-    float *const chunk = h + 2 * units;
+    float *const block = c + units;
 
-    memset(work, 0, 2 * units * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
+    memset(h, 0, 2 * units * sizeof(float));
+    for (size_t first = 0; first < steps; first += 16) {
+        const size_t count = steps - first < 16 ? steps - first : 16;
 
-        stacked_lstm_product_rows(kernel, bias, x + done * inputs, count, inputs, 4 * units, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * 4 * units;
+        stacked_lstm_product_rows(kernel, bias, x + first * features, count, features, 4 * units,
+                block);
+        for (size_t t = first; t < first + count; ++t) {
+            float *const i = block + (t - first) * 4 * units;
+            float *const f = i + units;
+            float *const o = f + units;
+            float *const g = o + units;
 
-            stacked_lstm_product(recurrent, z, h, units, 4 * units, z);
-            stacked_lstm_sigmoids(z, 3 * units);
-            stacked_lstm_tanhs(z + 3 * units, units);
+            stacked_lstm_product(recurrent, i, h, units, 4 * units, i);
+            stacked_lstm_sigmoids(i, 3 * units);
+            stacked_lstm_tanhs(g, units);
             for (size_t u = 0; u < units; ++u) {
-                c[u] = STACKED_LSTM_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
-                h[u] = z[2 * units + u] * stacked_lstm_tanh(c[u]);
+                c[u] = STACKED_LSTM_MADD(f[u], c[u], i[u] * g[u]);
+                h[u] = o[u] * stacked_lstm_tanh(c[u]);
             }
-            if (width > 0 || done + i + 1 == steps) {
+            if (width > 0 || t + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
-                    y[(done + i) * width + u] = h[u];
+                    y[t * width + u] = h[u];
                 }
             }
         }
