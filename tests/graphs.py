@@ -196,6 +196,29 @@ rnn:
   - {type: lstm, units: 4, bidirectional: true, dropout: 0.1, name: reader}
 head: {of: reader.cell}
 """
+FORMULAS = """\
+version: 1
+name: formulas
+inputs:
+  mixture: {features: 4, mask_value: 0.0}
+  loud: {features: 1, per: sequence}
+  place: {features: 4, per: sequence}
+rnn:
+- {type: gru, units: 4, of: mixture}
+- type: formula
+  name: masked
+  of: {m: gru_1, x: mixture, g: loud, p: place}
+  settings: {least: 0.1}
+  equations:
+    e: exp(-x) + least
+    q: m * x / e
+    r: q + softmax(p) * sqrt(abs(g) + 1)
+    y: where(r > 0.3, 1.5, -1) * concat(split(r, 1, 2), split(p, 2, 2)) + standardize(r, 0.1)
+- {type: formula, of: {h: gru_1.state, g: loud}, equations: {y: "silu(h) * g - log(1 + abs(h))"}}
+- {type: repeat, like: mixture}
+- {type: formula, of: {a: masked, b: repeat_vector_1}, equations: {y: "minimum(a, relu(b)) / 2"}}
+head: {pooling: mean, units: 2}
+"""
 GRAPHS = (
     TRANSLATION,
     JOINED,
@@ -208,6 +231,7 @@ GRAPHS = (
     RENAMED,
     PASSED_ON,
     ENDED,
+    FORMULAS,
 )
 OWN = """\
 version: 1
@@ -680,6 +704,12 @@ ALL = (
 )
 """Networks that together have what every backend writes in a way of its own."""
 _TO_RAISE = {
+    "formula": """\
+inputs: {a: {features: 2}, v: {features: 2, per: sequence}}
+rnn:
+- {type: lstm, units: 2, of: a}
+- {type: formula, of: {x: a, s: lstm_1.cell, v: v}, equations: {q: x - s, y: where(q < v, -q, 2)}}
+""",
     "tagger": """\
 inputs:
   words:

@@ -148,6 +148,12 @@ UNNAMED: list[Data] = [
     {"type": "add", "of": ["a", "b", "v"]},
     {"type": "multiply", "of": ["a", "b", "v"]},
     {"type": "attention", "of": "a", "over": "b", "score": "dot"},
+    {
+        "type": "formula",
+        "of": {"p": "a", "q": "v"},
+        "equations": {"y": "p * q + dt"},
+        "settings": {"dt": 0.5},
+    },
 ]
 
 
@@ -219,6 +225,7 @@ CANDIDATES: list[Any] = [
     *("a", "b", "v", ["a", "b"], ["b", "a"], {"h": "v"}, {"vocabulary": 9, "dim": 4}),
     *("learned", "given", "backward", "sequence", "add", "multiply"),
     *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
+    *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
@@ -233,6 +240,7 @@ NO_PART_OF_THE_NETWORK = {
     ("Dropout", "type"): "tells a dropout from others, which have other keys",
     ("ActivationLayer", "type"): "tells an activation from others, which have other keys",
     ("AttentionLayer", "type"): "tells an attention from others, which have other keys",
+    ("Formula", "type"): "tells a formula from others, which have other keys",
     ("Pool", "type"): "tells a pool from others, which have other keys",
     ("Hidden", "of"): "is refused: a hidden layer takes the one before it",
     ("Data", "examples"): "is for the advice of rnnspec lint",

@@ -20,6 +20,7 @@ from rnnspec_random.layers import (
     Words,
     any_head,
     any_initializers,
+    formulas,
     layer_keys,
     poolings_of,
     recurrent_layers,
@@ -355,9 +356,9 @@ class _Graph:
 
     def _add_join(self, first: _Value) -> None:
         """Append a join of a value and others that fit it."""
-        kind = self.draw(st.sampled_from(["concat", "add", "multiply"]))
+        kind = self.draw(st.sampled_from(["concat", "add", "multiply", "formula", "formula"]))
         parts = [first]
-        for _ in range(self.draw(st.integers(1, 2))):
+        for _ in range(self.draw(st.integers(0 if kind == "formula" else 1, 2))):
             axis = next((part.axis for part in parts if part.axis), None)
             fitting = [
                 value for value in self.values if None in (value.axis, axis) or value.axis == axis
@@ -365,7 +366,7 @@ class _Graph:
             part = self.draw(st.sampled_from(fitting))
             part.is_read = True
             fits = kind == "concat" or part.width == first.width
-            if not fits and not (kind == "multiply" and part.width == 1):
+            if not fits and not (kind in ("multiply", "formula") and part.width == 1):
                 dense = {"type": "dense", "units": first.width}
                 part = self.add(dense, replace(part, width=first.width), part)
                 part.is_read = True
@@ -374,7 +375,11 @@ class _Graph:
         joined = next((part for part in parts if part.axis), parts[0])
         width = sum(part.width for part in parts) if kind == "concat" else first.width
         masked = any(part.masked for part in parts)
-        layer = {"type": kind, "of": [part.name for part in parts]}
+        layer: Words = {"type": kind, "of": [part.name for part in parts]}
+        if kind == "formula":
+            names = ("a", "x", "mask", "W")[: len(parts)]
+            layer |= self.draw(formulas({n: p.width for n, p in zip(names, parts, strict=True)}))
+            layer["of"] = dict(zip(names, layer["of"], strict=True))
         self.add(layer, replace(joined, width=width, masked=masked, ways=0))
 
     def _add_pool(self, read: _Value) -> None:

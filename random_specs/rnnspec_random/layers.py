@@ -396,3 +396,49 @@ def any_initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words
     if "lstm" in types and "memory" not in types:
         optional["forget_bias"] = st.sampled_from([0, 0.5, 1, 1.0, -1e-05, 2.5])
     return draw(st.just({}) | st.fixed_dictionaries({}, optional=optional))
+
+
+_OF_ELEMENTS = (
+    *("tanh({})", "sigmoid({})", "relu({})", "softplus({})", "elu({})", "hard_sigmoid({})"),
+    *("silu({})", "softsign({})", "legacy_hard_sigmoid({})", "exp(-abs({}))", "-{}"),
+    *("log(1 + abs({}))", "sqrt(abs({}) + 0.5)", "where({} > 0.1, sqrt(2), -0.3)"),
+)
+_OF_TWO = (
+    *("{} + {}", "{} - {}", "{} * {}", "{} / (1 + abs({}))", "minimum({}, {})"),
+    *("maximum({}, {} * scale)", "where({} <= {}, 1.5, tanh(x1))", "maximum({}, 0.2) - {}"),
+)
+_OF_VECTORS = ("softmax({})", "standardize({}, 0.1)")
+
+
+@st.composite
+def formulas(draw: st.DrawFn, widths: dict[str, int]) -> Words:
+    """Return keys of a formula of values, each with its features: one, or as many as another."""
+    width = max(widths.values())
+    wide = [name for name, own in widths.items() if own > 1]
+    lines: dict[str, str] = {}
+
+    def term(depth: int) -> str:
+        names = [*widths, *lines]
+        if not depth or draw(st.integers(0, 3)) == 0:
+            return draw(st.sampled_from([*names, "0.7", "2"]))
+        one = f"({term(depth - 1)})"
+        match draw(st.sampled_from(["one", "two", "vector", "parts"])):
+            case "one":
+                return draw(st.sampled_from(_OF_ELEMENTS)).format(f"({names[0]} - {one})")
+            case "vector" if wide:
+                vector = f"{draw(st.sampled_from(wide))} + {one}"
+                return draw(st.sampled_from(_OF_VECTORS)).format(vector)
+            case "parts" if wide and width % 2 == 0:
+                first, last = draw(st.sampled_from(wide)), draw(st.sampled_from(wide))
+                return f"concat(split({first} * {one}, 2, 2), split({last}, 1, 2))"
+            case _:
+                text = draw(st.sampled_from(_OF_TWO)).format(one, f"({term(depth - 1)})")
+                return text.replace("x1", names[0])
+
+    for name in ("q", "r")[: draw(st.integers(0, 2))]:
+        lines[name] = f"{term(2)} + {draw(st.sampled_from([*widths]))}"
+    text = f"{term(2)} + {' * '.join(widths)} - {' - '.join([*widths, *lines])}"
+    keys: Words = {"equations": {**lines, "y": text}}
+    if "scale" in "".join(keys["equations"].values()):
+        keys["settings"] = {"scale": draw(st.sampled_from([0.3, 2]))}
+    return keys

@@ -488,6 +488,11 @@ def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
     # A vector beside sequences is the same at each step.
     parts = [x[:, np.newaxis] if steps and x.ndim == 2 else x for x in inputs]
     match layer.how:
+        case nodes.Formula(names=names, equations=of_lines):
+            values = dict(zip(names, parts, strict=True))
+            for line in of_lines.lines:
+                values[line.name] = _bind(line.value, None)(values)
+            return np.asarray(values[of_lines.lines[-1].name])
         case "concat":
             return _join(parts)
         case "add":
@@ -632,7 +637,7 @@ def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Nam
     return ahead, lines
 
 
-def _bind(expression: Expression, cell: nodes.Cell) -> Callable[[Arrays], Array]:
+def _bind(expression: Expression, cell: nodes.Cell | None) -> Callable[[Arrays], Array]:
     """Return a function of the values of names that computes an expression, (batch, units)."""
     match expression:
         case Name(name=name):
@@ -683,12 +688,13 @@ _FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
-def _function(name: str, cell: nodes.Cell) -> Callable[[Array], Array]:
+def _function(name: str, cell: nodes.Cell | None) -> Callable[[Array], Array]:
     """Return a function of each element: an activation, by its name or by a key of the cell."""
     if name in _FUNCTIONS:
         return _FUNCTIONS[name]
-    activation = name if isinstance(cell, nodes.EquationCell) else activations(cell)[name]
-    return lambda x: activate(x, cast("CellActivation", activation))
+    if cell is not None and not isinstance(cell, nodes.EquationCell):
+        name = activations(cell)[name]
+    return lambda x: activate(x, cast("CellActivation", name))
 
 
 def _join(vectors: Sequence[Array]) -> Array:

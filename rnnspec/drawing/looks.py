@@ -21,6 +21,7 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     EquationCell,
+    Formula,
     InstanceNorm,
     Join,
     LastSteps,
@@ -40,6 +41,7 @@ from rnnspec.ir.nodes import (
     Window,
     WindowPooling,
 )
+from rnnspec.ir.notation import write_expression
 from rnnspec.ir.text import type_name
 from rnnspec.words import JoinHow
 
@@ -108,7 +110,10 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             kind = activation_name(activation)
             short = kind if len(kind) <= _LONGEST_WORD else "f(x)"
             return Look(kind.split()[0].replace("_", " "), short, "slab", "slab", kind)
-        case Join(how=how, of=of):
+        case Join(how=Formula(equations=equations), of=of):
+            text = f"{write_expression(equations.lines[-1].value)} of {', '.join(of)}"
+            return Look("formula", "f", "plain", "pill", text)
+        case Join(how="concat" | "add" | "multiply" as how, of=of):
             word, verb = _JOINS[how]
             return Look(word, word, "plain", "pill", f"{verb} {', '.join(of)}")
         case Normalize():

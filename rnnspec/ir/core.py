@@ -69,9 +69,10 @@ class Setting(Verb):
 
 
 @dataclass(frozen=True, slots=True)
-class SquareRoot(Verb):
-    """The square root of each element."""
+class Function(Verb):
+    """A function of each element that is no activation."""
 
+    how: Literal["sqrt", "log", "abs"]
     x: Expression
 
 
@@ -263,6 +264,14 @@ class Length(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class OverFeatures(Verb):
+    """A statistic over the features, (..., 1)."""
+
+    how: Literal["mean"]
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Softmax(Verb):
     """exp(x) / sum(exp(x)), over the steps."""
 
@@ -345,7 +354,7 @@ Expression = (
     | EarlierMask
     | Param
     | Setting
-    | SquareRoot
+    | Function
     | Combine
     | Embed
     | Memory
@@ -365,6 +374,7 @@ Expression = (
     | Reduce
     | CountSteps
     | Length
+    | OverFeatures
     | Softmax
     | Join
     | Take

@@ -6,6 +6,8 @@ line assigns it, and the new one after that. ``ir.parser`` reads them from text.
 
 from __future__ import annotations
 
+import math
+import operator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, assert_never
@@ -257,6 +259,56 @@ def interpolation(expression: Expression) -> tuple[Expression, Expression, Expre
             return start, end, share
         case _:
             return None
+
+
+_OF_NUMBERS: Mapping[str, Callable[..., float]] = {
+    "linear": float,
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 0.5 + 0.5 * math.tanh(0.5 * x),
+    "relu": lambda x: max(x, 0.0),
+    "hard_sigmoid": lambda x: min(max(x / 6 + 0.5, 0.0), 1.0),
+    "legacy_hard_sigmoid": lambda x: min(max(x / 5 + 0.5, 0.0), 1.0),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
+    "elu": lambda x: x if x > 0 else math.expm1(x),
+    "selu": lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x)),
+    "silu": lambda x: x * (0.5 + 0.5 * math.tanh(0.5 * x)),
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "abs": abs,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "minimum": min,
+    "maximum": max,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def evaluate(expression: Expression) -> float:
+    """Return the value of an expression of numbers alone.
+
+    Raises:
+        ValueError: a function has no value there; so have ``OverflowError`` and
+            ``ZeroDivisionError``.
+    """
+    match expression:
+        case Number(value=value):
+            return value
+        case Apply(function=function, operand=operand):
+            return _OF_NUMBERS[function](evaluate(operand))
+        case Elementwise(operator=sign, left=left, right=right):
+            return _OF_NUMBERS[sign](evaluate(left), evaluate(right))
+        case Choose(comparison=comparison, left=left, right=right):
+            is_so = _OF_NUMBERS[comparison](evaluate(left), evaluate(right))
+            return evaluate(expression.chosen if is_so else expression.otherwise)
+        case _:
+            raise ValueError(f"{type(expression).__name__} is of vectors")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from rnnspec.ir.core import (
     Expression,
     Fill,
     Flatten,
+    Function,
     Join,
     Length,
     MatMul,
@@ -45,12 +46,12 @@ from rnnspec.ir.core import (
     Slice,
     Softmax,
     Spread,
-    SquareRoot,
     Take,
     Transpose,
 )
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
+from rnnspec.ir.formulas import expand_formula
 from rnnspec.ir.params import directions
 from rnnspec.ir.reductions import LOWEST
 
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rnnspec.ir.forms import Form
-    from rnnspec.words import Merge
+    from rnnspec.words import JoinHow, Merge
 
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
@@ -111,7 +112,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Residual():
             yield Result("x", X + SKIP)
         case nodes.Join():
-            yield Result("x", _join(layer))
+            yield from _join(layer, form)
         case nodes.Attention():
             yield from _attend(layer)
         case nodes.Transpose():
@@ -134,21 +135,29 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             assert_never(layer)
 
 
-def _join(layer: nodes.Join) -> Expression:
-    """Return the join of the outputs of layers."""
+def _join(layer: nodes.Join, form: Form) -> Iterator[Result]:
+    """Yield the results of a join of the outputs of layers."""
+    match layer.how:
+        case nodes.Formula() as formula:
+            yield from expand_formula(layer, formula, form)
+        case how:
+            yield Result("x", _join_parts(layer, how))
+
+
+def _join_parts(layer: nodes.Join, how: JoinHow) -> Expression:
     parts: list[Expression] = [EarlierOutput(name) for name in layer.of]
     sequence = next((i for i, shape in enumerate(layer.inputs) if len(shape) > 1), None)
     if sequence is not None:
         # An array of one step is the same at each step in arithmetic.
-        steps = CountSteps(parts[sequence]) if layer.how == "concat" else 1
+        steps = CountSteps(parts[sequence]) if how == "concat" else 1
         parts = [
             part if len(shape) > 1 else Repeat(part, steps)
             for part, shape in zip(parts, layer.inputs, strict=True)
         ]
-    match layer.how:
+    match how:
         case "concat":
             return Join(tuple(parts))
-        case "add" | "multiply" as how:
+        case "add" | "multiply":
             # Writers, and Python's own compiler, recurse into operands.
             while len(parts) > _MOST_OPERANDS:
                 starts = range(0, len(parts), _MOST_OPERANDS)
@@ -156,7 +165,7 @@ def _join(layer: nodes.Join) -> Expression:
                 parts = [reduce(partial(Combine, how), group) for group in groups]
             return reduce(partial(Combine, how), parts)
         case _:
-            assert_never(layer.how)
+            assert_never(how)
 
 
 def window_mask(window: nodes.Window) -> Take | None:
@@ -273,7 +282,7 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
         yield Result("square", Fill(Name("real"), X * X, 0.0))
     yield Result("variance", variance)
     squared = Name("variance") + Setting("epsilon", layer.epsilon)
-    yield Result("deviation", SquareRoot(squared))
+    yield Result("deviation", Function("sqrt", squared))
     yield Result("x", X / Name("deviation"))
     yield Result("x", X * Param(layer.name, "gamma") + Param(layer.name, "beta"))
 

@@ -762,16 +762,30 @@ class Activate(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Join(Node):
-    """Several arrays side by side, or their sum or product; ``input`` is the first of them.
+class Formula:
+    """What equations without states compute; ``names`` are those that they have for its inputs.
 
-    ``of`` names them, and ``inputs`` has their shapes. A vector beside sequences is the same at
-    each step; in a product, one feature is so for all features.
+    The last line is the output, ``size`` features; a scalar is one. In ``equations``, it is the
+    state, and the inputs are the parameters.
+    """
+
+    names: tuple[str, ...]
+    equations: Equations
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join(Node):
+    """Several arrays side by side, their sum or product, or what a formula computes of them.
+
+    ``of`` names them, ``inputs`` has their shapes, and ``input`` is the first of these. A vector
+    beside sequences is the same at each step; in a product or a formula, one feature is so for all
+    features.
     """
 
     acts_on: ClassVar[ActsOn] = "inputs"
 
-    how: JoinHow
+    how: JoinHow | Formula
     of: tuple[str, ...]
     inputs: tuple[Shape, ...]
 
@@ -780,7 +794,15 @@ class Join(Node):
         """The output shape of one sample."""
         widths = [width(shape) for shape in self.inputs]
         steps = next((shape[:-1] for shape in self.inputs if len(shape) > 1), ())
-        return (*steps, sum(widths) if self.how == "concat" else max(widths))
+        match self.how:
+            case Formula(size=size):
+                return (*steps, size)
+            case "concat":
+                return (*steps, sum(widths))
+            case "add" | "multiply":
+                return (*steps, max(widths))
+            case _:
+                assert_never(self.how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1282,7 +1304,10 @@ def cell_expressions(network: Network) -> Iterator[Expression]:
 def layer_activations(layer: Layer) -> tuple[Activation, ...]:
     """Return the activations of a layer."""
     match layer:
-        case Recurrent(cell=EquationCell(equations=equations)):
+        case (
+            Recurrent(cell=EquationCell(equations=equations))
+            | Join(how=Formula(equations=equations))
+        ):
             parts = (part for line in equations.lines for part in walk(line.value))
             used = {part.function for part in parts if isinstance(part, Apply)}
             return tuple(name for name in _CELL_ACTIVATIONS if name in used)

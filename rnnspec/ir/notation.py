@@ -73,11 +73,13 @@ class Notation:
 
     ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
     they are declared; ``initialized`` has the names of the parameters with an initializer, and
-    ``sized`` the names that stand in sizes.
+    ``sized`` the names that stand in sizes. ``inputs`` has the shapes of what the equations read.
+    If there are no states, the last line is the output.
     """
 
     states: tuple[str, ...]
     blocks: tuple[Block, ...]
+    inputs: Mapping[str, Shape] = field(default_factory=lambda: {INPUT: ("features",)})
     output: Row | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)

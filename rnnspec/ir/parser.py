@@ -63,7 +63,7 @@ MAX_LINES = 256
 MAX_DEPTH = 32
 MAX_LENGTH = 1000
 """The most lines with repetitions written out, nested operations of one, and characters of one."""
-_LARGEST = 3e38
+MAX_NUMBER = 3e38
 _SHOWN = 30
 
 _OPERATORS: dict[type[ast.operator], Operator] = {
@@ -141,9 +141,8 @@ def read_cell(notation: Notation, errors: EquationErrors | None = None) -> Readi
         del sizes[OUTPUT]
     # A state or a line that a block assigns several times has one size.
     written = reader.names_of_lines | dict(zip(sizes, sizes, strict=True))
-    shapes: dict[str, Shape] = {
-        name: (sizes[line],) for name, line in written.items() if line in sizes
-    }
+    shapes: dict[str, Shape] = dict(notation.inputs)
+    shapes |= {name: (sizes[line],) for name, line in written.items() if line in sizes}
     shapes |= {
         name: notation.parameters[parameter]
         for name, parameter in reader.parameters.items()
@@ -236,6 +235,13 @@ class _Reader:
             message = f"expected at most {MAX_LINES} {what}, received {total}"
             self._add(row.path, message, key=True)
             self.errors.check()
+        for name in notation.inputs:
+            if name == INPUT:
+                continue
+            self._check_name(name, ("inputs", name), key=True)
+            if name in self.targets:
+                path = next(row.path for row in self.rows if row.name == name)
+                self._add(path, f"expected another name: {name} is an input", key=True)
         for index, name in enumerate(notation.states):
             self._check_name(name, ("states", index))
             if name in notation.states[:index]:
@@ -333,7 +339,7 @@ class _Reader:
         column = self._column(tree)
         match tree:
             case ast.Constant(value=float() | int() as value) if not isinstance(value, bool):
-                if not -_LARGEST <= value <= _LARGEST:
+                if not -MAX_NUMBER <= value <= MAX_NUMBER:
                     raise self._refuse(tree, "expected a number that a float32 can hold")
                 return Number(float(value), column)
             case ast.Name():
@@ -486,7 +492,7 @@ class _Reader:
             raise self._refuse(tree, f"{name} is a function: expected {_call(name)}")
         if name in NAMED_SIZES:
             raise self._refuse(tree, f"{name} is a size, which has no place in an expression")
-        if name == INPUT:
+        if name in self.notation.inputs:
             return Name(name, "input", column)
         if name in self.notation.settings:
             self.settings.add(name)
@@ -510,6 +516,12 @@ class _Reader:
 
     def _parameter(self, name: str, column: int) -> Name:
         """Return a parameter: that of this repetition, if each has its own."""
+        if not self.notation.states:
+            names = ", ".join((*self.notation.inputs, *self.current, *self.notation.settings))
+            message = f"a formula has no parameters: expected one of {names}"
+            near = nearest(name, (*self.notation.inputs, *self.targets, *self.notation.settings))
+            message += f"; did you mean {near}?" if near else ""
+            raise EquationError(self.row.path, column, message)
         if name in self.block.own:
             own = f"{name}_{self.repetition}"
         elif any(name in block.own for block in self.notation.blocks):
@@ -554,7 +566,8 @@ class _Reader:
 
     def _without_unused(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines that the states need; every row must have one."""
-        needed, kept = set(self.notation.states), list[Line]()
+        ends = self.notation.states or (lines[-1].name,)
+        needed, kept = set(ends), list[Line]()
         used = set[str]()
         for line in reversed(lines):
             names = {part.name for part in walk(line.value) if isinstance(part, Name)}
@@ -577,10 +590,12 @@ class _Reader:
                         f"made of it; use that in the block, or take {name} out of 'own'"
                     )
                     self._add((*block.path, "own"), message)
-        if INPUT not in needed and not unused:
-            message = f"the input {INPUT} is never used"
-            other = next((name for name in _INPUTS if name in self.parameters), None)
-            hint = f"; write {INPUT} for {other}" if other else ""
+        for name in () if unused else self.notation.inputs:
+            if name in needed:
+                continue
+            message = f"the input {name} is never used"
+            other = next((each for each in _INPUTS if each in self.parameters), None)
+            hint = f"; write {name} for {other}" if other and name == INPUT else ""
             self._add(self.rows[0].path, message + hint, key=True)
         return kept[::-1]
 

@@ -126,12 +126,12 @@ def infer_shapes(
     Args:
         lines: the lines, each name once.
         paths: the place of each line, for errors.
-        shapes: those of the states, and of lines and parameters if they are declared.
+        shapes: those of inputs and states, and of lines and parameters if they are declared.
 
     Raises:
         EquationError: two shapes do not fit, or a shape does not follow.
     """
-    inference = _Inference(lines, paths, {INPUT: ("features",), **shapes})
+    inference = _Inference(lines, paths, dict(shapes))
     inference.settle()
     inference.errors.check()
     for line in lines:

@@ -20,6 +20,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Embedding,
     EquationCell,
+    Formula,
     Input,
     Join,
     LabelInput,
@@ -259,6 +260,6 @@ def type_name(layer: Layer) -> str:
         case Repeat():
             return "RepeatVector"
         case Join(how=how):
-            return how.capitalize()
+            return "Formula" if isinstance(how, Formula) else how.capitalize()
         case _:
             return type(layer).__name__

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
-from rnnspec.ir.equations import EquationError, EquationErrors, Name, Product, walk
+from rnnspec.ir.equations import (
+    EquationError,
+    EquationErrors,
+    Line,
+    Name,
+    Number,
+    Product,
+    evaluate,
+    rewrite,
+    walk,
+)
 from rnnspec.ir.notation import RESERVED, Block, Notation, Row
 from rnnspec.ir.params import MAX_AXIS
-from rnnspec.ir.parser import read_cell
+from rnnspec.ir.parser import MAX_NUMBER, read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, add_terms, read_size, size_names, size_text
 from rnnspec.spec import models
 from rnnspec.spec.zoo import zoo_cell
@@ -72,6 +83,45 @@ def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
         ),
         errors,
     )
+
+
+def read_formula(layer: models.Formula, widths: Mapping[str, int]) -> Equations:
+    """Return the equations of a formula, given the features of its inputs; one is a scalar.
+
+    Raises:
+        EquationError: a text is wrong, or does not fit the others.
+    """
+    rows = tuple(_row(name, text, ("equations", name)) for name, text in layer.equations.items())
+    inputs = {name: (str(width),) if width > 1 else () for name, width in widths.items()}
+    notation = Notation(
+        states=(), blocks=(Block(rows, ("equations",)),), inputs=inputs, settings=layer.settings
+    )
+    equations = read_cell(notation).equations
+    equations = replace(equations, lines=tuple(map(_fold_line, equations.lines)))
+    ends = (equations.lines[-1].name,)
+    return replace(equations, states=ends, parameters=tuple(inputs.items()))
+
+
+def _fold_line(line: Line) -> Line:
+    """Return a line of a formula in which what is computed of numbers alone is one.
+
+    Raises:
+        EquationError: it is no number that a float32 can hold.
+    """
+
+    def fold(expression: Expression) -> Expression | None:
+        if any(isinstance(part, Name) for part in walk(expression)):
+            return None
+        try:
+            value = float(evaluate(expression))
+        except (ValueError, OverflowError, ZeroDivisionError):
+            value = inf
+        if abs(value) > MAX_NUMBER:
+            message = "expected a number that a float32 can hold"
+            raise EquationError(("equations", line.name), expression.column, message)
+        return Number(value, expression.column)
+
+    return replace(line, value=rewrite(line.value, fold))
 
 
 def _row(name: str, text: str, path: Path) -> Row:

@@ -168,9 +168,11 @@ class GraphBuilder:
         """True if what the next layer takes has padding."""
         return self.value.masked
 
-    def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
-        """Record a problem with the value at ``path``, or with its key."""
-        problem = self.spec.document.problem(path, message, code=code, key=key)
+    def refuse(
+        self, path: Path, message: str, *, code: str, key: bool = False, column: int = 0
+    ) -> None:
+        """Record a problem with the value at ``path``, from a column on, or with its key."""
+        problem = self.spec.document.problem(path, message, code=code, key=key, column=column)
         # Copies made by 'layers' share a path.
         if problem not in self._known:
             self._known.add(problem)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import nodes
+from rnnspec.ir.equations import EquationError, evaluate_size
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
 from rnnspec.lowering.attention import add_attention
-from rnnspec.lowering.cells import read_initializer
+from rnnspec.lowering.cells import read_formula, read_initializer
 from rnnspec.lowering.graph import read_activation
 from rnnspec.lowering.poolings import add_pooling, advise_pooling, advise_states, final_state
 from rnnspec.lowering.recurrent import add_recurrent
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.lowering.graph import GraphBuilder, Path, Value
+    from rnnspec.words import JoinHow
 
 
 def add_item(graph: GraphBuilder, index: int, layer: models.AnyLayer) -> None:
@@ -236,14 +238,14 @@ def _fit(graph: GraphBuilder, path: Path, node: nodes.Windowed) -> nodes.Windowe
 
 def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     """Add a join of the outputs of earlier layers and inputs."""
-    found = [graph.find(name, (*path, "of", at)) for at, name in enumerate(layer.of)]
+    parts = _parts(layer)
+    found = [graph.find(name, (*path, "of", key)) for key, name in parts.items()]
     names = [name for name in found if name is not None]
-    if len(names) == len(layer.of):
-        values = [graph.values[name] for name in names]
+    values = [graph.values[name] for name in names]
+    if len(names) == len(parts):
         _check_steps(graph, path, layer, values)
-        _check_widths(graph, path, layer, values)
-    else:
-        values = [graph.values[name] for name in names]
+        if not isinstance(layer, models.Formula):
+            _check_widths(graph, path, layer, values)
     if not values:
         graph.last = graph.last or graph.first
         return
@@ -252,11 +254,19 @@ def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     inputs = tuple(
         (*steps, value.shape[-1] or 1) if len(value.shape) > 1 else value.shape for value in values
     )
+    how: JoinHow | nodes.Formula
+    if not isinstance(layer, models.Formula):
+        how = layer.type
+    elif len(names) < len(parts):
+        how = "multiply"
+    else:
+        widths = (nodes.width(shape) for shape in inputs)
+        how = _read_formula(graph, path, layer, dict(zip(layer.of, widths, strict=True)))
     graph.add(
         nodes.Join(
             name=graph.name(layer.type, (*path, "name"), layer.name),
             input=inputs[0],
-            how=layer.type,
+            how=how,
             of=tuple(names),
             inputs=inputs,
         ),
@@ -264,30 +274,61 @@ def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     )
 
 
+def _parts(layer: models.JoinLayer) -> Mapping[Any, str]:
+    """Return the names of what a join takes, each by its key or place in ``of``."""
+    return layer.of if isinstance(layer, models.Formula) else dict(enumerate(layer.of))
+
+
+def _read_formula(
+    graph: GraphBuilder, path: Path, layer: models.Formula, widths: Mapping[str, int]
+) -> nodes.Formula | Literal["multiply"]:
+    """Return the formula of a layer that takes some features; of a wrong one, a product."""
+    try:
+        equations = read_formula(layer, widths)
+    except EquationError as error:
+        for each in (error, *error.others):
+            section, *rest = each.path
+            graph.refuse(
+                (*path, "of" if section == "inputs" else section, *rest),
+                each.message,
+                code="E431" if section == "settings" else "E429",
+                key=each.key,
+                column=each.column,
+            )
+        return "multiply"
+    shape = dict(equations.shapes)[equations.lines[-1].name]
+    size = evaluate_size(shape[0], {}) if shape else 1
+    return nodes.Formula(names=tuple(layer.of), equations=equations, size=size)
+
+
 def _check_steps(
     graph: GraphBuilder, path: Path, layer: models.JoinLayer, values: list[Value]
 ) -> None:
     """Check that all sequences of a join have equally many steps."""
-    sequences = [(at, value) for at, value in enumerate(values) if value.axis is not None]
-    for at, value in sequences[1:]:
-        first, first_value = layer.of[sequences[0][0]], sequences[0][1]
+    parts = zip(_parts(layer).items(), values, strict=True)
+    sequences = [(*part, value) for part, value in parts if value.axis is not None]
+    for at, name, value in sequences[1:]:
+        _, first, first_value = sequences[0]
         steps, expected = value.shape[0], first_value.shape[0]
         if steps == expected and (steps is not None or value.axis == first_value.axis):
             continue
         its = f"the steps of '{first}', any number"
         its = its if expected is None else f"the {expected} steps of '{first}'"
         has = "others" if steps == expected else "any number" if steps is None else steps
-        message = f"expected {its}; '{layer.of[at]}' has {has}"
+        message = f"expected {its}; '{name}' has {has}"
         if value.axis == first_value.axis and None in (steps, expected):
             message = f"{message}: give both inputs a length"
-        if {first, layer.of[at]} <= graph.stacks.keys():
-            states = f"'{first}.state' and '{layer.of[at]}.state'"
+        if {first, name} <= graph.stacks.keys():
+            states = f"'{first}.state' and '{name}.state'"
             message = f"{message}; write {states} for their final states"
         graph.refuse((*path, "of", at), message, code="E425")
 
 
 def _check_widths(
-    graph: GraphBuilder, path: Path, layer: models.JoinLayer, values: list[Value]
+    graph: GraphBuilder,
+    path: Path,
+    layer: models.Concat | models.Add | models.Multiply,
+    values: list[Value],
 ) -> None:
     """Check that the parts of a sum or a product fit."""
     widths = [value.shape[-1] or 0 for value in values]

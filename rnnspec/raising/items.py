@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.ir import nodes
+from rnnspec.ir.notation import write_expression
 from rnnspec.lowering import BY_KEYS
 from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
@@ -179,6 +180,9 @@ class ItemReader:
             case nodes.WindowPooling(statistic=statistic):
                 words = {"type": f"{statistic}_pool", **name, **self.window_pool(layer)}
                 return Item(words, main, [layer])
+            case nodes.Join(how=nodes.Formula() as formula):
+                words = {**name, **self.formula(layer, formula)}
+                return Item({"type": words.pop("type"), **words}, None, [layer])
             case nodes.Join(how=how):
                 of = [self.graph.read(part, beside=True) for part in layer.of]
                 return Item({"type": how, **name, "of": of}, None, [layer])
@@ -193,6 +197,16 @@ class ItemReader:
                 message = f"{type(layer).__name__} is in a place with no key for it"
                 self.graph.refuse(layer.name, message)
                 return Item({}, None, [layer])
+
+    def formula(self, layer: nodes.Join, formula: nodes.Formula) -> Words:
+        """Read the keys of a formula; its settings are numbers in its equations."""
+        of = (self.graph.read(part, beside=True) for part in layer.of)
+        lines = formula.equations.lines
+        return {
+            "type": "formula",
+            "of": dict(zip(formula.names, of, strict=True)),
+            "equations": {line.name: write_expression(line.value) for line in lines},
+        }
 
     def is_dropout_of_block(self, at: int) -> bool:
         """True if a dropout is a key of the recurrent layer behind it."""

@@ -80,6 +80,9 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
             return reader.conv(layer)
         case nodes.WindowPooling(statistic=statistic):
             return {"type": f"{statistic}_pool", **reader.window_pool(layer)}
+        case nodes.Join(how=nodes.Formula() as formula):
+            words = reader.formula(layer, formula)
+            return words | {"equations": tuple(words["equations"].items())}
         case nodes.Join(how=how, of=of):
             start = next((start for start, end in reader.lists.items() if end == at), None)
             if start is None:

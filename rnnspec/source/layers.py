@@ -233,7 +233,7 @@ class LayerWriter(ComposedLayers):
                 return self.output(layer)
             case core.Apply("softmax", x) if x != core.Name("x"):
                 return code("{}({}, {}=-1)", self.softmax, self.write(x), self.axis)
-            case core.Apply(function, core.Name("x") as x):
+            case core.Apply(function, x):
                 return self.activate(function, self.write(x))
             case core.Softmax(x):
                 return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)

@@ -70,6 +70,8 @@ class Verbs(ABC):
             case core.Combine("maximum" | "minimum" as how, left, right):
                 operands = map(self.write, (left, right))
                 return code("{}.{}({})", self.space, how, listed(*operands))
+            case core.Combine("subtract", 0.0, x):
+                return code("-{}", self._operand(x))
             case core.Combine(how, left, right):
                 sign, rank = SIGNS[how]
                 before, after = self._operand(left, rank), self._operand(right, rank + 1)
@@ -84,8 +86,11 @@ class Verbs(ABC):
                 return code("{}", name)
             case core.EarlierMask():
                 return code("mask")
-            case core.SquareRoot(x):
-                return code("{}.sqrt({})", self.space, self.write(x))
+            case core.Function(how, x):
+                return code("{}.{}({})", self.space, how, self.write(x))
+            case core.OverFeatures(how, x):
+                along = listed(code("{}=-1", self.axis), Code(self.keep))
+                return code("{}.{}({})", self._operand(x), how, along)
             case core.MatMul(x, kernel, transposed=False):
                 return code("{} @ {}", self._operand(x), self.write(kernel))
             case core.Column(mask):
@@ -102,7 +107,7 @@ class Verbs(ABC):
                 joined, number = listed(*map(self.write, parts)), 1 if axis == "steps" else -1
                 return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
             case core.Slice(x, start, end):
-                return code("{}[:, {!r}:{!r}]", self.write(x), start, end)
+                return code("{}[:, {!r}:{!r}]", self._operand(x), start, end)
             case core.Scores(queries, keys, vector):
                 one, other = self._operand(queries), self._operand(keys)
                 if vector is None:
@@ -121,7 +126,7 @@ class Verbs(ABC):
             case core.Transpose(x):
                 return code("{}.swapaxes(1, 2)", self._operand(x))
             case core.Take(x, steps, features):
-                return code("{}[:, {}]", self.write(x), _index(steps, features))
+                return code("{}[:, {}]", self._operand(x), _index(steps, features))
             case (
                 core.Memory()
                 | core.Embed()

@@ -955,9 +955,32 @@ class Multiply(_Join):
     )
 
 
+class Formula(Model):
+    """What equations compute at each step of earlier layers, without a state."""
+
+    type: Literal["formula"]
+    name: OptionalName = _key(
+        "The name of the layer; by default formula_1 and so on.", "masked", default=None
+    )
+    of: Annotated[dict[SettingName, str], Field(min_length=1)] = _key(
+        "The inputs and layers before this one that the equations read, by the names that these "
+        "have for them. A vector beside sequences is the same at each step. One feature is a "
+        "scalar, which goes with all of a vector.",
+        {"m": "mask", "a": "music"},
+    )
+    equations: Lines = _key(
+        "The lines in order, each a name with an expression, as in cells. The last one is the "
+        "output.",
+        {"y": "m * a / (m + 1)"},
+    )
+    settings: dict[SettingName, Setting] = _key(
+        "Numbers in the equations.", {"floor": 1e-8}, default={}
+    )
+
+
 StandardLayer = SimpleRNN | LSTM | GRU
 RecurrentLayer = StandardLayer | CellLayer
-JoinLayer = Concat | Add | Multiply
+JoinLayer = Concat | Add | Multiply | Formula
 PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer | NormalizeLayer
 """Layers that compute each time step by itself, and so a state as well as a sequence."""
 _TypedLayer = (

@@ -87,6 +87,10 @@ LAYERS = (
     "{type: concat, of: [raw, other]}",
     "{type: add, of: [raw, other]}",
     "{type: multiply, of: [raw, other]}",
+    (
+        "{type: formula, of: {a: raw, b: other}, settings: {k: 0.3}, equations: {"
+        "q: 'where(a > b, tanh(a), exp(-b) * k)', y: 'concat(softmax(q), split(a - q, 2, 2))'}}"
+    ),
     "{type: repeat, of: kept.state, like: raw}",
     "{type: pool, pooling: last, of: kept}",
     "{type: pool, pooling: {attention: {query: kept.state}}}",
@@ -148,6 +152,10 @@ SEVERAL = (
     "{type: concat, of: [words, power, basin, user]}",
     "{type: add, of: [words, power]}",
     "{type: multiply, of: [power, again]}",
+    (
+        "{type: formula, of: {p: power, a: again, u: user}, "
+        "equations: {y: 'p * softmax(u) - maximum(a, 0.1)'}}"
+    ),
     "{type: lstm, units: 2, of: power, initial_state: {h: basin}}",
     "{type: gru, units: 2, of: again, initial_state: {of: read}}",
     "{type: gru, units: 2, of: power, attention: {over: words, score: additive, units: 3}}",

@@ -82,6 +82,10 @@ WIRES = {
     "concat": ("type: concat, of: [a, b]", "type: concat, of: [b, a]"),
     "concat_of_states": ("type: concat, of: [v, w]", "type: concat, of: [w, v]"),
     "add": ("type: add, of: [a, b]", "type: add, of: [a, a]"),
+    "formula": (
+        "type: formula, of: {p: a, q: b}, equations: {y: p / (1 + abs(q))}",
+        "type: formula, of: {q: a, p: b}, equations: {y: p / (1 + abs(q))}",
+    ),
     "multiply": ("type: multiply, of: [a, b]", "type: multiply, of: [b, b]"),
     "tied": (
         "of: lead, pooling: none, units: 6, tied: true",

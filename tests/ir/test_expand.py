@@ -45,8 +45,10 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return arrays[f"{layer}.{name}"]
         case core.Setting(_, number):
             return number
-        case core.SquareRoot(x):
-            return np.sqrt(value(x))
+        case core.Function(how, x):
+            return getattr(np, how)(value(x))
+        case core.OverFeatures(how, x):
+            return getattr(np, how)(value(x), axis=-1, keepdims=True)
         case core.Combine(how, left, right):
             return getattr(np, how)(value(left), value(right))
         case core.Embed(x, table):

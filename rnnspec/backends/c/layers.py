@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import arrays_of_cell
 from rnnspec.backends.c.equations import CellLines, CellText, name_cell
+from rnnspec.backends.c.formulas import FormulaLines, Operand, parameter_names
 from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.backends.c.verbs import (
     Rows,
@@ -27,6 +28,7 @@ from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.expand import SKIP, X, expand
 from rnnspec.ir.forms import states_of
+from rnnspec.ir.notation import describe
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.ir.text import default_kind
@@ -234,6 +236,8 @@ class Layers:
                 yield from self._attend(layer, place, rows)
             case nodes.AttentionPooling():
                 yield self._attention_pooling(layer, place)
+            case nodes.Join(how=nodes.Formula() as formula):
+                yield self._formula(layer, formula, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
             case _:
@@ -350,6 +354,24 @@ class Layers:
         for path, parameter in arrays.items():
             values |= self._weights(layer, path, parameter)
         return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
+
+    def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
+        """Return the call of the function of a formula."""
+        names = parameter_names(formula.names, _TYPES)
+        values = dict(zip(names.values(), place.inputs, strict=True))
+        arrays: dict[core.Expression, Operand] = {}
+        for name, of, shape in zip(names.values(), layer.of, layer.inputs, strict=True):
+            arrays[core.EarlierOutput(of)] = Operand(name, nodes.width(shape), len(shape) > 1)
+        of_lines = FormulaLines(self.network.name, arrays, self.stepped)
+        lines = of_lines.write(expand(layer, "inference"), nodes.width(layer.output))
+        self.kernels |= of_lines.kernels
+        self._needs(floats=of_lines.floats)
+        values |= {"y": place.output} | ({"work": "work"} if of_lines.floats else {})
+        if len(layer.output) > 1 and not self.stepped:
+            values["steps"] = place.windows
+        about = " ".join(describe(formula.equations, 90))
+        function = Function(layer.name, "composed", about=about, lines=lines)
+        return self._call(function, values)
 
     def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
         """Yield the statements of a layer by its recipe."""

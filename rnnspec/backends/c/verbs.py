@@ -498,7 +498,7 @@ class _Writer:
                 return self.memory[value].element
             case core.Param(_, name):
                 return f"{name}[u]"
-            case core.SquareRoot(x):
+            case core.Function("sqrt", x):
                 self.kernels.add("sqrtf")
                 return f"sqrtf({self._write(x)})"
             case core.Combine(("maximum" | "minimum") as how, left, right):

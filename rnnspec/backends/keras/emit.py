@@ -10,6 +10,7 @@ from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.attention import attending_layers
 from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.cells import is_by_equation
+from rnnspec.backends.keras.formulas import formulas, write_formula
 from rnnspec.backends.keras.graph import FunctionalModel
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
@@ -68,7 +69,8 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     if form != "training":
         network = initialize_by_default(network)
     model = tuple(_model(network, form))
-    needed = tuple(parts(network, form, lines(model)))
+    classes = [write_formula(network, *each, form) for each in formulas(network)]
+    needed = (*parts(network, form, lines(model, classes)), *classes)
     deep = recursion(network)
     limit = f"sys.setrecursionlimit(sys.getrecursionlimit() + {deep})"
     return Module(
@@ -433,7 +435,8 @@ def _repeats_last(layer: nodes.WindowPooling) -> bool:
 
 def needs_source(network: nodes.Network) -> bool:
     """True if the model has classes of its source."""
-    return any(map(is_by_equation, network.layers)) or bool(attending_layers(network))
+    own = any(map(is_by_equation, network.layers)) or any(formulas(network))
+    return own or bool(attending_layers(network))
 
 
 EMITTER = Emitter(

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.keras.attention import takes_keys
+from rnnspec.backends.keras.formulas import make_formula
 from rnnspec.backends.keras.layers import (
     checked_parts,
     compare_padding,
@@ -189,6 +190,9 @@ class FunctionalModel:
                 yield Output(code("{}({})", make_scaling(1.2, layer.name), x))
                 hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
                 yield Output(code("{}(x)", hard_sigmoid))
+            case nodes.Join(how=nodes.Formula()):
+                inputs = listed(*(self._operand(layer, name) for name in layer.of))
+                yield Output(code("{}([{}])", make_formula(layer), inputs))
             case nodes.Join(how="concat"):
                 (joined,) = expand(layer, "inference")
                 assert isinstance(joined.value, core.Join)

@@ -47,6 +47,8 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles += [] if layer.activation == "linear" else ["activation"]
         case nodes.Activate(activation="legacy_hard_sigmoid"):
             roles = ["hard_sigmoid"]
+        case nodes.Join(how=nodes.Formula()):
+            roles = []
         case _ if params(layer) or make_layer(layer):
             roles = []
         case _:

@@ -124,7 +124,7 @@ class Masks:
                 case nodes.Residual(start=start):
                     first = passed.get(self.sources[start][0], _NO_MASK)
                     mask = _joined("add", [masks[0], first])
-                case nodes.Join(how=how):
+                case nodes.Join(how="concat" | "add" | "multiply" as how):
                     mask = _joined(how, masks)
                 case nodes.Dense(tied=None) | nodes.BatchNorm() | nodes.LayerNorm():
                     mask = masks[0]

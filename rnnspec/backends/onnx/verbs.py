@@ -148,8 +148,14 @@ class Recipe:
                 return self.arrays[value]
             case core.Setting(_, number):
                 return write(number)
-            case core.SquareRoot(x):
-                return into.add(name, "Sqrt", write(x))
+            case core.Function(how, x):
+                return into.add(name, how.capitalize(), write(x))
+            case core.OverFeatures("mean", x):
+                place = self.output_axes.index("f")
+                along = (
+                    ("Axis_last", -1) if self.output_axes[-1] == "f" else (f"Axis_{place}", place)
+                )
+                return into.add(name, "ReduceMean", write(x), into.integers(*along), keepdims=1)
             case core.Combine("divide", 1.0, float(size)):
                 return into.scalar(f"Least_{size:.0f}", 1 / size)
             case core.Combine("add", core.Conv() as conv, core.Param() as bias):

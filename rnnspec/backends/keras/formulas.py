@@ -1,0 +1,125 @@
+"""The classes of Keras's layers for formulas, which are written from their recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.keras.parts import KerasVerbs
+from rnnspec.ir import core, nodes
+from rnnspec.ir.expand import expand
+from rnnspec.ir.notation import describe
+from rnnspec.source.code import Code, code, docstring, function, listed
+from rnnspec.source.expressions import local_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rnnspec.ir.forms import Form
+
+_WIDTH = 80
+"""The most characters of an equation in a line."""
+_RESERVED = frozenset({"inputs", "keras", "legacy_hard_sigmoid", "mask", "repeat_like", "self"})
+"""Names in a class for a formula."""
+
+
+def formulas(network: nodes.Network) -> Iterator[tuple[nodes.Join, nodes.Formula]]:
+    """Yield the layers that are formulas."""
+    for layer in network.layers:
+        if isinstance(layer, nodes.Join) and isinstance(layer.how, nodes.Formula):
+            yield layer, layer.how
+
+
+def formula_class(layer: nodes.Join) -> str:
+    """Return the name of the class of a formula."""
+    name = "".join(map(str.capitalize, layer.name.split("_")))
+    return name if name.startswith("Formula") else f"{name}Formula"
+
+
+def make_formula(layer: nodes.Join) -> Code:
+    """Return the call that makes the layer of a formula."""
+    return code("{}(name={!r})", formula_class(layer), layer.name)
+
+
+def write_formula(
+    network: nodes.Network, layer: nodes.Join, formula: nodes.Formula, form: Form
+) -> Code:
+    """Return the class of a formula."""
+    names = local_names(formula.equations, _RESERVED)
+    inputs = [code("{}", names[name]) for name in formula.names]
+    verbs = _FormulaVerbs(dict(zip(layer.of, inputs, strict=True)))
+    *results, last = expand(layer, form)
+    init = function(
+        code("__init__(self, **kwargs: object) -> None"),
+        code("super().__init__(**kwargs)"),
+        code("# The model computes masks itself."),
+        code("self.supports_masking = True"),
+    )
+    mask = function(
+        code("compute_mask(self, inputs: object, mask: object = None) -> None"),
+        describes=["Pass no mask on, as the model computes masks itself."],
+    )
+    call = function(
+        code("call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor"),
+        code("{} = inputs", listed(*inputs) if len(inputs) > 1 else code("({},)", *inputs)),
+        verbs.statements(results),
+        code("return {}", verbs.write(last.value)),
+    )
+    return code(
+        """
+        @keras.saving.register_keras_serializable(package={!r})
+        class {}(keras.layers.Layer):
+            {}
+
+            {}
+
+            {}
+
+            {}
+        """,
+        network.name,
+        formula_class(layer),
+        docstring(describe(formula.equations, _WIDTH)),
+        init,
+        mask,
+        call,
+    )
+
+
+@dataclass(frozen=True)
+class _FormulaVerbs(KerasVerbs):
+    """The functions of Keras in a method of a layer; ``inputs`` are by the layers before it."""
+
+    inputs: Mapping[str, Code]
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression."""
+        match value:
+            case core.EarlierOutput(name):
+                return self.inputs[name]
+            case core.Repeat(x, core.CountSteps(steps)):
+                return code("repeat_like({}, {})", self.write(x), self.write(steps))
+            case core.Apply("exponential", x):
+                return code("keras.ops.exp({})", self.write(x))
+            case core.Apply("legacy_hard_sigmoid", x):
+                return code("keras.ops.clip(0.2 * {} + 0.5, 0, 1)", self._operand(x))
+            case core.Apply("softmax" | "log_softmax" as how, x):
+                return code("keras.ops.{}({}, axis=-1)", how, self.write(x))
+            case core.Apply(function, x):
+                return code("keras.ops.{}({})", function, self.write(x))
+            case core.OverFeatures(how, x):
+                return code("keras.ops.{}({}, axis=-1, keepdims=True)", how, self.write(x))
+            case core.Combine("maximum" | "minimum" as how, left, right):
+                return code("keras.ops.{}({}, {})", how, self._tensor(left), self._tensor(right))
+            case core.Fill(condition, x, otherwise):
+                parts = self.write(condition), self._tensor(x), self._tensor(otherwise)
+                return code("keras.ops.where({})", listed(*parts))
+            case _:
+                return super().write(value)
+
+    def _tensor(self, value: core.Expression) -> Code:
+        """Return an expression, as a tensor if it is a number, which functions would round."""
+        text = self.write(value)
+        if not isinstance(value, float):
+            return text
+        return code("keras.ops.convert_to_tensor({}, self.compute_dtype)", text)

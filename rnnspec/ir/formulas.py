@@ -1,0 +1,148 @@
+"""The recipe of a formula: equations without a state, in the verbs of the core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never, cast
+
+from rnnspec.ir import core, equations
+from rnnspec.ir.branches import guard_branches
+from rnnspec.ir.core import Combine, Fill, OverFeatures, Repeat, Result
+from rnnspec.ir.equations import Choose, Elementwise, Name, divide_size, evaluate_size, walk
+from rnnspec.ir.schedule import shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rnnspec.ir.core import Arithmetic, Expression
+    from rnnspec.ir.equations import Equations
+    from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Activation, Formula, Join
+
+_ARITHMETIC: Mapping[equations.Operator, Arithmetic] = {
+    "+": "add",
+    "-": "subtract",
+    "*": "multiply",
+    "/": "divide",
+    "minimum": "minimum",
+    "maximum": "maximum",
+}
+
+
+_FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
+"""The functions whose gradient is a product in some framework."""
+
+
+def expand_formula(layer: Join, formula: Formula, form: Form) -> Iterator[Result]:
+    """Yield the results of a formula: a line for each of its own, and the last one as ``x``."""
+    lines_of = formula.equations
+    if form == "training":
+        lines_of = guard_branches(lines_of, _FLAT)
+    writer = _Writer(layer, formula, lines_of)
+    *lines, last = lines_of.lines
+    for line in lines:
+        if writer.has_steps(line.value):
+            writer.lines[line.name] = writer.keep(line.name, writer.write(line.value))
+        else:
+            writer.vectors[line.name] = line.value
+    value = writer.write(last.value)
+    yield from writer.results
+    yield Result("x", value)
+
+
+class _Writer:
+    """What the names of a formula stand for.
+
+    ``lines`` are those that have a variable. Lines without steps, beside sequences, are written
+    where they stand, from ``vectors``, since what they are joined with decides their steps.
+    """
+
+    def __init__(self, layer: Join, formula: Formula, of_lines: Equations) -> None:
+        self.name = layer.name
+        self.results: list[Result] = []
+        shapes = dict(zip(formula.names, layer.inputs, strict=True))
+        self.inputs = {
+            name: core.EarlierOutput(of) for name, of in zip(formula.names, layer.of, strict=True)
+        }
+        self.sequences = [name for name, shape in shapes.items() if len(shape) > 1]
+        self.shapes = {**dict(of_lines.parameters), **dict(of_lines.shapes)}
+        self.lines: dict[str, core.Name | core.EarlierOutput] = {}
+        self.vectors: dict[str, equations.Expression] = {}
+
+    def has_steps(self, expression: equations.Expression) -> bool:
+        """True if a value has steps, or if nothing in the formula has."""
+        names = {part.name for part in walk(expression) if isinstance(part, Name)}
+        above = any(self.has_steps(self.vectors[name]) for name in names & self.vectors.keys())
+        return above or not self.sequences or not names.isdisjoint({*self.sequences, *self.lines})
+
+    def write(  # noqa: PLR0912 - a branch for each kind of expression
+        self, expression: equations.Expression, steps: int | core.CountSteps = 1
+    ) -> Expression:
+        """Return an expression; what is a vector stands at each of some steps."""
+
+        def write(part: equations.Expression) -> Expression:
+            return self.write(part, steps)
+
+        match expression:
+            case equations.Number(value=value):
+                return value
+            case Name(name=name, kind="input"):
+                value_of_input = self.inputs[name]
+                is_vector = self.sequences and name not in self.sequences
+                return Repeat(value_of_input, steps) if is_vector else value_of_input
+            case Name(name=name) if name in self.vectors:
+                return write(self.vectors[name])
+            case Name(name=name):
+                return self.lines[name]
+            case equations.Apply(function="exp", operand=operand):
+                return core.Apply("exponential", write(operand))
+            case equations.Apply(function="sqrt" | "log" | "abs" as function, operand=operand):
+                return core.Function(function, write(operand))
+            case equations.Apply(function="linear", operand=operand):
+                return write(operand)
+            case equations.Apply(function=function, operand=operand):
+                return core.Apply(cast("Activation", function), write(operand))
+            case Elementwise(operator=operator, left=left, right=right):
+                return Combine(_ARITHMETIC[operator], write(left), write(right))
+            case Choose(comparison=comparison, left=left, right=right):
+                yes, no = write(expression.chosen), write(expression.otherwise)
+                one, other = write(left), write(right)
+                if comparison in ("<", ">="):
+                    one, other = other, one
+                # a <= b if a is not greater.
+                yes, no = (no, yes) if "=" in comparison else (yes, no)
+                return Fill(Combine("greater", one, other), yes, no)
+            case equations.ApplyToVector(function="softmax", operand=operand):
+                return core.Apply("softmax", write(operand))
+            case equations.ApplyToVector(operand=operand, epsilon=epsilon):
+                vector = self.keep("vector", write(operand))
+                centred = self.keep("centred", vector - OverFeatures("mean", vector))
+                variance = self.keep("variance", OverFeatures("mean", centred * centred))
+                return centred / core.Function("sqrt", variance + epsilon)
+            case equations.Concat(parts=parts):
+                return core.Join(tuple(map(self._write_whole, parts)))
+            case equations.Part(operand=operand, index=index, count=count):
+                (size,) = shape_of(operand, self.shapes)
+                width = evaluate_size(divide_size(size, count), {})
+                start, end = index * width, (index + 1) * width
+                if self.sequences:
+                    return core.Take(write(operand), (0, 1), (start, end))
+                return core.Slice(write(operand), start, end)
+            case equations.Transpose() | equations.Product():
+                raise AssertionError("a formula has no matrix")
+            case _:
+                assert_never(expression)
+
+    def keep(self, name: str, value: Expression) -> core.Name | core.EarlierOutput:
+        """Return the name of a result of its own with a value, unless that is a name itself."""
+        if isinstance(value, core.Name | core.EarlierOutput):
+            return value
+        number = sum(result.name.startswith(f"{self.name}_{name}") for result in self.results)
+        name = f"{self.name}_{name}{f'_{number + 1}' if number else ''}"
+        self.results.append(Result(name, value))
+        return core.Name(name)
+
+    def _write_whole(self, part: equations.Expression) -> Expression:
+        """Return a part that stands beside others, at as many steps as they have."""
+        if self.has_steps(part):
+            return self.write(part)
+        return self.write(part, core.CountSteps(self.inputs[self.sequences[0]]))
