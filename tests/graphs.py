@@ -217,6 +217,7 @@ rnn:
 - {type: formula, of: {h: gru_1.state, g: loud}, equations: {y: "silu(h) * g - log(1 + abs(h))"}}
 - {type: repeat, like: mixture}
 - {type: formula, of: {a: masked, b: repeat_vector_1}, equations: {y: "minimum(a, relu(b)) / 2"}}
+- {type: formula, of: {b: masked, a: formula_3}, equations: {y: b - a * a}}
 head: {pooling: mean, units: 2}
 """
 GRAPHS = (
@@ -708,7 +709,7 @@ _TO_RAISE = {
 inputs: {a: {features: 2}, v: {features: 2, per: sequence}}
 rnn:
 - {type: lstm, units: 2, of: a}
-- {type: formula, of: {x: a, s: lstm_1.cell, v: v}, equations: {q: x - s, y: where(q < v, -q, 2)}}
+- {type: formula, of: {x: a, s: lstm_1.cell, v: v}, equations: {q: x - s, y: "where(q < v, -q, 2)"}}
 """,
     "tagger": """\
 inputs:

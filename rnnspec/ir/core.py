@@ -396,6 +396,21 @@ class Result:
     about: str = ""
 
 
+def names(value: Any) -> Iterator[Name | EarlierOutput]:
+    """Yield the names in an expression."""
+    match value:
+        case Name() | EarlierOutput():
+            yield value
+        case Verb() if is_dataclass(value):
+            for part in fields(value):
+                yield from names(getattr(value, part.name))
+        case tuple():
+            for part in value:
+                yield from names(part)
+        case _:
+            pass
+
+
 def settings(value: Any) -> Iterator[Setting]:
     """Yield the settings in the expressions of results."""
     match value:

@@ -101,6 +101,8 @@ class _Writer:
                 return write(operand)
             case equations.Apply(function=function, operand=operand):
                 return core.Apply(cast("Activation", function), write(operand))
+            case Elementwise("minimum" | "maximum" as how, equations.Number() as left, right):
+                return Combine(how, write(right), write(left))
             case Elementwise(operator=operator, left=left, right=right):
                 return Combine(_ARITHMETIC[operator], write(left), write(right))
             case Choose(comparison=comparison, left=left, right=right):

@@ -765,13 +765,18 @@ class Activate(Node):
 class Formula:
     """What equations without states compute; ``names`` are those that they have for its inputs.
 
-    The last line is the output, ``size`` features; a scalar is one. In ``equations``, it is the
-    state, and the inputs are the parameters.
+    The last line is the output; a scalar is one feature. In ``equations``, it is the state, and the
+    inputs are the parameters.
     """
 
     names: tuple[str, ...]
     equations: Equations
-    size: int
+
+    @property
+    def size(self) -> int:
+        """The number of features of the output."""
+        shape = dict(self.equations.shapes)[self.equations.states[0]]
+        return evaluate_size(shape[0], {}) if shape else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -795,8 +800,8 @@ class Join(Node):
         widths = [width(shape) for shape in self.inputs]
         steps = next((shape[:-1] for shape in self.inputs if len(shape) > 1), ())
         match self.how:
-            case Formula(size=size):
-                return (*steps, size)
+            case Formula() as formula:
+                return (*steps, formula.size)
             case "concat":
                 return (*steps, sum(widths))
             case "add" | "multiply":

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import nodes
-from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
 from rnnspec.lowering.attention import add_attention
@@ -296,9 +296,7 @@ def _read_formula(
                 column=each.column,
             )
         return "multiply"
-    shape = dict(equations.shapes)[equations.lines[-1].name]
-    size = evaluate_size(shape[0], {}) if shape else 1
-    return nodes.Formula(names=tuple(layer.of), equations=equations, size=size)
+    return nodes.Formula(names=tuple(layer.of), equations=equations)
 
 
 def _check_steps(

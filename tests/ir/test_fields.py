@@ -184,7 +184,7 @@ WindowPooling: statistic window masked
 BatchNorm: epsilon momentum masked
 Activate: activation
 Join: how of inputs
-Formula: names equations size
+Formula: names equations
 Repeat: steps
 LayerNorm: epsilon
 InstanceNorm: epsilon

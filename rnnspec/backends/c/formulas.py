@@ -82,7 +82,7 @@ class FormulaLines:
                 self.lines.append(f"{self.prefix}_{function}({row}, {width});")
             case _:
                 width = size or to.width
-                text = f"{self._at(to, start)} = {self._element(value)};"
+                text = f"{self._at(to, start, whole=width > 1)} = {self._element(value)};"
                 self.lines += loop("u", str(width), [text]) if width > 1 else [text]
 
     @staticmethod

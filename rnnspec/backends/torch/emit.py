@@ -442,7 +442,9 @@ class TorchWalk(RecurrentCalls):
         # module has no weight of this name.
         return code("{x} = {x} if {x}.is_floating_point() else {x}.float()", x=x)
 
-    def write(self, value: core.Expression) -> Code:
+    def write(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression
+    ) -> Code:
         """Return an expression, with the names that PyTorch has."""
         match value:
             case core.Combine(
@@ -451,9 +453,17 @@ class TorchWalk(RecurrentCalls):
                 normalize = "nn.functional.normalize({}, dim=-1, eps={!r})"
                 return code(normalize, self.write(x), least)
             case core.Combine("maximum", left, float() as right):
-                return code("{}.clamp(min={})", self.write(left), self.write(right))
+                return code("{}.clamp(min={})", self._operand(left), self.write(right))
+            case core.Combine("minimum", left, float() as right):
+                return code("{}.clamp(max={})", self._operand(left), self.write(right))
             case core.Column(mask):
                 return code("{}.unsqueeze(-1)", self.write(mask))
+            case core.Fill(condition, float() as one, float() as other):
+                # Two numbers would be of the default dtype.
+                array = self.write(next(core.names(condition)))
+                first = code("{}.new_tensor({})", array, self._number(one))
+                rest = listed(self.write(condition), first, self._number(other))
+                return code("torch.where({})", rest)
             case core.Join(parts, axis):
                 number = 1 if axis == "steps" else -1
                 return code("torch.cat([{}], dim={!r})", listed(*map(self.write, parts)), number)
