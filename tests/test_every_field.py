@@ -465,6 +465,12 @@ def whole(network: Network) -> Network:
 
 def require_fit(layer: nodes.Join, shapes: tuple[Any, ...]) -> None:
     """Raise unless arrays of these shapes can be joined."""
+    if isinstance(layer.how, nodes.Formula):
+        sizes = dict(zip(layer.how.names, shapes, strict=True))
+        own = dict(layer.how.equations.parameters)
+        if {n: (str(s[-1]),) if s[-1] != 1 else () for n, s in sizes.items()} != own:
+            raise GenerationError(f"{layer.name} computes something of {shapes}")
+        return
     widths = {shape[-1] for shape in shapes}
     allowed = {max(widths), 1} if layer.how == "multiply" else {max(widths)}
     steps = {shape[0] for shape in shapes if len(shape) > 1}

@@ -82,7 +82,8 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
             return {"type": f"{statistic}_pool", **reader.window_pool(layer)}
         case nodes.Join(how=nodes.Formula() as formula):
             words = reader.formula(layer, formula)
-            return words | {"equations": tuple(words["equations"].items())}
+            pairs = {key: words.pop(key).items() for key in ("of", "equations")}
+            return words | {key: [f"{n}: {text}" for n, text in of] for key, of in pairs.items()}
         case nodes.Join(how=how, of=of):
             start = next((start for start, end in reader.lists.items() if end == at), None)
             if start is None:
