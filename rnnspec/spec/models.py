@@ -962,7 +962,7 @@ class Formula(Model):
     name: OptionalName = _key(
         "The name of the layer; by default formula_1 and so on.", "masked", default=None
     )
-    of: Annotated[dict[SettingName, str], Field(min_length=1)] = _key(
+    of: Annotated[dict[str, str], Field(min_length=1)] = _key(
         "The inputs and layers before this one that the equations read, by the names that these "
         "have for them. A vector beside sequences is the same at each step. One feature is a "
         "scalar, which goes with all of a vector.",

@@ -446,6 +446,10 @@ def _expected_names(kind: str, path: Path) -> str:
             return "a name like lstm_1"
         case (*_, "initial_state"):
             return "a mapping like {of: encoder}"
+        case (*_, "of") if kind == "dict_type":
+            return "layers by their names in the equations, like {m: mask_1, a: input}"
+        case (*_, "equations"):
+            return "" if kind in _SCALARS else "lines like {y: m * a}"
         case (*_, "of"):
             names = "at least two names of layers" if kind == "too_short" else "a list of names"
             return f"{names} like [embedding_1, lstm_1]"
