@@ -218,6 +218,7 @@ rnn:
 - {type: repeat, like: mixture}
 - {type: formula, of: {a: masked, b: repeat_vector_1}, equations: {y: "minimum(a, relu(b)) / 2"}}
 - {type: formula, of: {b: masked, a: formula_3}, equations: {y: b - a * a}}
+- {type: formula, of: {b: formula_4, x: formula_4}, equations: {y: x - tanh(b)}}
 head: {pooling: mean, units: 2}
 """
 GRAPHS = (

@@ -358,10 +358,14 @@ class Layers:
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
         names = parameter_names(formula.names, _TYPES)
-        values = dict(zip(names.values(), place.inputs, strict=True))
         arrays: dict[core.Expression, Operand] = {}
-        for name, of, shape in zip(names.values(), layer.of, layer.inputs, strict=True):
-            arrays[core.EarlierOutput(of)] = Operand(name, nodes.width(shape), len(shape) > 1)
+        values = dict[str, str]()
+        inputs = zip(names.values(), layer.of, layer.inputs, place.inputs, strict=True)
+        for name, of, shape, pointer in inputs:
+            # One that has two names is a single parameter.
+            if core.EarlierOutput(of) not in arrays:
+                arrays[core.EarlierOutput(of)] = Operand(name, nodes.width(shape), len(shape) > 1)
+                values[name] = pointer
         of_lines = FormulaLines(self.network.name, arrays, self.stepped)
         lines = of_lines.write(expand(layer, "inference"), nodes.width(layer.output))
         self.kernels |= of_lines.kernels
