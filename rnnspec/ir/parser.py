@@ -478,7 +478,7 @@ class _Reader:
     def _scale(self, standard: ApplyToVector) -> Expression:
         """Return a layer norm: a standardized vector with parameters of its own."""
         if not self.notation.states:
-            message = "a formula has no parameters, and layer_norm has some: write standardize"
+            message = "a formula has no parameters, and layer_norm has some: write standardize(...)"
             raise EquationError(self.row.path, standard.column, message)
         self.norms_of_row += 1
         suffix = f"_{self.norms_of_row}" if self.norms_of_row > 1 else ""
