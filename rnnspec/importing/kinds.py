@@ -18,7 +18,6 @@ from rnnspec.errors import (
     RnnspecError,
     UsageError,
     brief,
-    few,
     listed,
 )
 from rnnspec.files.model import SPEC_KEY, SUFFIX
@@ -39,13 +38,15 @@ class Request:
     """Settings of the user for a file: the name of the network, and what the file may lack.
 
     ``config`` is a file with the architecture, and ``spec`` a named spec. ``ignore`` are patterns
-    of the arrays that are left out. ``importing`` is called before a framework is needed.
+    of the arrays that are left out, and ``mapping`` is a file that says which array is which of the
+    spec. ``importing`` is called before a framework is needed.
     """
 
     name: str
     config: Path | None = None
     spec: Program | None = None
     ignore: Sequence[str] = ()
+    mapping: Path | None = None
     importing: Callable[[Backend], None] = Backend.require
 
     @property
@@ -64,8 +65,8 @@ class Kind:
     ModelError for what is not supported, and UsageError for a file that cannot be read.
     ``spec_text`` returns the text of the spec in an input, empty if it contains none; it is None if
     the spec is found by reading the model, and only such kinds can be imported. ``files`` returns
-    the files of an input. ``options`` are those that it takes of ``--config`` and ``--ignore``, and
-    ``instead`` is a sentence about the others.
+    the files of an input. ``options`` are those that it takes of ``--config``, ``--ignore`` and
+    ``--map``, and ``instead`` is a sentence about the others.
     """
 
     title: str
@@ -76,9 +77,11 @@ class Kind:
     options: tuple[str, ...] = ()
     instead: str = ""
 
-    def check_options(self, path: Path, config: Path | None, ignore: Sequence[str]) -> None:
+    def check_options(
+        self, path: Path, config: Path | None, ignore: Sequence[str], mapping: Path | None = None
+    ) -> None:
         """Raise UsageError for an option that this kind does not take."""
-        for option, value in (("--config", config), ("--ignore", ignore)):
+        for option, value in (("--config", config), ("--ignore", ignore), ("--map", mapping)):
             if not value or option in self.options:
                 continue
             takers = [kind.title.partition(" (")[0] for kind in kinds() if option in kind.options]
@@ -92,9 +95,12 @@ def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
 
 def _read_keras(path: Path, request: Request) -> Imported:
     from rnnspec.importing import built
-    from rnnspec.importing.keras.files import saved, spec_text
+    from rnnspec.importing.keras.files import is_of_keras, saved, spec_text
     from rnnspec.importing.keras.model import read_file
 
+    known = request.spec is not None and path.suffix.lower() != ".keras"
+    if known and (request.mapping is not None or not is_of_keras(path)):
+        return _read_named(path, request)
     read = partial(
         read_file, path, request.name, request.config, request.known_network, request.ignore
     )
@@ -180,11 +186,29 @@ def _is_state_dict(path: Path) -> bool:
     return is_state_dict(path)
 
 
-def _read_state_dict(path: Path, request: Request) -> Imported:
+def _read_named(path: Path, request: Request) -> Imported:
+    """Return the model whose arrays are in a file by their names: a state dict or any others."""
     from rnnspec.importing.torch.files import read
 
-    imported = read(path, request.name, request.spec, request.ignore)
-    return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
+    return read(path, request.name, request.spec, request.ignore, request.mapping)
+
+
+def _read_arrays(path: Path, request: Request) -> Imported:
+    if request.spec is None:
+        message = "contains no spec; name the spec whose arrays it has with --spec"
+        raise UsageError(message, str(path))
+    return _read_named(path, request)
+
+
+def _is_arrays(path: Path) -> bool:
+    """True if a file has arrays by their names and no spec."""
+    if path.suffix.lower() == ".npz":
+        return True
+    from rnnspec.files.arrays import read_names
+
+    with suppress(UsageError):
+        return path.suffix.lower() == SUFFIX and SPEC_KEY not in read_names(path)[1]
+    return False
 
 
 def _canonical_text(path: Path) -> str:
@@ -211,7 +235,7 @@ _KERAS = Kind(
     title="a Keras file (.h5, .hdf5 or .keras)",
     recognises=_has_suffix(".h5", ".hdf5", ".keras"),
     read=_read_keras,
-    options=("--config", "--ignore"),
+    options=("--config", "--ignore", "--map"),
 )
 _BUILT_ARRAYS = Kind(
     title="arrays that rnnspec built (.safetensors)",
@@ -222,9 +246,16 @@ _BUILT_ARRAYS = Kind(
 _STATE_DICT = Kind(
     title="a PyTorch state dict (.pt, .pth, .ckpt, .bin or .safetensors)",
     recognises=_is_state_dict,
-    read=_read_state_dict,
-    options=("--ignore",),
+    read=_read_named,
+    options=("--ignore", "--map"),
     instead="a state dict takes no {}; name its spec with --spec",
+)
+_ARRAYS = Kind(
+    title="arrays by their names (.npz, .safetensors or .h5)",
+    recognises=_is_arrays,
+    read=_read_arrays,
+    options=("--ignore", "--map"),
+    instead="a file of arrays takes no {}; name its spec with --spec",
 )
 _ONNX = Kind(
     title="an ONNX file (.onnx)",
@@ -265,7 +296,7 @@ def _built_by(backend: Backend) -> Kind:
 
 def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
-    formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
+    formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ARRAYS, _ONNX, _CANONICAL)
     others = [backend for backend in having(FILES) if backend.reads_files]
     known = (*formats, *(_built_by(other) for other in others if other.name not in _IN_FORMATS))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
@@ -299,7 +330,7 @@ def kind_of(path: Path, *, importable: bool = False) -> Kind:
         if kind.recognises(path):
             return kind
     if importable and path.suffix.lower() == SUFFIX:
-        raise _no_state_dict(path)
+        raise _has_its_spec(path)
     message = f"expected {titles(importable=importable)}"
     if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
         message += ", received a spec; 'rnnspec build SPEC -o OUT' makes a model of it"
@@ -308,19 +339,16 @@ def kind_of(path: Path, *, importable: bool = False) -> Kind:
     raise UsageError(message, str(path))
 
 
-def _no_state_dict(path: Path) -> UsageError:
+def _has_its_spec(path: Path) -> UsageError:
     """Return why a file of safetensors is none that can be imported."""
     from rnnspec.files.arrays import read_names
-    from rnnspec.importing.torch.state_dict import WANTED
 
     try:
-        names, metadata = read_names(path)
+        read_names(path)
     except UsageError as error:
         return error
-    if SPEC_KEY in metadata:
-        message = (
-            "is a .safetensors file of rnnspec, with its spec in it; 'rnnspec convert' takes it as "
-            "it is"
-        )
-        return UsageError(message, str(path))
-    return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
+    message = (
+        "is a .safetensors file of rnnspec, with its spec in it; 'rnnspec convert' takes it as "
+        "it is"
+    )
+    return UsageError(message, str(path))

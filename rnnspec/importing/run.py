@@ -44,6 +44,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
     spec: Program | None = None,
     ignore: Sequence[str] = (),
     *,
+    mapping: Path | None = None,
     importing: Callable[[Backend], None] = Backend.require,
 ) -> ImportedModel:
     """Return the model in a file or folder.
@@ -54,6 +55,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
         config: a file with the architecture, if the file has none.
         spec: the spec of the model: of a file without architecture, or to be compared with.
         ignore: patterns of the names of arrays in the file that are left out.
+        mapping: a file that says which array is which of the spec, written if there is none.
         importing: called before a framework is needed, to check a spec in the file.
 
     Raises:
@@ -62,11 +64,13 @@ def take(  # noqa: PLR0913 - each is something to say about a file
         UsageError: the file cannot be read.
     """
     kind = kind_of(path)
-    kind.check_options(path, config, ignore)
+    kind.check_options(path, config, ignore, mapping)
     if spec is None and kind.spec_text is not None:
         spec = check_spec(path, kind.spec_text(path), None, allow_outside=True)
     chosen = name or network_name(path)
-    request = Request(name=chosen, config=config, spec=spec, ignore=ignore, importing=importing)
+    request = Request(
+        name=chosen, config=config, spec=spec, ignore=ignore, mapping=mapping, importing=importing
+    )
     imported = kind.read(path, request)
     if spec is not None:
         # The layers have the names of the spec, if they are the same.
@@ -146,6 +150,7 @@ def import_file(  # noqa: PLR0913 - the options of the command
     spec: str | None = None,
     config: Path | None = None,
     ignore: Sequence[str] = (),
+    mapping: Path | None = None,
     force: bool = False,
     importing: Callable[[Backend], None] = Backend.require,
 ) -> ImportedFile:
@@ -158,6 +163,7 @@ def import_file(  # noqa: PLR0913 - the options of the command
         spec: the path of the spec, if it exists; then only arrays are written.
         config: a file with the architecture, if the file has none.
         ignore: patterns of the arrays in the file that are left out.
+        mapping: a file that says which array is which of the spec, written if there is none.
         force: replace files that exist.
         importing: called before a framework is needed.
 
@@ -175,26 +181,31 @@ def import_file(  # noqa: PLR0913 - the options of the command
     weights = weights or target.with_suffix(SUFFIX)
     if weights.suffix != SUFFIX:
         raise UsageError(f"expected a path that ends in {SUFFIX}", str(weights))
-    read = [source, config, spec and Path(spec)]
+    if mapping is not None and named is None:
+        raise UsageError("--map needs --spec, whose arrays the file has", str(source))
+    known = mapping is not None and mapping.exists()
+    read = [source, config, spec and Path(spec), mapping if known else None]
     inputs = Inputs.of([(Path(path), f"the input {path}") for path in read if path])
     targets = (weights,) if named else (target, weights)
     for path in targets:
         files.check_target(path, force=force, inputs=inputs)
-    if len({path.absolute() for path in targets}) < len(targets):
-        raise UsageError("this is where the spec goes; expected another path", str(weights))
+    written = [*([] if mapping is None or known else [mapping]), *targets]
+    if len({path.absolute() for path in written}) < len(written):
+        other = "mapping" if named else "spec"
+        raise UsageError(f"this is where the {other} goes; expected another path", str(weights))
     try:
         name = check_network_name(target.stem, reserved_names())
     except ValueError as error:
         raise UsageError(
             f"the network would have the name of this file: {error}", str(target)
         ) from None
-    model = take(source, name, config, named, ignore, importing=importing)
+    model = take(source, name, config, named, ignore, mapping=mapping, importing=importing)
     # Imported here: NumPy takes the time in which a file is tried, and a wrong file needs no more.
     from rnnspec.importing.original import compare_file
 
     compared = compare_file(source, model, importing)
     _write(model, None if named else target, weights, force=force)
-    return ImportedFile(model, compared, spec or str(target), targets)
+    return ImportedFile(model, compared, spec or str(target), tuple(written))
 
 
 def _spec_path(source: Path, output: Path | None, spec: str | None) -> Path:

@@ -173,28 +173,28 @@ def test_refused(tmp_path: Path, content: Callable[[dict[str, Any]], Any], messa
 def test_a_spec_of_another_network(tmp_path: Path) -> None:
     torch.save(made("GRU").state_dict(), tmp_path / "net.pt")
     text = take(tmp_path / "net.pt").text
-    for other, message in {
-        text.replace("units: 4", "units: 5"): r"expected gru_1 with weight_ih \(15, 3\)",
-        text.replace("units: 4", "units: 4, reset_after: false"): "resets after the product",
-        text.replace("layers: 2, ", ""): "",
-    }.items():
-        if other != text:
-            spec = pipeline.reads(other.replace("expect:", "# expect:"))
-            with pytest.raises(ModelError, match=message):
-                take(tmp_path / "net.pt", spec=spec)
+    for old, new, message, codes in (
+        # The hidden layer behind it has other sizes too.
+        ("units: 4", "units: 5", r"expected gru_1 with weight_ih \(15, 3\)", ["E707"] * 3),
+        ("units: 4", "units: 4, reset_after: false", "resets after the product", ["E703"] * 2),
+        ("layers: 2", "layers: 1", "expected gru_1 alone, received 2 layers", ["E707"]),
+        ("layers: 2", "layers: 3", "expected the arrays of gru_3, .* received none", ["E705"]),
+    ):
+        assert old in text
+        spec = pipeline.reads(text.replace(old, new, 1).replace("expect:", "# expect:"))
+        with pytest.raises(ModelError, match=message) as caught:
+            take(tmp_path / "net.pt", spec=spec)
+        assert [problem.code for problem in caught.value.problems] == codes
 
 
 def test_other_numbers_of_layers_are_one_sentence(tmp_path: Path) -> None:
     torch.save(made().state_dict(), tmp_path / "net.pt")
     text = take(tmp_path / "net.pt").text.replace("expect:", "# expect:")
     one = text.replace("layers: 2, ", "").replace("layers: 2}", "}")
-    received = "received those of 4: rnn[0], rnn[1], hidden and out"
     with pytest.raises(ModelError) as raised:
         take(tmp_path / "net.pt", spec=pipeline.reads(one))
-    assert str(raised.value).partition("error: ")[2] == (
-        "the model: expected the arrays of 3 layers (lstm_1, hidden and dense_1), "
-        f"{received}; if the network does not need it, leave it out with --ignore 'MODULE.*' [E706]"
-    ).replace("hidden and dense_1", "dense_1 and dense_2")
+    message = "rnn: expected lstm_1 alone, received 2 layers in a row [E707]"
+    assert str(raised.value).partition("error: ")[2] == message
 
 
 def with_others() -> dict[str, Any]:

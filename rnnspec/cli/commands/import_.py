@@ -51,6 +51,16 @@ def import_(
     ] = None,
     config: Config = None,
     ignore: Ignore = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="YAML",
+            help="Which array of FILE is which of SPEC, where names and shapes do not tell; "
+            "written, to be completed, if there is no such file.",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Read a Keras, PyTorch or ONNX model as a spec and arrays.
@@ -71,6 +81,7 @@ def import_(
         spec=spec,
         config=config,
         ignore=ignore or (),
+        mapping=mapping,
         force=force,
         importing=import_required,
     )

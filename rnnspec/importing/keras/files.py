@@ -81,6 +81,17 @@ class StoredModel:
         return Numbered(self.file, account, layers)
 
 
+def is_of_keras(path: Path) -> bool:
+    """True if an HDF5 file has an architecture, or the marks that Keras leaves.
+
+    Raises:
+        BackendError: pyfive is not installed.
+        UsageError: the file cannot be read.
+    """
+    with open_model(path) as stored:
+        return stored.config is not None or stored.is_of_keras()
+
+
 @contextmanager
 def open_model(path: Path) -> Iterator[StoredModel]:
     """Yield the contents of a file, whose arrays are read when they are used.

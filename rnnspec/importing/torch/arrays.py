@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnspec.backends.slots import Slot, is_finite, learned_slots, packed, shape_in, unpack
 from rnnspec.backends.torch.slots import attention_slots, direction_slots
-from rnnspec.backends.torch.slots import slots as torch_slots
+from rnnspec.backends.torch.slots import slots as slots_of
 from rnnspec.errors import UsageError, few
 from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.imported import Account, Became
@@ -26,10 +26,9 @@ from rnnspec.importing.torch.state_dict import (
     RecurrentModule,
     Tied,
     ZooCell,
-    scores_steps,
 )
 from rnnspec.ir import nodes
-from rnnspec.ir.params import directions, params
+from rnnspec.ir.params import directions, named_params, params
 from rnnspec.ir.text import type_name
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.ir.nodes import Layer
+    from rnnspec.ir.params import Param
 
 
 def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, Entry]]]:
@@ -66,9 +66,9 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                 assert_never(module)
 
 
-def _slots(layer: Layer) -> Iterator[Slot]:
+def torch_slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
-    slots = torch_slots(layer)
+    slots = slots_of(layer)
     if isinstance(layer, nodes.Recurrent) and not isinstance(layer.cell, nodes.EquationCell):
         for prefix in directions(layer):
             for slot in direction_slots(layer, prefix):
@@ -82,24 +82,15 @@ def _slots(layer: Layer) -> Iterator[Slot]:
             yield replace(slot, path=slot.param)
             continue
         # Of an attention, the query has a module of its own, and so has each direction of a cell.
-        query = slot.param in ("query", "score") and scores_steps(layer)
+        query = slot.param in ("query", "score") and _scores_steps(layer)
         path = "query" if query else slot.path.removeprefix("hidden.")
         path = re.sub(r"^(forward|backward)_layer\.", r"\1.", path)
         yield replace(slot, path=path)
 
 
-def _canonical(layer: Layer, arrays: Mapping[str, Entry]) -> dict[str, Array]:
-    """Return the canonical arrays of a layer, whose shapes have been compared."""
-    param_of = {param.name: param for param in params(layer)}
-    result: dict[str, Array] = {}
-    for slot in _slots(layer):
-        array = arrays[slot.path].read()
-        if slot.addend is not None:
-            # In float64, so that the sum is rounded once. What is not finite is refused later.
-            with np.errstate(invalid="ignore"):
-                array = array.astype("f8") + arrays[slot.addend].read()
-        result[f"{layer.name}.{slot.param}"] = unpack(param_of[slot.param], slot, array)
-    return result
+def _scores_steps(layer: nodes.Layer) -> bool:
+    """True if a layer weighs steps by scores."""
+    return isinstance(layer, nodes.AttentionPooling) or nodes.attention_of(layer) is not None
 
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -107,22 +98,40 @@ Part = tuple[str, Module, Mapping[str, Entry]]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A module that has arrays of a layer, with the ``shapes`` of its arrays by their names there.
+class Place:
+    """Where an array of a module goes: ``names`` are the canonical arrays that it has, one a row.
 
-    ``paths`` are the names of these arrays in the layer. The module may lack the others: a layer
-    does without them, or shares those of another layer. ``name`` is that of the layer, or of the
-    vector that it learned to begin as.
+    There is one as a rule, and none of an array that changes no result. A module may lack an array
+    that is not ``required``.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A module that has arrays of a layer, with the places of its arrays by their names there.
+
+    ``name`` is that of the layer, or of the vector that it learned to begin as.
     """
 
     name: str
     layer: Layer
-    shapes: Shapes
-    paths: Mapping[str, str]
+    places: Mapping[str, Place]
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of the arrays that the module must have."""
+        return {path: place.shape for path, place in self.places.items() if place.required}
 
     def fits(self, shapes: Shapes) -> bool:
         """True if a module with arrays of these shapes is the piece."""
-        return self.paths.keys() <= shapes.keys() and shapes.items() <= self.shapes.items()
+        return self.shapes.keys() <= shapes.keys() and all(
+            path in self.places and self.places[path].shape == shape
+            for path, shape in shapes.items()
+        )
 
 
 def pieces(network: nodes.Network) -> list[Piece]:
@@ -143,34 +152,101 @@ def _keys_by_query(network: nodes.Network) -> Iterator[tuple[str, str]]:
             yield (main if isinstance(layer, nodes.Attention) else layer.name), attention.keys
 
 
-def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
-    """Yield the modules that have the arrays of a layer; what scores steps has one of its own."""
-    expected = _expected_shapes(layer)
-    apart = {_QUERY, *_SCORING} if scores_steps(layer) else set[str]()
-    for vector in nodes.learned_of(layer):
-        yield Piece(vector.name, layer, {"vector": (vector.size,)}, {"vector": vector.param})
-        apart.add(vector.param)
-    own = {path: shape for path, shape in expected.items() if path not in apart}
-    spare: Shapes = {}
-    match layer:
-        case nodes.Dense(tied=str()):
-            spare = {"weight": (layer.units, layer.features)}
-        case nodes.Dense(bias=False, units=units) if layer.name in asking:
-            spare = {"bias": (units,)}
-    if own or spare:
-        yield Piece(layer.name, layer, {**own, **spare}, {path: path for path in own})
-    if apart and _QUERY in expected:
-        size = expected[_QUERY][0]
-        shapes = {"weight": expected[_QUERY]} | ({"bias": (size,)} if layer.name in asking else {})
-        yield Piece(layer.name, layer, shapes, {"weight": _QUERY})
-    for path in [path for path in _SCORING if apart and path in expected]:
-        yield Piece(layer.name, layer, {"weight": expected[path], "bias": (1,)}, {"weight": path})
-
-
 _QUERY = "query.weight"
 """The projection of the state with which a recurrent layer attends."""
 _SCORING = ("query", "attention.score.weight")
 """The vector that scores steps: that of an attention, and that of a recurrent layer."""
+
+
+def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
+    """Yield the modules that have the arrays of a layer; what scores steps has one of its own."""
+    own = dict[str, Place]()
+    param_of = {param.name: param for param in params(layer)}
+    for slot in torch_slots(layer):
+        names, shape = (f"{layer.name}.{slot.param}",), shape_in(param_of[slot.param], slot)
+        own[slot.path] = Place(names, shape)
+        if slot.addend is not None:
+            own[slot.addend] = Place(names, shape, required=False)
+    for vector in nodes.learned_of(layer):
+        yield Piece(vector.name, layer, {"vector": own.pop(vector.param)})
+    apart = {_QUERY, *_SCORING} & own.keys() if _scores_steps(layer) else set[str]()
+    alone = {path: own.pop(path) for path in (_QUERY, *_SCORING) if path in apart}
+    # The bias of what asks is that of the keys, to which it is added.
+    bias = (f"{asking[layer.name]}.bias",) if layer.name in asking else ()
+    match layer:
+        case nodes.Dense(tied=str() as tied):
+            shape = (layer.units, layer.features)
+            own["weight"] = Place((f"{tied}.embeddings",), shape, required=False)
+        case nodes.Dense(bias=False, units=units) if bias:
+            own["bias"] = Place(bias, (units,), required=False)
+    if own:
+        yield Piece(layer.name, layer, own)
+    for path, place in alone.items():
+        spare = {}
+        if path in _SCORING:  # a softmax is the same without it
+            spare["bias"] = Place((), (1,), required=False)
+        elif bias:
+            spare["bias"] = Place(bias, place.shape[:1], required=False)
+        yield Piece(layer.name, layer, {"weight": place, **spare})
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An array of a file that has the canonical arrays of these ``names``, one a row.
+
+    It is as PyTorch has them, or else ``canonical``; ``gates`` are the letters of its gates in
+    their order, if it is another one. ``name`` is that in the file.
+    """
+
+    name: str
+    entry: Entry
+    names: tuple[str, ...]
+    canonical: bool = False
+    gates: str = ""
+
+
+def slot_of(layer: Layer, param: Param, *, canonical: bool, gates: str = "") -> Slot:
+    """Return how an array of a layer is laid out in a file."""
+    slot = Slot(param=param.name, path="", axes=param.axes, gates=param.gates)
+    if not canonical:
+        slot = next(slot for slot in torch_slots(layer) if slot.param == param.name)
+    return replace(slot, gates=gates or slot.gates)
+
+
+def gather(network: nodes.Network, filled: Sequence[Filled], account: Account) -> dict[str, Array]:
+    """Return the canonical arrays of a network, whose shapes have been compared.
+
+    Of a bias, several arrays are added up. Several arrays for another one must be equal.
+
+    Raises:
+        ModelError: they are not equal, or not finite.
+    """
+    of = dict[str, list[tuple[Filled, int]]]()
+    for each in filled:
+        if not each.names:
+            account.leave(each.name, reason="a softmax is the same without it")
+        for row, name in enumerate(each.names):
+            of.setdefault(name, []).append((each, row))
+    result = dict[str, "Array"]()
+    for name, layer, param in named_params(network):
+        arrays = list["Array"]()
+        for each, row in of[name]:
+            slot = slot_of(layer, param, canonical=each.canonical, gates=each.gates)
+            array = each.entry.read()
+            array = array[row] if len(each.names) > 1 else array
+            arrays.append(unpack(param, slot, array.reshape(shape_in(param, slot))))
+        for (each, _), array in zip(of[name][1:], arrays[1:], strict=True):
+            if not name.endswith("bias") and not np.array_equal(arrays[0], array):
+                first = of[name][0][0].name
+                message = f"expected the numbers of {first}, as both are {name}, received others"
+                account.refuse(each.name, message, "E707")
+        if name.endswith("bias") and len(arrays) > 1:
+            # In float64, so that the sum is rounded once. What is not finite is refused later.
+            with np.errstate(invalid="ignore"):
+                arrays[0] = sum(arrays[1:], arrays[0].astype("f8"))
+        result[name] = packed(arrays[0])
+    check_finite(result, account)
+    return result
 
 
 def arrays_of(
@@ -194,20 +270,23 @@ def arrays_of(
         way_out = account.way_out(["MODULE.*"]) if more else account.reminder()
         account.refuse("the model", message + way_out, "E706" if more else "E705")
         account.check()
-    for piece, part in zip(expected, received, strict=True):
-        _compare(piece, part, account)
+    filled = list[Filled]()
+    for piece, (where, module, stored) in zip(expected, received, strict=True):
+        if not piece.fits({name: entry.shape for name, entry in stored.items()}):
+            refuse_shapes(where, {key: e.shape for key, e in stored.items()}, piece, account)
+            continue
+        if stored:
+            became = f"{piece.layer.name} ({type_name(piece.layer)})"
+            account.became.append(Became(where, class_of(module), became))
+        filled += [
+            Filled(f"{where}.{name}", entry, piece.places[name].names)
+            for name, entry in stored.items()
+        ]
     account.check()
-    arrays = dict[str, "Array"]()
     try:
-        entries = _entries(network, expected, received, account)
-        account.check()
-        for layer in dict.fromkeys(piece.layer for piece in expected):
-            for key, array in _canonical(layer, entries[layer.name]).items():
-                arrays[key] = packed(array)
+        return gather(network, filled, account)
     except (TensorError, HeaderError) as error:
         raise UsageError(str(error), str(path)) from None
-    check_finite(arrays, account)
-    return arrays
 
 
 def check_finite(arrays: Mapping[str, Array], account: Account) -> None:
@@ -218,69 +297,20 @@ def check_finite(arrays: Mapping[str, Array], account: Account) -> None:
     account.check()
 
 
-def _entries(
-    network: nodes.Network, expected: Sequence[Piece], received: Sequence[Part], account: Account
-) -> dict[str, dict[str, Entry]]:
-    """Return the arrays of each layer by their names in it, and account for the spare ones."""
-    entries = {layer.name: dict[str, Entry]() for layer in network.layers}
-    keys = dict(_keys_by_query(network))
-    biases = list[tuple[str, Entry]]()
-    for piece, (where, module, stored) in zip(expected, received, strict=True):
-        layer = piece.layer
-        if stored:
-            became = f"{layer.name} ({type_name(layer)})"
-            account.became.append(Became(where, class_of(module), became))
-        for name, entry in stored.items():
-            match layer:
-                case _ if name in piece.paths:
-                    entries[layer.name][piece.paths[name]] = entry
-                case nodes.Dense(tied=str() as tied):
-                    if not is_equal(entry, entries[tied].get("weight")):
-                        message = f"expected the weight of {tied}, to which {layer.name} is tied"
-                        account.refuse(where, f"{message}, received another", "E707")
-                case _ if piece.paths.get("weight") in _SCORING:
-                    account.leave(f"{where}.{name}", reason="a softmax is the same without it")
-                case _:
-                    biases.append((keys[layer.name], entry))
-    for name, bias in biases:
-        entries[name]["bias"] = _sum(entries[name]["bias"], bias)
-    return entries
-
-
-def _sum(one: Entry, other: Entry) -> Entry:
-    return replace(one, read=lambda: one.read().astype("f8") + other.read())
-
-
-def is_equal(one: Entry, other: Entry | None) -> bool:
-    """True if two arrays are equal."""
-    return other is not None and (
-        one.shape == other.shape and np.array_equal(one.read(), other.read())
-    )
-
-
-def _compare(piece: Piece, part: Part, account: Account) -> None:
+def refuse_shapes(where: str, received: Shapes, piece: Piece, account: Account) -> None:
     """Refuse a module that is not the piece of the network at its place."""
-    (where, _, arrays), layer = part, piece.layer
+    layer = piece.layer
     cell = layer.cell if isinstance(layer, nodes.Recurrent) else None
-    if isinstance(cell, nodes.GRU) and not cell.reset_after:
+    if isinstance(cell, nodes.GRU) and not cell.reset_after and "weight_ih" in received:
         message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"
         account.refuse(where, message, "E703")
-    received = {name: entry.shape for name, entry in arrays.items()}
     if not piece.fits(received):
-        expected = {name: shape for name, shape in piece.shapes.items() if name in piece.paths}
-        message = f"expected {layer.name} with {_list_shapes(expected)}"
-        account.refuse(where, f"{message}, received {_list_shapes(received)}", "E707")
+        message = f"expected {piece.name} with {list_shapes(piece.shapes)}"
+        account.refuse(where, f"{message}, received {list_shapes(received)}", "E707")
 
 
-def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays that PyTorch has for a layer."""
-    param_of = {param.name: param for param in params(layer)}
-    return {
-        path: shape_in(param_of[slot.param], slot) for slot in _slots(layer) for path in slot.paths
-    }
-
-
-def _list_shapes(shapes: Shapes) -> str:
+def list_shapes(shapes: Shapes) -> str:
+    """Return arrays with their shapes, as part of a message."""
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 

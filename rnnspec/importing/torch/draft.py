@@ -1,14 +1,18 @@
-"""A network from the modules of a state dict, which tells only some of their settings."""
+"""A guess at a network from a state dict: a chain of its modules in the order of the file."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from glob import escape
 from typing import TYPE_CHECKING, assert_never
 
+import numpy as np
+
+from rnnspec.errors import few
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account
-from rnnspec.importing.torch.arrays import class_of, is_equal, parts
+from rnnspec.importing.torch.arrays import class_of, parts
 from rnnspec.importing.torch.state_dict import (
     BatchNorm,
     Convolution,
@@ -31,25 +35,79 @@ _EPSILON = 1e-5
 """PyTorch's default epsilon of a layer norm, which a state dict does not contain."""
 
 
-def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Network:
-    """Return a network with the modules in their order.
+def draft(
+    name: str, listed: Sequence[Module], account: Account, *, ordered: bool
+) -> tuple[nodes.Network, list[Module]]:
+    """Return a network with these modules in their order, and the modules in that order.
 
     Raises:
-        ModelError: the modules are in an order, or have sizes, that rnnspec cannot express.
+        ModelError: the modules are in an order, or have sizes, that rnnspec cannot express, or a
+            state dict does not tell what is needed of them.
     """
-    chain = _Chain(modules, account)
-    first = next((module for module in modules if isinstance(module, RecurrentModule)), None)
-    if first is None:
+    for module in listed:
+        if reason := _lacking(module):
+            way_out = account.way_out([f"{escape(module.name)}.*"])
+            message = f"{reason}; write the spec, and name it with --spec{way_out}"
+            account.refuse(module.name, message, "E705")
+    account.check()
+    modules = list(listed) if ordered else _in_order(listed, account)
+    if not any(isinstance(module, RecurrentModule) for module in modules):
         message = f"expected a recurrent layer, received none{account.reminder()}"
         account.refuse("the model", message, "E701")
-        account.check()
-        raise AssertionError("check raises")
+    account.check()
+    chain = _Chain(modules, account)
     network_input = chain.open()
     while chain.rest:
         chain.take(chain.rest.pop(0))
     account.check()
     kinds = {where: class_of(module) for where, module, _ in parts(modules)}
-    return assemble(account, name, (network_input,), chain.layers, kinds).network
+    return assemble(account, name, (network_input,), chain.layers, kinds).network, modules
+
+
+def _lacking(module: Module) -> str:
+    """Return what a state dict does not tell of a module, empty if the rest can be guessed."""
+    match module:
+        case Convolution(weight=weight):
+            return (
+                f"weight {weight.shape}: of a convolution, a state dict tells neither stride, "
+                "padding and activation nor the pools behind it"
+            )
+        case RecurrentModule(kind=kind, takes_a_step=True):
+            return f"nn.{kind} takes a step, and a state dict does not tell the loop around it"
+        case _:
+            return ""
+
+
+def _in_order(modules: Sequence[Module], account: Account) -> list[Module]:
+    """Return the modules of a file that sorts their names: an embedding, recurrent ones, others.
+
+    A module that may as well be in front of the recurrent ones is refused.
+    """
+    recurrent = [module for module in modules if isinstance(module, RecurrentModule)]
+    width = recurrent[0].features if recurrent else None
+    ranks = dict[str, int]()
+    for module in modules:
+        match module:
+            case RecurrentModule():
+                ranks[module.name] = 1
+            case Matrix(bias=None) if module.weight.shape[1] == width:
+                ranks[module.name] = 0
+            case _:
+                ranks[module.name] = 2
+    listed = sorted(modules, key=lambda module: ranks[module.name])
+    several = list(ranks.values()).count(0) > 1
+    for module in listed:
+        first = isinstance(module, Matrix | Norm | BatchNorm) and module.weight.shape[0] == width
+        if (ranks[module.name] == 2 and first) or (several and not ranks[module.name]):
+            message = (
+                f"may be before {recurrent[0].name} or behind it, and the file sorts the names of "
+                "modules; write the spec, and name it with --spec"
+            )
+            account.refuse(module.name, message, "E707")
+    if len(listed) > 1:
+        names = few([module.name for module in listed])
+        account.infer(f"the order of the modules, whose names the file sorts: {names}")
+    return listed
 
 
 class _Chain:
@@ -187,7 +245,9 @@ class _Chain:
     def _find_embedding(self, matrix: Matrix) -> str | None:
         """Return the name of the embedding whose weight is that of an output layer, or None."""
         table = self.table
-        if self.rest or table is None or not is_equal(matrix.weight, table.weight):
+        if self.rest or table is None or matrix.weight.shape != table.weight.shape:
+            return None
+        if not np.array_equal(matrix.weight.read(), table.weight.read()):
             return None
         memories = {matrix.weight.memory, table.weight.memory}
         names = (table.name.rpartition(".")[2], matrix.name.rpartition(".")[2])

@@ -1,29 +1,22 @@
-"""State dicts in files, as a network and its canonical arrays."""
+"""Arrays in files by their names, as a network and its canonical arrays."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from glob import escape
 from typing import TYPE_CHECKING
 
-from rnnspec import pipeline
+from rnnspec import files, pipeline
 from rnnspec.backends import get, refusals
 from rnnspec.backends.model_files import NamedArrays
 from rnnspec.errors import UsageError
 from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch.archive import FREE, MOST_TIMES, TensorError
-from rnnspec.importing.torch.arrays import arrays_of, check_finite
+from rnnspec.importing.torch.arrays import arrays_of, check_finite, gather
 from rnnspec.importing.torch.draft import draft
-from rnnspec.importing.torch.order import order_by_file, order_by_spec
-from rnnspec.importing.torch.state_dict import (
-    Convolution,
-    Entry,
-    Module,
-    RecurrentModule,
-    modules,
-    state,
-)
+from rnnspec.importing.torch.fit import fit
+from rnnspec.importing.torch.mapping import Given, read_mapping, write_mapping
+from rnnspec.importing.torch.state_dict import STATE_DICT, Entry, modules, state
 from rnnspec.weights.store import Store
 
 if TYPE_CHECKING:
@@ -35,26 +28,35 @@ if TYPE_CHECKING:
     from rnnspec.pipeline import Program
 
 _MOST_ARRAYS = 5_000
+_OF_KERAS = (".npz", ".h5", ".hdf5")
+"""The endings of files whose arrays are those of Keras unless their names or a mapping say more."""
 
 
 def read(
-    path: Path, name: str, program: Program | None = None, ignore: Sequence[str] = ()
+    path: Path,
+    name: str,
+    program: Program | None = None,
+    ignore: Sequence[str] = (),
+    mapping: Path | None = None,
 ) -> Imported:
-    """Return the model whose state dict is in a file.
+    """Return the model whose arrays are in a file.
 
     Args:
         path: the file.
         name: the name of the network.
         program: the spec that describes the model; without it, one is guessed.
         ignore: patterns of the arrays that are left out.
+        mapping: a file that says which array is which of the spec; if there is none, it is written.
 
     Raises:
+        BackendError: a package that reads the file is not installed.
         ModelError: rnnspec cannot express the model, or ``program`` is another one.
+        OutputError: the mapping cannot be written.
+        SpecError: the mapping is no YAML document.
         UsageError: the file cannot be read, or has none of the arrays of a pattern.
     """
-    account, known = Account(str(path), ignore), program.network if program else None
-    stores = list(_own_stores(program)) if program else []
-    with state(path, frozenset().union(*map(_own_names, stores))) as saved:
+    account = Account(str(path), ignore)
+    with state(path, named=program is None) as saved:
         ignored = account.take_ignored(list(saved.entries))
         weights = {
             key: entry
@@ -63,39 +65,51 @@ def read(
         }
         _leave(saved, ignored, account)
         _check_sizes(weights, saved.size, path)
-        form = f"state dict of PyTorch{f', under {saved.key}' if saved.key else ''}"
-        if known is not None and (own := _read_own(weights, stores, path)) is not None:
-            check_finite(own, account)
-            return account.finish(known, own, f"{form}, with the names of rnnspec's own source")
-        gone = [key for key in ignored if saved.entries[key].floating]
-        listed = modules(weights, account, gone, known)
-        for module in listed if known is None else ():
-            if reason := _lacking(module):
-                way_out = account.way_out([f"{escape(module.name)}.*"])
-                message = f"{reason}; write the spec, and name it with --spec{way_out}"
-                account.refuse(module.name, message, "E705")
-        account.check()
-        if known is None:
-            listed = order_by_file(listed, account, ordered=saved.ordered)
-        else:
-            listed = order_by_spec(listed, known, account)
-        network = known or draft(name, listed, account)
-        arrays = arrays_of(network, listed, account, path)
-    return account.finish(network, arrays, form)
+        form = saved.form + (f", under {saved.key}" if saved.key else "")
+        what = "a state dict" if saved.form == STATE_DICT else "the file"
+        account.differ(f"{what} has arrays, and nothing that can be run")
+        try:
+            if program is not None:
+                return _by_spec(path, program, weights, form, account, mapping=mapping)
+            gone = [key for key in ignored if saved.entries[key].floating]
+            listed = modules(weights, account, gone)
+            network, listed = draft(name, listed, account, ordered=saved.ordered)
+            return account.finish(network, arrays_of(network, listed, account, path), form)
+        except (TensorError, HeaderError) as error:
+            raise UsageError(str(error), str(path)) from None
 
 
-def _lacking(module: Module) -> str:
-    """Return what a state dict does not tell of a module, empty if the rest can be guessed."""
-    match module:
-        case Convolution(weight=weight):
-            return (
-                f"weight {weight.shape}: of a convolution, a state dict tells neither stride, "
-                "padding and activation nor the pools behind it"
-            )
-        case RecurrentModule(kind=kind, takes_a_step=True):
-            return f"nn.{kind} takes a step, and a state dict does not tell the loop around it"
-        case _:
-            return ""
+def _by_spec(  # noqa: PLR0913 - what a file has, and what is known of it
+    path: Path,
+    program: Program,
+    weights: Mapping[str, Entry],
+    form: str,
+    account: Account,
+    *,
+    mapping: Path | None,
+) -> Imported:
+    """Return the model of a spec, with the arrays that are its own by their names and shapes."""
+    network = program.network
+    own = None if mapping else _read_own(weights, list(_own_stores(program)))
+    if own is not None:
+        check_finite(own, account)
+        return account.finish(network, own, f"{form}, with the names of rnnspec's own source")
+    layout = "keras" if path.suffix.lower() in _OF_KERAS else "torch"
+    given = Given({})
+    if mapping is not None and mapping.exists():
+        given = read_mapping(mapping, network, weights, layout)
+        for key in given.ignored:
+            account.leave(key, reason=f"left out by {mapping}")
+        weights = {key: entry for key, entry in weights.items() if key not in given.ignored}
+    found = fit(network, weights, given.placed, account)
+    if mapping is not None and not mapping.exists():
+        text = write_mapping(found, network, weights, layout, (program.source, str(path)))
+        files.write_file(mapping, text, force=False)
+        if account.problems:
+            message = "written: complete the lines without a name, then run the same command again"
+            account.refuse("", message, "E710", file=str(mapping))
+    account.check()
+    return account.finish(network, gather(network, found.filled, account), form)
 
 
 def _own_stores(program: Program) -> Iterator[Store]:
@@ -106,16 +120,7 @@ def _own_stores(program: Program) -> Iterator[Store]:
             yield Store(backend, pipeline.arrange(program, backend, form))
 
 
-def _own_names(store: Store) -> frozenset[str]:
-    """Return the names of the arrays in the state dict of a model of rnnspec's own source."""
-    return frozenset(
-        f"{module}.{path}" for _, module, _, slot in store.places for path in slot.paths
-    )
-
-
-def _read_own(
-    weights: Mapping[str, Entry], stores: Sequence[Store], path: Path
-) -> Mapping[str, Array] | None:
+def _read_own(weights: Mapping[str, Entry], stores: Sequence[Store]) -> Mapping[str, Array] | None:
     """Return the canonical arrays in a state dict of rnnspec's own source, or None if it is not.
 
     Its names may be inside others: ``DistributedDataParallel`` and ``torch.compile`` add some.
@@ -124,15 +129,12 @@ def _read_own(
     while True:
         inside = {name.removeprefix(prefix): entry for name, entry in weights.items()}
         for store in stores:
-            if inside.keys() != _own_names(store):
-                continue
-            try:
+            own = {f"{module}.{p}" for _, module, _, slot in store.places for p in slot.paths}
+            if inside.keys() == own:
                 read = {name: entry.read() for name, entry in inside.items()}
-            except (TensorError, HeaderError) as error:
-                raise UsageError(str(error), str(path)) from None
-            # Arrays of other shapes are refused by what reads any state dict, with their modules.
-            with suppress(UsageError):
-                return store.gather(NamedArrays(read))
+                # Arrays of other shapes are refused by what reads any file, with their modules.
+                with suppress(UsageError):
+                    return store.gather(NamedArrays(read))
         first, dot, _ = next(iter(inside), "").partition(".")
         if not dot or not all(name.startswith(f"{first}.") for name in inside):
             return None

@@ -6,22 +6,26 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from glob import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rnnspec.comparison.batch import read_batch
 from rnnspec.errors import UsageError, brief, few
 from rnnspec.files.arrays import HeaderError, read_names, safetensors_file
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
+from rnnspec.importing.keras.hdf5.file import Hdf5
 from rnnspec.importing.torch.archive import TensorError, archive, tensor_of
 from rnnspec.importing.torch.pickled import Made
-from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.imported import Account
@@ -32,6 +36,7 @@ _RECURRENT = re.compile(r"(.*\.)?weight_[ih]h(_l[0-9]+)?(_reverse)?")
 _OF_MODULE = re.compile(rf"(.*\.)?weight|{_RECURRENT.pattern}")
 _DEEPEST = 4
 WANTED = "expected a state dict with a recurrent layer (weight_ih_l0, weight_hh_l0, ...)"
+STATE_DICT = "state dict of PyTorch"
 _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
 """Keys that usually hold the state dict, the likeliest first."""
 
@@ -57,6 +62,7 @@ class State:
 
     ``others`` are the names in the state dict that have no tensor. ``size`` is that of the file.
     ``ordered`` is false if the file sorts the names, so that they are not in their own order.
+    ``form`` says what the file has.
     """
 
     entries: Mapping[str, Entry]
@@ -65,45 +71,79 @@ class State:
     beside: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     ordered: bool = True
+    form: str = STATE_DICT
 
 
 @contextmanager
-def state(path: Path, names: Collection[str] = ()) -> Iterator[State]:
-    """Yield the state dict in a file of ``torch.save`` or of safetensors.
+def state(path: Path, *, named: bool = True) -> Iterator[State]:
+    """Yield the arrays in a file of ``torch.save``, of safetensors, of NumPy or of HDF5, by name.
 
-    It has an array of a recurrent layer of PyTorch, or one of these ``names``.
+    They are those of a state dict with a recurrent layer of PyTorch if they shall be ``named``.
 
     Raises:
-        UsageError: the file cannot be read, or has no state dict of recurrent layers, or several.
+        BackendError: a package that reads the file is not installed.
+        UsageError: the file cannot be read, or has no state dict, or several.
     """
-    if path.suffix.lower() == ".safetensors":
-        with opened(path) as (stream, size):
-            try:
-                stored = safetensors_file(stream, size)[0]
-                if not _has_names(stored, names):
-                    message = f"{WANTED}, received {few(list(stored)) or 'no arrays'}"
-                    raise UsageError(message, str(path))
-                yield State(
-                    {
-                        name: Entry(
-                            header.shape,
-                            header.dtype.kind == "f" or header.type == "BF16",
-                            partial(header.view, stream),
-                            math.prod(header.shape) * header.dtype.itemsize,
-                        )
-                        for name, header in stored.items()
-                    },
-                    size,
-                    ordered=False,
-                )
-            except HeaderError as error:
-                raise UsageError(str(error), str(path)) from None
-    else:
-        with archive(path) as saved:
-            try:
-                yield _find_state(saved, names)
-            except TensorError as error:
-                raise UsageError(str(error), str(path)) from None
+    match path.suffix.lower():
+        case ".npz":
+            yield _of_numpy(path)
+        case ".h5" | ".hdf5":
+            with opened(path) as (stream, size):
+                yield _of_hdf5(Hdf5(path, stream, size, size), size)
+        case ".safetensors":
+            with opened(path) as (stream, size):
+                yield _of_safetensors(path, stream, size, named=named)
+        case _:
+            with archive(path) as saved:
+                try:
+                    yield _find_state(saved, named=named)
+                except TensorError as error:
+                    raise UsageError(str(error), str(path)) from None
+
+
+def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> State:
+    try:
+        stored = safetensors_file(stream, size)[0]
+    except HeaderError as error:
+        raise UsageError(str(error), str(path)) from None
+    if named and not _has_names(stored):
+        raise UsageError(f"{WANTED}, received {few(list(stored)) or 'no arrays'}", str(path))
+    entries = {
+        name: Entry(
+            header.shape,
+            header.dtype.kind == "f" or header.type == "BF16",
+            partial(header.view, stream),
+            math.prod(header.shape) * header.dtype.itemsize,
+        )
+        for name, header in stored.items()
+    }
+    form = STATE_DICT if any(map(_OF_MODULE.fullmatch, stored)) else "arrays of safetensors"
+    return State(entries, size, ordered=False, form=form)
+
+
+def _of_numpy(path: Path) -> State:
+    arrays = read_batch(path)
+    if not isinstance(arrays, dict):
+        raise UsageError("expected a .npz file with arrays by name, received one array", str(path))
+    entries = {
+        name: Entry(array.shape, array.dtype.kind == "f", partial(np.asarray, array), array.nbytes)
+        for name, array in arrays.items()
+    }
+    # They are read, and the memory for them was there.
+    size = sum(array.nbytes for array in arrays.values())
+    return State(entries, size, ordered=False, form="arrays of NumPy")
+
+
+def _of_hdf5(file: Hdf5, size: int) -> State:
+    entries = dict[str, Entry]()
+    for name, item in file.arrays(file.root, ""):
+        try:
+            stored = file.array(item, name)
+        except UsageError:  # of integers, such as the number of steps
+            entries[name] = Entry((), floating=False, read=partial(np.zeros, ()))
+        else:
+            entries[name] = Entry(stored.shape, floating=True, read=stored.read)
+    return State(entries, size, ordered=False, form="arrays of HDF5")
 
 
 def is_state_dict(path: Path) -> bool:
@@ -115,26 +155,21 @@ def is_state_dict(path: Path) -> bool:
     return SPEC_KEY not in metadata and any(map(_OF_MODULE.fullmatch, names))
 
 
-def _has_names(arrays: Iterable[str], names: Collection[str]) -> bool:
-    """True if arrays have the names of a recurrent layer, or some of ``names``, with any prefix."""
-    most = max((name.count(".") for name in names), default=0)
-    for name in arrays:
-        parts = name.rsplit(".", most + 1)
-        if _RECURRENT.fullmatch(name) or any(
-            ".".join(parts[i:]) in names for i in range(len(parts))
-        ):
-            return True
-    return False
+def _has_names(arrays: Iterable[str]) -> bool:
+    """True if arrays have the names of a recurrent layer, with any prefix."""
+    return any(map(_RECURRENT.fullmatch, arrays))
 
 
-def _find_state(saved: Archive, names: Collection[str]) -> State:
+def _find_state(saved: Archive, *, named: bool) -> State:
     if isinstance(saved.content, Made):
         message = (
             f"received an object of class {brief(saved.content.name)}, expected a state dict; "
             "save it with torch.save(model.state_dict(), PATH)"
         )
         raise TensorError(message)
-    candidates = dict(_candidates(saved.content, (), set(), names))
+    candidates = dict(_candidates(saved.content, (), set(), _has_names))
+    if not candidates and not named:
+        candidates = dict(_candidates(saved.content, (), set(), _has_tensors))
     match saved.content:
         case _ if candidates:
             pass
@@ -155,20 +190,27 @@ def _find_state(saved: Archive, names: Collection[str]) -> State:
     return State(entries, len(saved.file), titles[path], tuple(beside), tuple(others))
 
 
+def _has_tensors(mapping: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, Made) and "_rebuild" in value.name for value in mapping.values())
+
+
 def _candidates(
-    content: Any, path: tuple[str, ...], seen: set[int], names: Collection[str]
+    content: Any,
+    path: tuple[str, ...],
+    seen: set[int],
+    has_arrays: Callable[[dict[str, Any]], bool],
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Yield the mappings that have arrays of recurrent layers, by the keys that lead to them."""
     # A mapping under many keys of many mappings would take forever.
     if not isinstance(content, dict) or id(content) in seen:
         return
     seen.add(id(content))
-    if _has_names(content, names):
+    if has_arrays(content):
         yield path, content
     elif len(path) < _DEEPEST:
         # The keys are not joined here: one of them can be as long as the file.
         for name, inner in content.items():
-            yield from _candidates(inner, (*path, name), seen, names)
+            yield from _candidates(inner, (*path, name), seen, has_arrays)
 
 
 def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
@@ -192,8 +234,8 @@ def _read_tensor(saved: Archive, name: str, tensor: StoredTensor) -> Array:
 
 # As PyTorch writes them: without leading zeros, which would name a layer twice. Those of a cell,
 # which takes one step, have no number.
-_IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))(?:_l(0|[1-9][0-9]{0,4})(_reverse)?)?")
-_DIRECTIONS = ("", "_reverse")
+IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))(?:_l(0|[1-9][0-9]{0,4})(_reverse)?)?")
+DIRECTIONS = ("", "_reverse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,21 +343,13 @@ Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Tied | ZooC
 
 
 def modules(
-    entries: Mapping[str, Entry],
-    account: Account,
-    ignored: Iterable[str] = (),
-    network: nodes.Network | None = None,
+    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
 ) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
     A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
-    are among those that the user leaves out. If the ``network`` is known and ties a layer to an
-    embedding, that may have its bias alone: a file of safetensors has a shared array once. If it
-    scores the steps of an attention, a parameter of any name that is a vector may do so.
+    are among those that the user leaves out.
     """
-    layers = network.layers if network else ()
-    ties = any(isinstance(layer, nodes.Dense) and layer.tied for layer in layers)
-    scores = any(map(scores_steps, layers))
     grouped = dict[str, dict[str, "Entry"]]()
     for name, entry in entries.items():
         module, _, array = name.rpartition(".")
@@ -329,8 +363,8 @@ def modules(
         # Without its bias, a module would come in as another one. The arrays of a recurrent layer
         # are known by their names, those of others are not.
         needed = gone.get(name, [])
-        if all(map(_IN_STACK.fullmatch, arrays)):
-            needed = [array for array in needed if _IN_STACK.fullmatch(array)]
+        if all(map(IN_STACK.fullmatch, arrays)):
+            needed = [array for array in needed if IN_STACK.fullmatch(array)]
         elif "weight" not in arrays:
             needed = []
         if needed:
@@ -339,38 +373,14 @@ def modules(
                 "leave out all of its arrays or none"
             )
             account.refuse(name or "the model", message, "E705")
-            continue
-        vectors = [key for key, entry in arrays.items() if scores and _is_vector(key, entry.shape)]
-        others = {key: entry for key, entry in arrays.items() if key not in vectors}
-        if others and (module_ := _module(name, others, account, ties=ties)) is not None:
+        elif (module_ := _module(name, arrays, account)) is not None:
             result.append(module_)
-        prefix = f"{name}." if name else ""
-        result += [Matrix(f"{prefix}{key}", _as_row(arrays[key]), None) for key in vectors]
     return result
 
 
-def scores_steps(layer: nodes.Layer) -> bool:
-    """True if a layer weighs steps by scores."""
-    return isinstance(layer, nodes.AttentionPooling) or nodes.attention_of(layer) is not None
-
-
-def _is_vector(key: str, shape: tuple[int, ...]) -> bool:
-    """True if an array is a vector in the shape (n,), (1, n) or (n, 1), and not one of a module."""
-    of_module = key in ("weight", "bias") or key.startswith("running_") or _IN_STACK.fullmatch(key)
-    return not of_module and 0 < len(shape) <= 2 and math.prod(shape) == max(shape)
-
-
-def _as_row(vector: Entry) -> Entry:
-    """Return a vector as the weight of an ``nn.Linear`` with one output."""
-    shape = (1, math.prod(vector.shape))
-    return replace(vector, shape=shape, read=lambda: vector.read().reshape(shape))
-
-
-def _module(
-    name: str, arrays: Mapping[str, Entry], account: Account, *, ties: bool
-) -> Module | None:
+def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
     names = arrays.keys()
-    if all(map(_IN_STACK.fullmatch, names)):
+    if all(map(IN_STACK.fullmatch, names)):
         return _stack(name, arrays, account)
     dims = {key: len(entry.shape) for key, entry in arrays.items()}
     match dims:
@@ -378,8 +388,6 @@ def _module(
             return Matrix(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, **rest} if not rest:
             return Norm(name, arrays["weight"], arrays["bias"])
-        case {"bias": 1, **rest} if ties and not rest:
-            return Tied(name, arrays["bias"])
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
             return Convolution(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
@@ -387,7 +395,7 @@ def _module(
             return BatchNorm(name, *(arrays[key] for key in names_in_order))
         case _:
             shapes = ", ".join(f"{key} {entry.shape}" for key, entry in arrays.items())
-            odd = [key for key in arrays if not _IN_STACK.fullmatch(key)]
+            odd = [key for key in arrays if not IN_STACK.fullmatch(key)]
             patterns = [escape(f"{name}.{key}" if name else key) for key in odd]
             if name and len(odd) == len(arrays):
                 patterns = [f"{escape(name)}.*"]
@@ -404,10 +412,10 @@ def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Recurren
     layer_arrays = dict[tuple[int, int], dict[str, "Entry"]]()
     numbered = set[bool]()
     for key, entry in arrays.items():
-        match = _IN_STACK.fullmatch(key)
+        match = IN_STACK.fullmatch(key)
         assert match is not None, "_module checked the names"
         numbered.add(match[2] is not None)
-        place = int(match[2] or 0), _DIRECTIONS.index(match[3] or "")
+        place = int(match[2] or 0), DIRECTIONS.index(match[3] or "")
         layer_arrays.setdefault(place, {})[match[1]] = entry
     if len(numbered) > 1:
         message = f"expected the arrays of a layer or of a cell, received {few(list(arrays))}"
@@ -454,7 +462,7 @@ def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
     for index, layer in enumerate(stack.layers):
         features = stack.features if index == 0 else width
         expected = shapes_of(stack.gates, stack.units, features, bias=stack.bias)
-        for suffix, arrays in zip(_DIRECTIONS, layer, strict=False):
+        for suffix, arrays in zip(DIRECTIONS, layer, strict=False):
             received = {key: entry.shape for key, entry in arrays.items()}
             for key in sorted(expected.keys() | received.keys()):
                 if expected.get(key) != received.get(key):
