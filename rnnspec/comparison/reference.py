@@ -366,7 +366,9 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
     known = {each.name for each in network.inputs}
     values = {}
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
-        if layer.name in trace.inputs:
+        formula = isinstance(layer, nodes.Join) and isinstance(layer.how, nodes.Formula)
+        # A graph of operators does not tell which of its inputs a formula has first.
+        if layer.name in trace.inputs and not (formula and len(names) > 1):
             value = trace.inputs[layer.name]
             is_query = isinstance(layer, nodes.Attention) and len(layer.input) == 1
             # Backends may give an attention a vector as a sequence of one step.
