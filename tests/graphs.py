@@ -214,11 +214,15 @@ rnn:
     q: m * x / e
     r: q + softmax(p) * sqrt(abs(g) + 1)
     y: where(r > 0.3, 1.5, -1) * concat(split(r, 1, 2), split(p, 2, 2)) + standardize(r, 0.1)
-- {type: formula, of: {h: gru_1.state, g: loud}, equations: {y: "where(h < g, silu(h) * g, -log(1 + abs(h)))"}}
+- type: formula
+  of: {h: gru_1.state, g: loud}
+  equations: {y: "where(h < g, silu(h) * g, -log(1 + abs(h)))"}
 - {type: repeat, like: mixture}
 - {type: formula, of: {a: masked, b: repeat_vector_1}, equations: {y: "minimum(a, relu(b)) / 2"}}
 - {type: formula, of: {b: masked, a: formula_3}, equations: {y: b - a * a}}
-- {type: formula, of: {b: formula_4, x: formula_4}, equations: {y: "where(x <= b, x, 2) + where(x >= b, tanh(b), -x)"}}
+- type: formula
+  of: {b: formula_4, x: formula_4}
+  equations: {y: "where(x <= b, x, 2) + where(x >= b, tanh(b), -x)"}
 head: {pooling: mean, units: 2}
 """
 GRAPHS = (

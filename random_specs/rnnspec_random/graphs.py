@@ -356,7 +356,7 @@ class _Graph:
 
     def _add_join(self, first: _Value) -> None:
         """Append a join of a value and others that fit it."""
-        kind = self.draw(st.sampled_from(["concat", "add", "multiply", "formula", "formula"]))
+        kind = self.draw(st.sampled_from(["concat", "add", "multiply", "formula"]))
         parts = [first]
         for _ in range(self.draw(st.integers(0 if kind == "formula" else 1, 2))):
             axis = next((part.axis for part in parts if part.axis), None)

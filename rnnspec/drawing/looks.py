@@ -110,8 +110,12 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             kind = activation_name(activation)
             short = kind if len(kind) <= _LONGEST_WORD else "f(x)"
             return Look(kind.split()[0].replace("_", " "), short, "slab", "slab", kind)
-        case Join(how=Formula(equations=equations), of=of):
-            text = f"{write_expression(equations.lines[-1].value)} of {', '.join(of)}"
+        case Join(how=Formula(names=names, equations=equations), of=of):
+            pairs = zip(names, of, strict=True)
+            inputs = ", ".join(
+                other if name == other else f"{name} = {other}" for name, other in pairs
+            )
+            text = f"{write_expression(equations.lines[-1].value)} with {inputs}"
             return Look("formula", "f", "plain", "pill", text)
         case Join(how="concat" | "add" | "multiply" as how, of=of):
             word, verb = _JOINS[how]

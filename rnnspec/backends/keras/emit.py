@@ -114,9 +114,10 @@ def _imports(network: nodes.Network, source: Code, *, is_deep: bool) -> Iterator
     if is_deep:
         yield "import sys"
     by_equation = any(map(is_by_equation, network.layers))
-    if needs_source(network):
+    annotates = by_equation or bool(attending_layers(network))
+    if annotates:
         yield "from typing import Any, ClassVar" if by_equation else "from typing import Any"
-    if is_deep or needs_source(network):
+    if is_deep or annotates:
         yield ""
     yield "import keras"
     if re.search(r"(?<![\w.])np\.", source):

@@ -46,8 +46,11 @@ def write_formula(
 ) -> Code:
     """Return the class of a formula."""
     names = local_names(formula.equations, _RESERVED)
-    inputs = [code("{}", names[name]) for name in formula.names]
-    verbs = _FormulaVerbs(dict(zip(layer.of, inputs, strict=True)))
+    by_layer = dict[str, Code]()
+    for of, name in zip(layer.of, formula.names, strict=True):
+        # One that has two names is a single input.
+        by_layer.setdefault(of, code("{}", names[name]))
+    inputs, verbs = list(by_layer.values()), _FormulaVerbs(by_layer)
     *results, last = expand(layer, form)
     init = function(
         code("__init__(self, **kwargs: object) -> None"),

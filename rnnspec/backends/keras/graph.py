@@ -191,7 +191,8 @@ class FunctionalModel:
                 hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
                 yield Output(code("{}(x)", hard_sigmoid))
             case nodes.Join(how=nodes.Formula()):
-                inputs = listed(*(self._operand(layer, name) for name in layer.of))
+                parts_of_formula = (self._operand(layer, name) for name in dict.fromkeys(layer.of))
+                inputs = listed(*parts_of_formula)
                 yield Output(code("{}([{}])", make_formula(layer), inputs))
             case nodes.Join(how="concat"):
                 (joined,) = expand(layer, "inference")

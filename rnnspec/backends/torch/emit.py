@@ -461,7 +461,7 @@ class TorchWalk(RecurrentCalls):
             case core.Fill(condition, float() as one, float() as other):
                 # Two numbers would be of the default dtype.
                 array = self.write(next(core.names(condition)))
-                first = code("{}.new_tensor({})", array, self._number(one))
+                first = code("{}.new_full((), {})", array, self._number(one))
                 rest = listed(self.write(condition), first, self._number(other))
                 return code("torch.where({})", rest)
             case core.Join(parts, axis):
