@@ -217,13 +217,25 @@ rnn:
 - type: formula
   of: {h: gru_1.state, g: loud}
   equations: {y: "where(h < g, silu(h) * g, -log(1 + abs(h)))"}
-- {type: repeat, like: mixture}
-- {type: formula, of: {a: masked, b: repeat_vector_1}, equations: {y: "minimum(a, relu(b)) / 2"}}
+- {type: formula, of: {a: masked, b: place}, equations: {y: "minimum(a, relu(b)) / 2"}}
 - {type: formula, of: {b: masked, a: formula_3}, equations: {y: b - a * a}}
+# Lines have the names of variables that live longer, of functions, and of what is kept.
+- {type: formula, name: running_q, of: {net: formula_4}, equations: {y: net * 2}}
 - type: formula
-  of: {b: formula_4, x: formula_4}
+  name: running
+  of: {m: running_q, running_q_2: masked, voice: mixture}
+  equations:
+    two: sqrt(4)
+    q_2: tanh(m)
+    q: sigmoid(running_q_2) * sqrt(two)
+    mean: q_2 - q + standardize(voice, 0.1)
+    vector_2: standardize(mean * two, 0.1)
+    y: standardize(q_2 + vector_2, 0.1) - mean
+- {type: add, of: [running, running_q, masked]}
+- type: formula
+  of: {b: add_1, x: add_1}
   equations: {y: "where(x <= b, x, 2) + where(x >= b, tanh(b), -x)"}
-head: {pooling: mean, units: 2}
+heads: {whole: {pooling: mean, units: 2}, last: {of: formula_2, units: 1}}
 """
 GRAPHS = (
     TRANSLATION,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from rnnspec.ir.nodes import Activation, Recurrent, Window
 
@@ -409,6 +409,18 @@ def names(value: Any) -> Iterator[Name | EarlierOutput]:
                 yield from names(part)
         case _:
             pass
+
+
+def rename(results: Iterable[Result], taken: Collection[str]) -> Iterator[Result]:
+    """Yield results, of which none but ``x`` has a name that is taken."""
+    named: dict[str, Expression] = {}
+    for result in results:
+        name = result.name
+        while name != "x" and name in taken:
+            name += "_part"
+        yield replace(result, name=name, value=inline(result.value, named))
+        if name != result.name:
+            named[result.name] = Name(name)
 
 
 def settings(value: Any) -> Iterator[Setting]:

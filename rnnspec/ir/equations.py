@@ -262,17 +262,6 @@ def interpolation(expression: Expression) -> tuple[Expression, Expression, Expre
 
 
 _OF_NUMBERS: Mapping[str, Callable[..., float]] = {
-    "linear": float,
-    "tanh": math.tanh,
-    "sigmoid": lambda x: 0.5 + 0.5 * math.tanh(0.5 * x),
-    "relu": lambda x: max(x, 0.0),
-    "hard_sigmoid": lambda x: min(max(x / 6 + 0.5, 0.0), 1.0),
-    "legacy_hard_sigmoid": lambda x: min(max(x / 5 + 0.5, 0.0), 1.0),
-    "softsign": lambda x: x / (1 + abs(x)),
-    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
-    "elu": lambda x: x if x > 0 else math.expm1(x),
-    "selu": lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x)),
-    "silu": lambda x: x * (0.5 + 0.5 * math.tanh(0.5 * x)),
     "exp": math.exp,
     "log": math.log,
     "sqrt": math.sqrt,
@@ -283,19 +272,16 @@ _OF_NUMBERS: Mapping[str, Callable[..., float]] = {
     "/": operator.truediv,
     "minimum": min,
     "maximum": max,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
 }
+"""What is computed of numbers alone: all but activations, whose meaning is not told here."""
 
 
 def evaluate(expression: Expression) -> float:
     """Return the value of an expression of numbers alone.
 
     Raises:
-        ValueError: a function has no value there; so have ``OverflowError`` and
-            ``ZeroDivisionError``.
+        ValueError: it is none; so have ``OverflowError`` and ``ZeroDivisionError``.
+        LookupError: it has an activation.
     """
     match expression:
         case Number(value=value):
@@ -304,11 +290,8 @@ def evaluate(expression: Expression) -> float:
             return _OF_NUMBERS[function](evaluate(operand))
         case Elementwise(operator=sign, left=left, right=right):
             return _OF_NUMBERS[sign](evaluate(left), evaluate(right))
-        case Choose(comparison=comparison, left=left, right=right):
-            is_so = _OF_NUMBERS[comparison](evaluate(left), evaluate(right))
-            return evaluate(expression.chosen if is_so else expression.otherwise)
         case _:
-            raise ValueError(f"{type(expression).__name__} is of vectors")
+            raise ValueError(f"{type(expression).__name__} is not of numbers alone")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.ir import core, equations
@@ -41,7 +42,9 @@ def expand_formula(layer: Join, formula: Formula, form: Form) -> Iterator[Result
     *lines, last = lines_of.lines
     for line in lines:
         if writer.has_steps(line.value):
-            writer.lines[line.name] = writer.keep(line.name, writer.write(line.value))
+            value = writer.write(line.value)
+            writer.taken.remove(line.name)
+            writer.lines[line.name] = writer.keep(line.name, value)
         else:
             writer.vectors[line.name] = line.value
     value = writer.write(last.value)
@@ -59,6 +62,7 @@ class _Writer:
     def __init__(self, layer: Join, formula: Formula, of_lines: Equations) -> None:
         self.name = layer.name
         self.results: list[Result] = []
+        self.taken = {line.name for line in of_lines.lines}
         shapes = dict(zip(formula.names, layer.inputs, strict=True))
         self.inputs = {
             name: core.EarlierOutput(of) for name, of in zip(formula.names, layer.of, strict=True)
@@ -138,10 +142,12 @@ class _Writer:
         """Return the name of a result of its own with a value, unless that is a name itself."""
         if isinstance(value, core.Name | core.EarlierOutput):
             return value
-        number = sum(result.name.startswith(f"{self.name}_{name}") for result in self.results)
-        name = f"{self.name}_{name}{f'_{number + 1}' if number else ''}"
-        self.results.append(Result(name, value))
-        return core.Name(name)
+        names = chain([name], (f"{name}_{number}" for number in count(2)))
+        # The names of lines are theirs, before they are there.
+        name = next(each for each in names if each not in self.taken)
+        self.taken.add(name)
+        self.results.append(Result(f"{self.name}_{name}", value))
+        return core.Name(self.results[-1].name)
 
     def _write_whole(self, part: equations.Expression) -> Expression:
         """Return a part that stands beside others, at as many steps as they have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
 from rnnspec.ir.equations import (
+    Choose,
     EquationError,
     EquationErrors,
     Line,
@@ -97,31 +99,56 @@ def read_formula(layer: models.Formula, widths: Mapping[str, int]) -> Equations:
         states=(), blocks=(Block(rows, ("equations",)),), inputs=inputs, settings=layer.settings
     )
     equations = read_cell(notation).equations
-    equations = replace(equations, lines=tuple(map(_fold_line, equations.lines)))
+    equations = _fold(equations)
     ends = (equations.lines[-1].name,)
     return replace(equations, states=ends, parameters=tuple(inputs.items()))
 
 
-def _fold_line(line: Line) -> Line:
-    """Return a line of a formula in which what is computed of numbers alone is one.
+def _fold(equations: Equations) -> Equations:
+    """Return the equations of a formula without what is computed of numbers alone.
 
     Raises:
-        EquationError: it is no number that a float32 can hold.
+        EquationError: that is no number that a float32 can hold, or one of an activation.
     """
+    known: dict[str, Number] = {}
 
-    def fold(expression: Expression) -> Expression | None:
-        if any(isinstance(part, Name) for part in walk(expression)):
-            return None
-        try:
-            value = float(evaluate(expression))
-        except (ValueError, OverflowError, ZeroDivisionError):
-            value = inf
-        if abs(value) > MAX_NUMBER:
-            message = "expected a number that a float32 can hold"
-            raise EquationError(("equations", line.name), expression.column, message)
-        return Number(value, expression.column)
+    def value_of(name: Expression) -> Expression | None:
+        return known.get(name.name) if isinstance(name, Name) else None
 
-    return replace(line, value=rewrite(line.value, fold))
+    lines = list[Line]()
+    for line in equations.lines:
+        folded = partial(_folded, path=("equations", line.name))
+        value = rewrite(rewrite(line.value, value_of), folded)
+        if isinstance(value, Number):
+            known[line.name] = value
+        else:
+            lines.append(replace(line, value=value))
+    shapes = tuple((name, shape) for name, shape in equations.shapes if name not in known)
+    return replace(equations, lines=tuple(lines), shapes=shapes)
+
+
+def _folded(expression: Expression, path: Path) -> Expression | None:
+    """Return the number that an expression without names is, None if it has some."""
+
+    def is_number(*parts: Expression) -> bool:
+        return not any(isinstance(name, Name) for part in parts for name in walk(part))
+
+    if isinstance(expression, Choose) and is_number(expression.left, expression.right):
+        message = "expected a comparison with an input, and this one is of numbers alone"
+        raise EquationError(path, expression.column, message)
+    if not is_number(expression):
+        return None
+    try:
+        value = evaluate(expression)
+    except LookupError:
+        message = "expected an input in the activation: write its value as a number"
+        raise EquationError(path, expression.column, message) from None
+    except (ValueError, OverflowError, ZeroDivisionError):
+        value = inf
+    if not abs(value) <= MAX_NUMBER:
+        message = "expected a number that a float32 can hold"
+        raise EquationError(path, expression.column, message)
+    return Number(value, expression.column)
 
 
 def _row(name: str, text: str, path: Path) -> Row:

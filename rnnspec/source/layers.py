@@ -12,7 +12,8 @@ from rnnspec.ir.expand import FIELDS, MASK, X, expand, is_state, merged
 from rnnspec.ir.forms import states_of, streamed
 from rnnspec.source.code import Code, assignment, code, lines, listed
 from rnnspec.source.composed import ComposedLayers
-from rnnspec.source.values import Scope, variables
+from rnnspec.source.values import LOCALS, Scope, variables
+from rnnspec.words import POOLING_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,6 +104,12 @@ class LayerWriter(ComposedLayers):
         return variables(self.network, self.form, self.in_source, "_out" if self.flows else "")
 
     @cached_property
+    def _taken(self) -> frozenset[str]:
+        """The variables that live longer than a layer, and the functions of the source."""
+        masks = (f"{name}_mask" for name in self.network.shapes)
+        return LOCALS.union(self.in_source, POOLING_FUNCTIONS, self.variables_of.values(), masks)
+
+    @cached_property
     def streamed(self) -> frozenset[str]:
         """The input that comes in chunks, and the layers that depend on it."""
         return streamed(self.network)
@@ -149,7 +156,10 @@ class LayerWriter(ComposedLayers):
             yield from self._run_composed(layer)
             return
         if not isinstance(layer, _IDIOMS):
-            yield from self.statements(expand(layer, self.form_of(layer)))
+            results = expand(layer, self.form_of(layer))
+            # What a user names has variables that hide no other.
+            named = isinstance(layer, nodes.Join)
+            yield from self.statements(core.rename(results, self._taken) if named else results)
             return
         match layer:
             case nodes.Embedding():

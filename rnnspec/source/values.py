@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
 
-_LOCALS = frozenset(
+LOCALS = frozenset(
     """
     ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
     mask max mean nn nnx range real rows scores self sequences share skip square state states step
@@ -153,7 +153,7 @@ def variables(
     Those of inputs and layers are their names with a ``suffix``.
     """
     in_chunks = streamed(network)
-    taken, result = set[str](_LOCALS.union(in_source)), dict[str, str]()
+    taken, result = set[str](LOCALS.union(in_source)), dict[str, str]()
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     for layer in recurrent:
         taken.update(f"{way}_{state}" for way in ("ahead", "back") for state, _ in layer.states)

@@ -11,7 +11,7 @@ from rnnspec.ir import core
 from rnnspec.source.verbs import SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 _LOCALS = frozenset({"t", "u", "steps", "work", "y"})
 _FUNCTIONS = {"sqrt": "sqrtf", "log": "logf", "abs": "fabsf"}
@@ -26,10 +26,21 @@ class Operand:
     steps: bool
 
 
-def parameter_names(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+def parameter_names(names: Iterable[str], taken: Iterable[str], prefix: str) -> dict[str, str]:
     """Return the parameter for each name that a formula has for an input."""
-    reserved = _LOCALS.union(taken)
-    return {name: f"{name}_in" if name in reserved else own_name(name) for name in names}
+    reserved, result = set(_LOCALS.union(taken)), dict[str, str]()
+    for name in names:
+        result[name] = _free(own_name(name), reserved, prefix)
+        reserved.add(result[name])
+    return result
+
+
+def _free(name: str, taken: Container[str], prefix: str) -> str:
+    """Return a name that is not taken, and hides no function, all of which have a prefix."""
+    name = f"of_{name}" if name.startswith(f"{prefix}_") else name
+    while name in taken:
+        name += "_"
+    return name
 
 
 @dataclass(slots=True)
@@ -42,6 +53,7 @@ class FormulaLines:
     lines: list[str] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
     floats: int = 0
+    names: set[str] = field(default_factory=set)
     kernels: set[str] = field(default_factory=set)
 
     def write(self, results: Iterable[core.Result], width: int) -> tuple[str, ...]:
@@ -59,8 +71,9 @@ class FormulaLines:
 
     def _memory(self, name: str, width: int) -> Operand:
         """Declare memory for one step of a value."""
-        while any(name == each.name for each in self.arrays.values()):
-            name += "_"
+        taken = {*self.names, *_LOCALS, *(each.name for each in self.arrays.values())}
+        name = _free(name, taken, self.prefix)
+        self.names.add(name)
         self.declared.append(
             f"float *const {name} = work{f' + {self.floats}' * (self.floats > 0)};"
         )

@@ -357,7 +357,7 @@ class Layers:
 
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
-        names = parameter_names(formula.names, _TYPES)
+        names = parameter_names(formula.names, _TYPES, self.network.name)
         arrays: dict[core.Expression, Operand] = {}
         values = dict[str, str]()
         inputs = zip(names.values(), layer.of, layer.inputs, place.inputs, strict=True)

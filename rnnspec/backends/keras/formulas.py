@@ -51,7 +51,7 @@ def write_formula(
         # One that has two names is a single input.
         by_layer.setdefault(of, code("{}", names[name]))
     inputs, verbs = list(by_layer.values()), _FormulaVerbs(by_layer)
-    *results, last = expand(layer, form)
+    *results, last = core.rename(expand(layer, form), {*_RESERVED, *inputs})
     init = function(
         code("__init__(self, **kwargs: object) -> None"),
         code("super().__init__(**kwargs)"),
