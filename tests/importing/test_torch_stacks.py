@@ -146,7 +146,7 @@ def is_chain(network: Network) -> bool:
 
 
 def test_source_of_random_specs_gives_the_same_network() -> None:
-    texts = list(dict.fromkeys(map(stock_text, Texts(24, 4).all())))
+    texts = list(dict.fromkeys(map(stock_text, Texts(32, 4).all())))
     read, refused = 0, set[str]()
     for text in texts:
         try:

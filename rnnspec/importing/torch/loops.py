@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from rnnspec.importing.torch import graph
-from rnnspec.importing.torch.values import Op, Ref
+from rnnspec.importing.torch.values import Op, Ref, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -242,7 +242,7 @@ class _Roller:
         used, kept = set[str](), list[Op]()
         for op in reversed(self._result):
             if op.name in used or op.kind in ("output", "input"):
-                used |= {*_names((op.args, tuple(op.kwargs.values())))}
+                used |= {*names_in((op.args, tuple(op.kwargs.values())))}
                 kept.append(op)
         return kept[::-1]
 
@@ -377,7 +377,7 @@ class _Roller:
     def _depends(self, op: Op) -> bool:
         """True if the input of a cell follows from its output before."""
         by_name = {each.name: each for each in self._operations}
-        waiting = [*_names(op.args[:1] or op.kwargs.get("input"))]
+        waiting = [*names_in(op.args[:1] or op.kwargs.get("input"))]
         seen = set[str]()
         while waiting:
             name = waiting.pop()
@@ -387,7 +387,7 @@ class _Roller:
             one = by_name[name]
             if one.target == op.target and one.kind == op.kind:
                 return True
-            waiting += _names((one.args, tuple(one.kwargs.values())))
+            waiting += names_in((one.args, tuple(one.kwargs.values())))
         return False
 
     def _first_states(self, op: Op, hx: Any) -> Any:
@@ -676,21 +676,6 @@ def _steps(value: Any) -> Iterator[_Step]:
                 yield from _steps(one)
         case dict():
             yield from _steps(tuple(value.values()))
-        case _:
-            pass
-
-
-def _names(value: Any) -> Iterator[str]:
-    match value:
-        case Ref(name=name):
-            yield name
-        case tuple():
-            for one in value:
-                yield from _names(one)
-        case dict():
-            yield from _names(tuple(value.values()))
-        case slice():
-            yield from _names((value.start, value.stop, value.step))
         case _:
             pass
 

@@ -34,6 +34,7 @@ from rnnspec.importing.torch.values import (
     Zeros,
     describe,
     is_size,
+    names_in,
 )
 from rnnspec.ir import nodes
 
@@ -170,7 +171,7 @@ def _users(operations: Sequence[Op]) -> dict[str, list[Op]]:
     """Return the operations that take each result."""
     users = dict[str, "list[Op]"]()
     for op in operations:
-        for name in dict.fromkeys(_names((op.args, tuple(op.kwargs.values())))):
+        for name in dict.fromkeys(names_in((op.args, tuple(op.kwargs.values())))):
             users.setdefault(name, []).append(op)
     return users
 
@@ -334,7 +335,7 @@ def _compared(operations: Sequence[Op]) -> set[str]:
     names = dict[str, str]()
     compared = set[str]()
     for op in operations:
-        taken = next(_names(op.args), "")
+        taken = next(names_in(op.args), "")
         if op.kind == "input":
             names[op.name] = op.target
         elif op.target in _SAME and taken in names:
@@ -414,7 +415,7 @@ class ModuleReader:
         self._users = _users(self._operations)
         behind, has_problem = dict[str, set[str]](), False
         for op in self._operations:
-            before = (behind[name] for name in _names((op.args, tuple(op.kwargs.values()))))
+            before = (behind[name] for name in names_in((op.args, tuple(op.kwargs.values()))))
             behind[op.name] = set[str]().union({op.target} if op.kind == "input" else (), *before)
             self.scope.op = op
             if op.kind == "input" and op.name not in self._users:
@@ -449,7 +450,7 @@ class ModuleReader:
             if op is origin and op.kind == "output":
                 # That of what is returned.
                 places = {one.name: one.place for one in self._operations}
-                place = next((places[name] for name in _names(op.args)), place)
+                place = next((places[name] for name in names_in(op.args)), place)
             self.scope.account.refuse(
                 origin.where, refused.message, refused.code, place.file, place.span
             )
@@ -740,22 +741,6 @@ def _result_name(path: tuple[int | str, ...]) -> str:
 def _batch_first(axes: Iterable[str]) -> str:
     """Return axes with the batch first, then the steps."""
     return "".join(sorted(axes, key="BTF".find))
-
-
-def _names(value: Any) -> Iterator[str]:
-    """Yield the names of all results in the arguments of an operation."""
-    match value:
-        case Ref(name=name):
-            yield name
-        case tuple():
-            for item in value:
-                yield from _names(item)
-        case dict():
-            yield from _names(tuple(value.values()))
-        case slice():
-            yield from _names((value.start, value.stop, value.step))
-        case _:
-            pass
 
 
 def _holds_unknown(value: Any) -> bool:

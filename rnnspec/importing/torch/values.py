@@ -11,7 +11,7 @@ from rnnspec.importing.graph import values as graph_values
 from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, Tensor, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.importing.graph.layer_graph import Place
 
@@ -290,3 +290,19 @@ def _describe_tensor(value: Tensor) -> str:
     if "T" in letters:
         return "a sequence"
     return "a sequence of one step" if "" in value.axes else "a vector"
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Yield the names of all results in the arguments of an operation."""
+    match value:
+        case Ref(name=name):
+            yield name
+        case tuple():
+            for item in value:
+                yield from names_in(item)
+        case dict():
+            yield from names_in(tuple(value.values()))
+        case slice():
+            yield from names_in((value.start, value.stop, value.step))
+        case _:
+            pass
