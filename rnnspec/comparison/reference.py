@@ -17,11 +17,13 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import activations, equations, gates, place
 from rnnspec.ir.equations import (
     INPUT,
+    NORM_EPSILON,
     Apply,
     ApplyToVector,
     Choose,
     Concat,
     Elementwise,
+    Features,
     Name,
     Number,
     Part,
@@ -666,12 +668,12 @@ def _bind(expression: Expression, cell: nodes.Cell | None) -> Callable[[Arrays],
             return lambda values: np.where(
                 compare(lower(values).real, upper(values).real), yes(values), no(values)
             )
-        case ApplyToVector(function="softmax", operand=operand):
-            scores = _bind(operand, cell)
-            return lambda values: activate(scores(values), "softmax")
-        case ApplyToVector(operand=operand, epsilon=epsilon):
-            scores = _bind(operand, cell)
-            return lambda values: _standardize(scores(values), epsilon)
+        case ApplyToVector(operand=operand):
+            vector_of = _bind(operand, cell)
+            return lambda values: _apply_to_vector(expression, vector_of(values))
+        case Features(operand=operand):
+            features_of = _bind(operand, cell)
+            return lambda values: _take_features(expression, features_of(values))
         case Concat(parts=parts):
             vectors = [_bind(part, cell) for part in parts]
             return lambda values: _join([part(values) for part in vectors])
@@ -680,6 +682,33 @@ def _bind(expression: Expression, cell: nodes.Cell | None) -> Callable[[Arrays],
             return lambda values: np.split(whole(values), count, axis=-1)[index]
         case _:
             assert_never(expression)
+
+
+def _apply_to_vector(expression: ApplyToVector, x: Array) -> Array:
+    """Return a function of the vectors along the last axis, which a number is one of."""
+    match expression.function:
+        case "softmax":
+            groups = x.reshape(*x.shape[:-1], expression.groups, -1)
+            return activate(groups, "softmax").reshape(x.shape)
+        case "standardize":
+            return _standardize(x, expression.epsilon)
+        case "sum":
+            return np.asarray(x.sum(axis=-1, keepdims=True))
+        case "mean":
+            return np.asarray(x.mean(axis=-1, keepdims=True))
+        case "norm":
+            return np.asarray(np.sqrt((x * x).sum(axis=-1, keepdims=True) + NORM_EPSILON))
+        case "max":
+            # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
+            highest = x.real.argmax(axis=-1, keepdims=True)
+            return np.take_along_axis(x, highest, axis=-1)
+        case _:
+            assert_never(expression.function)
+
+
+def _take_features(part: Features, x: Array) -> Array:
+    places = part.range_of(x.shape[-1])
+    return x[..., places.start : places.stop]
 
 
 _FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {

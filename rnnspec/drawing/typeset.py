@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 
 from rnnspec.drawing.scene import FormulaRow, Run, runs_width
 from rnnspec.ir.equations import (
+    REDUCTIONS,
     Apply,
     ApplyToVector,
     Choose,
@@ -20,6 +21,7 @@ from rnnspec.ir.equations import (
     Elementwise,
     Equations,
     Expression,
+    Features,
     Name,
     Number,
     Part,
@@ -191,18 +193,22 @@ class _Layout:
                 return self._between(matrix, Sign(" "), vector, "@", binding)
             case Choose():
                 return self._choose(expression)
-            case ApplyToVector(function="softmax", operand=operand):
-                return self._call("softmax", operand)
-            case ApplyToVector(function=function, operand=operand, epsilon=epsilon):
-                return self._call(function, operand, Number(epsilon))
+            case ApplyToVector(function=function, operand=operand, epsilon=epsilon, groups=groups):
+                last = float(groups) if groups > 1 else epsilon
+                return self._call(function, operand, *([Number(last)] if last else []))
             case Concat(parts=parts):
                 return Fenced("[", tuple(_join(";", map(self.place, parts))), "]")
             case Part(operand=operand, index=index, count=count):
-                placed, share = self.place(operand), Letters(f"[{index + 1}/{count}]", "mark")
-                is_held = isinstance(placed, Fenced)
-                return Script(placed if is_held else _fence(placed), (share,))
+                return self._part(operand, f"{index + 1}/{count}")
+            case Features(operand=operand, text=text):
+                return self._part(operand, text)
             case _:
                 assert_never(expression)
+
+    def _part(self, whole: Expression, share: str) -> Math:
+        placed = self.place(whole)
+        held = placed if isinstance(placed, Fenced) else _fence(placed)
+        return Script(held, (Letters(f"[{share}]", "mark"),))
 
     def _call(self, function: str, *arguments: Expression) -> Math:
         placed = tuple(_join(",", map(self.place, arguments)))
@@ -228,6 +234,10 @@ class _Layout:
                 return True
             case Name(name=name):
                 return name in self.scalars
+            case Features(places=int()):
+                return True
+            case ApplyToVector(function=function):
+                return function in REDUCTIONS
             case Apply() | Elementwise() | Choose():
                 return all(map(self._is_scalar, operands(expression)))
             case _:

@@ -267,7 +267,7 @@ class Length(Verb):
 class OverFeatures(Verb):
     """A statistic over the features, (..., 1)."""
 
-    how: Literal["mean"]
+    how: Literal["sum", "mean", "max"]
     x: Expression
 
 

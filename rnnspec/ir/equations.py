@@ -10,7 +10,7 @@ import math
 import operator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -34,7 +34,12 @@ Kind = Literal["input", "state", "line", "parameter"]
 
 Operator = Literal["+", "-", "*", "/", "minimum", "maximum"]
 Comparison = Literal["<", "<=", ">", ">="]
-VectorFunction = Literal["softmax", "standardize"]
+Reduction = Literal["sum", "mean", "max", "norm"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+"""Functions of a vector that give one number; the norm is sqrt(sum(v * v) + ``NORM_EPSILON``)."""
+NORM_EPSILON = 1e-12
+"""What gives the norm of zeros a gradient."""
+VectorFunction = Literal["softmax", "standardize", Reduction]
 """Functions of a vector as a whole; ``standardize`` is (v - mean) / sqrt(variance + epsilon)."""
 
 
@@ -150,11 +155,12 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class ApplyToVector:
-    """A function of a vector as a whole."""
+    """A function of a vector as a whole, or a softmax of each of its equal ``groups``."""
 
     function: VectorFunction
     operand: Expression
     epsilon: float = 0.0
+    groups: int = 1
     column: int = field(default=0, compare=False, repr=False)
 
 
@@ -176,6 +182,55 @@ class Part:
     column: int = field(default=0, compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The feature of a vector at a place, as a number, or those from one place to another.
+
+    Places are counted as in Python: from 0, or back from the end, which is None.
+    """
+
+    operand: Expression
+    places: int | tuple[int, int | None]
+    column: int = field(default=0, compare=False, repr=False)
+
+    @property
+    def start(self) -> int:
+        """The first place, behind the end of the vector if it is negative."""
+        return self.places if isinstance(self.places, int) else self.places[0]
+
+    @property
+    def text(self) -> str:
+        """The places between brackets."""
+        if isinstance(self.places, int):
+            return str(self.places)
+        start, stop = self.places
+        return f"{start or ''}:{'' if stop is None else stop}"
+
+    def range_of(self, size: int) -> range:
+        """Return the places in a vector of a size, fewer than those meant if it has not all."""
+        if isinstance(self.places, int):
+            return range(size)[self.places : self.places + 1 or None]
+        return range(size)[slice(*self.places)]
+
+    def size_of(self, whole: Size) -> Size | None:
+        """Return how many features are taken of a vector, or None if they are not all there.
+
+        Raises:
+            ValueError: no number is known of a size with a name.
+        """
+        start, stop = (self.start, None) if isinstance(self.places, int) else self.places
+        least = max(-start, start + 1, -(stop or 0), stop or 0)
+        if whole.isdigit():
+            places = self.range_of(int(whole))
+            return str(len(places)) if places and int(whole) >= least else None
+        if isinstance(self.places, int):
+            return "1"
+        if (start < 0) != (stop is None or stop < 0):
+            raise ValueError(f"{whole} is no number")
+        count = (stop or 0) - start
+        return str(count) if count > 0 else None
+
+
 Expression = (
     Number
     | Name
@@ -187,14 +242,15 @@ Expression = (
     | ApplyToVector
     | Concat
     | Part
+    | Features
 )
 
 
 def operands(expression: Expression) -> tuple[Expression, ...]:
     """Return the expressions that an operation takes."""
     match expression:
-        case Apply(operand=operand) | ApplyToVector(operand=operand) | Part(operand=operand):
-            return (operand,)
+        case Apply() | ApplyToVector() | Part() | Features():
+            return (expression.operand,)
         case Elementwise(left=left, right=right):
             return left, right
         case Transpose(matrix=matrix):
@@ -226,8 +282,8 @@ def rewrite(
     if changed is not None:
         return changed
     match expression:
-        case Apply(operand=operand) | ApplyToVector(operand=operand) | Part(operand=operand):
-            return replace(expression, operand=rewrite(operand, change))
+        case Apply() | ApplyToVector() | Part() | Features():
+            return replace(expression, operand=rewrite(expression.operand, change))
         case Elementwise(left=left, right=right):
             left, right = rewrite(left, change), rewrite(right, change)
             return replace(expression, left=left, right=right)

@@ -40,7 +40,7 @@ _INSTEAD = {
     "sigmoid(v)": "expit logistic logistic_function sig sigm sigma sigmoid_fn",
     "silu(v)": "swish",
     "linear(v)": "identity",
-    "maximum(a, b)": "amax fmax max",
+    "maximum(a, b)": "fmax",
     "minimum(a, b)": "amin fmin min",
     "minimum(maximum(v, a), b)": "clamp clip clip_by_value hardtanh hard_tanh",
     "minimum(relu(v), 6)": "relu6",
@@ -61,15 +61,21 @@ _INSTEAD = {
     "a - b": "minus sub subtract",
     "a * b": "elementwise hadamard mul multiply prod times",
     "a / b": "div divide true_divide",
-    "W @ v, a matrix times a vector": "dense dot einsum inner matmul matvec mm mv",
+    "W @ v, a matrix times a vector": "dense einsum matmul matvec mm mv",
     "W.T": "permute t transpose",
     "concat(a, b)": "append cat concatenate hstack join stack vstack",
-    "split(v, i, n)": "chunk slice unstack",
+    "split(v, i, n)": "chunk unstack",
+    "v[0:3]": "gather narrow slice take",
+    "sum(v)": "reduce_sum",
+    "mean(v)": "average reduce_mean",
+    "max(v)": "amax reduce_max",
+    "dot(a, b)": "inner",
+    "v / norm(v)": "l2_normalize normalize",
 }
 _REASONS = {
     "dropout is a key of the layer, 'dropout' or 'recurrent_dropout'": "dropout",
-    "the functions of a whole vector are softmax, standardize and layer_norm": (
-        "average cumsum l2_normalize mean norm normalize reduce_mean reduce_sum sum var"
+    "the functions of a whole vector are sum, mean, max, norm, softmax and standardize": (
+        "argmax cumsum var"
     ),
     "a number goes with every vector": "full ones ones_like zeros zeros_like",
 }
@@ -357,7 +363,7 @@ def _atom(tree: ast.expr) -> str:
     return tree.id if isinstance(tree, ast.Name) else "v"
 
 
-_NO_INDEX = "an index is not supported; split(v, i, n) is part i of n"
+_NO_INDEX = "expected features by their numbers, as in v[0:3], v[2] and v[-1]"
 
 
 def tree_hint(  # noqa: PLR0912 - a case for each kind of expression

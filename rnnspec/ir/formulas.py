@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 from rnnspec.ir import core, equations
 from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.core import Combine, Fill, OverFeatures, Repeat, Result
-from rnnspec.ir.equations import Choose, Elementwise, Name, divide_size, evaluate_size, walk
+from rnnspec.ir.equations import Choose, Elementwise, Name, evaluate_size, walk
 from rnnspec.ir.schedule import shape_of
 
 if TYPE_CHECKING:
@@ -117,8 +117,20 @@ class _Writer:
                 # a <= b if a is not greater.
                 yes, no = (no, yes) if "=" in comparison else (yes, no)
                 return Fill(Combine("greater", one, other), yes, no)
-            case equations.ApplyToVector(function="softmax", operand=operand):
-                return core.Apply("softmax", write(operand))
+            case equations.ApplyToVector(function="softmax", operand=operand, groups=groups):
+                vector = write(operand)
+                if groups == 1:
+                    return core.Apply("softmax", vector)
+                vector, width = self.keep("vector", vector), self._width(operand) // groups
+                parts = (self._slice(vector, at * width, width) for at in range(groups))
+                return core.Join(tuple(core.Apply("softmax", part) for part in parts))
+            case equations.ApplyToVector(function="sum" | "mean" | "max" as how, operand=operand):
+                return OverFeatures(how, write(operand))
+            case equations.ApplyToVector(function="norm", operand=operand):
+                vector = self.keep("vector", write(operand))
+                total = OverFeatures("sum", vector * vector)
+                root = core.Function("sqrt", total + equations.NORM_EPSILON)
+                return self.keep("norm", root)
             case equations.ApplyToVector(operand=operand, epsilon=epsilon):
                 vector = self.keep("vector", write(operand))
                 centred = self.keep("centred", vector - OverFeatures("mean", vector))
@@ -127,16 +139,24 @@ class _Writer:
             case equations.Concat(parts=parts):
                 return core.Join(tuple(map(self._write_whole, parts)))
             case equations.Part(operand=operand, index=index, count=count):
-                (size,) = shape_of(operand, self.shapes)
-                width = evaluate_size(divide_size(size, count), {})
-                start, end = index * width, (index + 1) * width
-                if self.sequences:
-                    return core.Take(write(operand), (0, 1), (start, end))
-                return core.Slice(write(operand), start, end)
+                width = self._width(operand) // count
+                return self._slice(write(operand), index * width, width)
+            case equations.Features(operand=operand):
+                places = expression.range_of(self._width(operand))
+                return self._slice(write(operand), places.start, len(places))
             case equations.Transpose() | equations.Product():
                 raise AssertionError("a formula has no matrix")
             case _:
                 assert_never(expression)
+
+    def _width(self, vector: equations.Expression) -> int:
+        return evaluate_size(shape_of(vector, self.shapes)[0], {})
+
+    def _slice(self, vector: Expression, start: int, width: int) -> Expression:
+        """Return some features of a vector."""
+        if self.sequences:
+            return core.Take(vector, (0, 1), (start, start + width))
+        return core.Slice(vector, start, start + width)
 
     def keep(self, name: str, value: Expression) -> core.Name | core.EarlierOutput:
         """Return the name of a result of its own with a value, unless that is a name itself."""

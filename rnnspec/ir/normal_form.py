@@ -16,6 +16,7 @@ from rnnspec.ir.equations import (
     Elementwise,
     Equations,
     Expression,
+    Features,
     Name,
     Number,
     Part,
@@ -130,9 +131,11 @@ def _expand(  # noqa: PLR0912 - a branch for each kind of expression
             if comparison in ("<=", ">="):
                 results.reverse()
             return atom("<", lower, upper, *results)
-        case ApplyToVector(function=function, operand=operand, epsilon=epsilon):
+        case ApplyToVector(function=function, operand=operand, epsilon=epsilon, groups=groups):
             terms = _digest_terms(_expand(operand, values, colours))
-            return atom(function, repr(epsilon), terms)
+            return atom(function, repr(epsilon), repr(groups), terms)
+        case Features(operand=operand, text=text):
+            return atom(f"features {text}", _digest_terms(_expand(operand, values, colours)))
         case Concat(parts=parts):
             return atom(
                 "concat", *(_digest_terms(_expand(part, values, colours)) for part in parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.ir.equations import (
     INPUT,
+    REDUCTIONS,
     Apply,
     ApplyToVector,
     Choose,
@@ -16,6 +17,7 @@ from rnnspec.ir.equations import (
     Elementwise,
     Equations,
     Expression,
+    Features,
     Name,
     Number,
     Part,
@@ -32,19 +34,24 @@ if TYPE_CHECKING:
 
 FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
 """The functions of each element."""
-OTHER_FUNCTIONS = {
+OTHER_FUNCTIONS: Mapping[str, str] = {
     "minimum": "minimum(a, b)",
     "maximum": "maximum(a, b)",
     "where": "where(a > b, c, d)",
-    "softmax": "softmax(v)",
+    "softmax": "softmax(v) or softmax(v, groups)",
     "standardize": "standardize(v) or standardize(v, epsilon)",
     "layer_norm": "layer_norm(v) or layer_norm(v, epsilon)",
     "concat": "concat(a, b)",
     "split": "split(v, i, n), part i of n, with numbers 1 <= i <= n",
+    "sum": "sum(v)",
+    "mean": "mean(v)",
+    "max": "max(v)",
+    "norm": "norm(v)",
+    "dot": "dot(a, b)",
 }
 """The other functions, each with how it is called."""
-RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS})
-"""Names that no state, line, parameter or setting can have."""
+RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS}) - {*REDUCTIONS, "dot"}
+"""Names that no state, line, parameter or setting can have; others are functions before ( only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +138,15 @@ def write_expression(  # noqa: PLR0912 - a branch for each kind of expression
             sides = f"{write_expression(left, 1)} {comparison} {write_expression(right, 1)}"
             chosen, rest = map(write_expression, (expression.chosen, expression.otherwise))
             return f"where({sides}, {chosen}, {rest})"
-        case ApplyToVector(function="softmax", operand=operand):
-            return f"softmax({write_expression(operand)})"
-        case ApplyToVector(function=function, operand=operand, epsilon=epsilon):
-            return f"{function}({write_expression(operand)}, {epsilon!r})"
+        case ApplyToVector(function=function, operand=operand, epsilon=epsilon, groups=groups):
+            more = f", {groups}" if groups > 1 else f", {epsilon!r}" if epsilon else ""
+            return f"{function}({write_expression(operand)}{more})"
         case Concat(parts=parts):
             return f"concat({', '.join(map(write_expression, parts))})"
         case Part(operand=operand, index=index, count=count):
             return f"split({write_expression(operand)}, {index + 1}, {count})"
+        case Features(operand=operand, text=text):
+            return f"{write_expression(operand, 4)}[{text}]"
         case _:
             assert_never(expression)
 

@@ -26,6 +26,7 @@ from rnnspec.ir.equations import (
     EquationError,
     EquationErrors,
     Equations,
+    Features,
     Line,
     Name,
     Number,
@@ -363,6 +364,8 @@ class _Reader:
                 return Elementwise(_OPERATORS[type(op)], *sides, column)
             case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
                 return self._read_call(tree, function, arguments, depth)
+            case ast.Subscript(value=vector) if (places := self._places(tree.slice)) is not None:
+                return Features(self._read(vector, depth + 1), places, column)
             case ast.Compare():
                 message = "expected a comparison only in where(a > b, c, d), of two values"
                 raise self._refuse(tree, message)
@@ -382,7 +385,7 @@ class _Reader:
         matrix = self._read(left, depth + 1)
         if any(
             (isinstance(part, Name) and part.kind != "parameter")
-            or isinstance(part, Product | ApplyToVector | Concat | Part | Choose)
+            or isinstance(part, Product | ApplyToVector | Concat | Part | Features | Choose)
             for part in walk(matrix)
         ):
             message = "expected a parameter, a matrix, before @"
@@ -423,7 +426,7 @@ class _Reader:
             )
             raise EquationError(self.row.path, product.column, message)
 
-    def _read_call(
+    def _read_call(  # noqa: PLR0912 - a branch for each function
         self, tree: ast.Call, function: str, arguments: Sequence[ast.expr], depth: int
     ) -> Expression:
         column = self._column(tree)
@@ -442,10 +445,21 @@ class _Reader:
                 return Choose(_COMPARISONS[type(op)], one, other, chosen, otherwise, column)
             case "softmax", [vector]:
                 return ApplyToVector("softmax", self._read(vector, depth + 1), column=column)
+            case "softmax", [vector, number] if (groups := self._integer(number)) is not None:
+                if not 1 <= groups <= MAX_LINES:
+                    message = f"expected groups, an integer from 1 to {MAX_LINES}"
+                    raise self._refuse(number, message)
+                operand_of_softmax = self._read(vector, depth + 1)
+                return ApplyToVector("softmax", operand_of_softmax, 0.0, groups, column)
+            case "sum" | "mean" | "max" | "norm", [vector]:
+                return ApplyToVector(function, self._read(vector, depth + 1), column=column)
+            case "dot", [left, right]:
+                sides = self._read(left, depth + 1), self._read(right, depth + 1)
+                return ApplyToVector("sum", Elementwise("*", *sides, column), column=column)
             case "standardize" | "layer_norm", [vector, *rest] if len(rest) < 2:
                 epsilon = self._read_epsilon(rest[0]) if rest else LAYER_NORM_EPSILON
                 operand_of_norm = self._read(vector, depth + 1)
-                standard = ApplyToVector("standardize", operand_of_norm, epsilon, column)
+                standard = ApplyToVector("standardize", operand_of_norm, epsilon, column=column)
                 return standard if function == "standardize" else self._scale(standard)
             case "concat", [_, _, *_]:
                 return Concat(tuple(self._read(part, depth + 1) for part in arguments), column)
@@ -462,6 +476,30 @@ class _Reader:
             self._read_arguments(arguments, depth)
         hint = tree_hint(tree, self.names) or f"expected {_call(function)}"
         raise self._refuse(tree, hint)
+
+    def _places(self, tree: ast.expr) -> int | tuple[int, int | None] | None:
+        """Return the places between brackets, or None if they are none."""
+        if not isinstance(tree, ast.Slice):
+            return self._integer(tree)
+        start = self._integer(tree.lower) if tree.lower else 0
+        stop = self._integer(tree.upper) if tree.upper else None
+        if tree.step or start is None or (tree.upper and stop is None):
+            return None
+        return start, stop
+
+    def _integer(self, tree: ast.expr) -> int | None:
+        """Return an integer, which may be a setting, or None."""
+        match tree:
+            case ast.Constant(value=int(value)) if not isinstance(value, bool):
+                return value
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                positive = self._integer(operand)
+                return None if positive is None else -positive
+            case ast.Name(id=name) if isinstance(self.notation.settings.get(name), int):
+                self.settings.add(name)
+                return int(self.notation.settings[name])
+            case _:
+                return None
 
     def _read_arguments(self, arguments: Sequence[ast.expr], depth: int) -> None:
         """Find the errors in the arguments of what is no function, unless they are of its own."""
@@ -493,7 +531,7 @@ class _Reader:
 
     def _read_name(self, tree: ast.Name) -> Expression:
         name, column = tree.id, self._column(tree)
-        if name in self.notation.functions or name in OTHER_FUNCTIONS:
+        if name in self.notation.functions or name in OTHER_FUNCTIONS.keys() & RESERVED:
             raise self._refuse(tree, f"{name} is a function: expected {_call(name)}")
         if name in NAMED_SIZES:
             raise self._refuse(tree, f"{name} is a size, which has no place in an expression")

@@ -22,12 +22,14 @@ from rnnspec.ir.cells import ARRAYS, gates, place
 from rnnspec.ir.cells import equations as cell_equations
 from rnnspec.ir.equations import (
     INPUT,
+    REDUCTIONS,
     Apply,
     ApplyToVector,
     Choose,
     Concat,
     Elementwise,
     Expression,
+    Features,
     Line,
     Name,
     Number,
@@ -257,6 +259,12 @@ def shape_of(expression: Expression, shapes: Mapping[str, Shape]) -> Shape:
             return (" + ".join(shape_of(part, shapes)[0] for part in parts),)
         case Part(operand=operand, count=count):
             return (divide_size(shape_of(operand, shapes)[0], count),)
+        case Features(operand=operand, places=places):
+            whole = shape_of(operand, shapes)[0]
+            size = None if isinstance(places, int) else expression.size_of(whole)
+            return (size,) if size else ()
+        case ApplyToVector(function=function) if function in REDUCTIONS:
+            return ()
         case Apply() | ApplyToVector() | Elementwise() | Choose():
             # A scalar goes with all elements of the others.
             return max((shape_of(part, shapes) for part in operands(expression)), key=len)
@@ -382,17 +390,30 @@ class _Scheduler:
             if isinstance(part, Number | Name | Transpose):
                 return None
             earlier = self._when(part)
+            if isinstance(part, ApplyToVector) and part.groups > 1 and earlier == when:
+                return self._in_groups(part, about, when)
             if earlier == when:
                 return self._take_out_sum(part, about) if when != "constant" else None
             if earlier == "constant":
                 name = self._new(f"{about}_constant", self._shape(part), "constant")
-                self.constants.append(Line(name.name, part))
+                self.constants.append(Line(name.name, self._take_out(part, about, "constant")))
                 return name
             name = self._new(f"{about}_x", self._shape(part), "before")
             self.lines.append(Line(name.name, self._take_out(part, about, "before")))
             return name
 
         return rewrite(expression, change)
+
+    def _in_groups(self, softmax: ApplyToVector, about: str, when: When) -> Expression:
+        """Return the softmax of each group, side by side."""
+        vector = self._take_out(softmax.operand, about, when)
+        if not isinstance(vector, Name):
+            name = self._new(f"{about}_groups", self._shape(vector), when)
+            (self.constants if when == "constant" else self.lines).append(Line(name.name, vector))
+            vector = name
+        groups = softmax.groups
+        parts = (Part(vector, index, groups) for index in range(groups))
+        return Concat(tuple(replace(softmax, operand=part, groups=1) for part in parts))
 
     def _take_out_sum(self, expression: Expression, about: str) -> Expression | None:
         """Return a sum with one name for all its products, or None if it has none.

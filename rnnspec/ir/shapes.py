@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.equations import (
     INPUT,
+    REDUCTIONS,
     Apply,
     ApplyToVector,
     Choose,
@@ -16,6 +17,7 @@ from rnnspec.ir.equations import (
     Elementwise,
     EquationError,
     EquationErrors,
+    Features,
     Name,
     Number,
     Part,
@@ -274,8 +276,13 @@ class _Inference:
                 return self.shapes.get(name)
             case Apply(operand=operand):
                 return self.infer(operand)
-            case ApplyToVector(operand=operand):
-                return self._infer_vector(operand)
+            case ApplyToVector(operand=operand, groups=groups):
+                if groups > 1:
+                    self._infer_parts(operand, groups)
+                shape = self._infer_vector(operand)
+                return () if expression.function in REDUCTIONS else shape
+            case Features():
+                return self._infer_features(expression)
             case Transpose(matrix=matrix):
                 known = self.infer(matrix)
                 if known is not None and len(known) != 2:
@@ -300,17 +307,39 @@ class _Inference:
                     return (None,)
                 return (size_text(add_terms([_terms(size) for size in sizes if size])),)
             case Part(operand=operand, count=count):
-                whole = (self._infer_vector(operand) or (None,))[0]
-                if whole is None:
-                    return (None,)
-                try:
-                    return (divide_size(whole, count),)
-                except ValueError:
-                    received = _text((whole,))
-                    message = f"expected a vector of {count} equal parts, received {received}"
-                    raise self._error(operand, message) from None
+                return self._infer_parts(operand, count)
             case _:
                 assert_never(expression)
+
+    def _infer_parts(self, operand: Expression, count: int) -> Partial:
+        """Return the shape of one of several equal parts of a vector."""
+        whole = (self._infer_vector(operand) or (None,))[0]
+        if whole is None:
+            return (None,)
+        try:
+            return (divide_size(whole, count),)
+        except ValueError:
+            message = f"expected a vector of {count} equal parts, received {_text((whole,))}"
+            raise self._error(operand, message) from None
+
+    def _infer_features(self, part: Features) -> Partial:
+        """Return the shape of features of a vector: none for a single one."""
+        is_number = isinstance(part.places, int)
+        whole = (self._infer_vector(part.operand) or (None,))[0]
+        if whole is None:
+            return () if is_number else (None,)
+        try:
+            size = part.size_of(whole)
+        except ValueError:
+            message = (
+                f"expected both places from the beginning or both from the end, received "
+                f"[{part.text}] of {_text((whole,))}"
+            )
+            raise self._error(part, message) from None
+        if size is None:
+            message = f"expected a vector that has [{part.text}], received {_text((whole,))}"
+            raise self._error(part, message)
+        return () if is_number else (size,)
 
     def _infer_vector(self, expression: Expression) -> Partial | None:
         """Return the shape of a value that must be a vector."""
@@ -370,7 +399,7 @@ class _Inference:
                     self.expect(operand, (size_text(whole),))
             case Concat(parts=parts):
                 self._expect_parts(expression, parts, merged)
-            case Number():
+            case Number() | Features():
                 pass
             case _:
                 assert_never(expression)

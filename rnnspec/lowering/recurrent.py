@@ -10,7 +10,8 @@ from rnnspec.errors import listed
 from rnnspec.errors.wording import quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
-from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.ir.equations import INPUT, EquationError, Features, evaluate_size, walk
+from rnnspec.ir.schedule import shape_of
 from rnnspec.ir.shapes import size_names
 from rnnspec.lowering.attention import step_attention
 from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard_cell
@@ -376,11 +377,21 @@ def _check_effects(
     if layer.recurrent_dropout and "recurrent" not in roles(equations).values():
         message = "'recurrent_dropout' has no effect: no matrix multiplies what a state is in"
         graph.refuse((*path, "recurrent_dropout"), message, code="E407", key=True)
-    sizes = {size for _, shape in (*equations.parameters, *equations.shapes) for size in shape}
+    shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
+    known = {"units": layer.units, "features": features, **dict(cell.sizes)}
+    for line in equations.lines:
+        for part in walk(line.value):
+            if not isinstance(part, Features):
+                continue
+            size = evaluate_size(shape_of(part.operand, shapes)[0], known)
+            if part.size_of(str(size)) is None:
+                message = f"expected a vector that has [{part.text}], received one of {size}"
+                at = f"'{cell.name}', line {line.name}: {message}"
+                graph.refuse((*path, "units"), at, code="E431")
+    sizes = {size for shape in shapes.values() for size in shape}
     if any("units" in size_names(size) for size in sizes):
         return
     # Of a cell without them, they are the size of the output, as of any other.
-    known = {"features": features, **dict(cell.sizes)}
     expected = evaluate_size(dict(equations.shapes)[equations.states[0]][0], known)
     if layer.units != expected:
         message = (

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.equations import (
     INPUT,
+    NORM_EPSILON,
     Apply,
     ApplyToVector,
     Choose,
     Concat,
     Elementwise,
     Expression,
+    Features,
     Name,
     Number,
     Part,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.equations import Equations
 
+Call = Elementwise | Transpose | Choose | ApplyToVector | Concat | Part | Features
+"""What may be a call in a language."""
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 
 
@@ -52,8 +56,8 @@ class Calls:
     """How a framework spells what it has a function for, and Python no operator.
 
     ``bound`` takes its function and two sides, ``choose`` a comparison and two results,
-    ``standardize`` a vector and the epsilon, and ``part`` a vector, the number of its parts and
-    the index of one.
+    ``standardize`` a vector and the epsilon, ``part`` a vector, the number of its parts and the
+    index of one, ``reduce`` a function and a vector, and ``norm`` a vector and the epsilon.
     """
 
     bound: str
@@ -63,6 +67,8 @@ class Calls:
     standardize: str
     concat: str
     part: str
+    reduce: str
+    norm: str
 
 
 @dataclass(slots=True)
@@ -83,9 +89,7 @@ class ExpressionWriter:
         del expression
         return None
 
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
+    def call(self, expression: Call) -> Code:
         """Return what a framework has a function for, and Python no operator."""
         calls, write = self.calls, self.write
         assert calls, f"no standard cell has {expression!r}"
@@ -101,8 +105,16 @@ class ExpressionWriter:
                 return code(calls.choose, condition, *results)
             case ApplyToVector(function="softmax", operand=operand):
                 return code(calls.softmax, write(operand))
-            case ApplyToVector(operand=operand, epsilon=epsilon):
+            case ApplyToVector(function="standardize", operand=operand, epsilon=epsilon):
                 return code(calls.standardize, write(operand), epsilon)
+            case ApplyToVector(function="norm", operand=operand):
+                return code(calls.norm, write(operand), NORM_EPSILON)
+            case ApplyToVector(function=function, operand=operand):
+                return code(calls.reduce, function, write(operand))
+            case Features(operand=operand, start=start, text=text):
+                if isinstance(expression.places, int):
+                    text = f"{start}:{start + 1 or ''}"
+                return code("{}[..., {}]", write(operand, 4), Code(text))
             case Concat():
                 return code(calls.concat, listed(*self.write_parts(expression)))
             case Part(operand=operand, index=index, count=count):
@@ -140,7 +152,7 @@ class ExpressionWriter:
                 return self._write_sides(left, operator, right, binding)
             case Product(matrix=matrix, vector=vector):
                 return self._write_sides(matrix, "@", vector, binding)
-            case Transpose() | Choose() | ApplyToVector() | Concat() | Part():
+            case Transpose() | Choose() | ApplyToVector() | Concat() | Part() | Features():
                 return self.call(expression)
             case _:
                 assert_never(expression)

@@ -90,7 +90,7 @@ class Verbs(ABC):
                 return code("{}.{}({})", self.space, how, self.write(x))
             case core.OverFeatures(how, x):
                 along = listed(code("{}=-1", self.axis), Code(self.keep))
-                return code("{}.{}({})", self._operand(x), how, along)
+                return code("{}.{}({})", self._operand(x), self.reductions.get(how, how), along)
             case core.MatMul(x, kernel, transposed=False):
                 return code("{} @ {}", self._operand(x), self.write(kernel))
             case core.Column(mask):

@@ -16,6 +16,7 @@ from rnnspec.ir.equations import (
     Concat,
     Elementwise,
     Expression,
+    Features,
     Name,
     Number,
     Part,
@@ -24,7 +25,7 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.source.code import Code
-from rnnspec.source.expressions import ExpressionWriter
+from rnnspec.source.expressions import Call, ExpressionWriter
 from rnnspec.words import CellActivation
 
 
@@ -45,6 +46,11 @@ class Vector:
     def text(self) -> str:
         """The pointer to its first number."""
         return f"{self.pointer} + {self._offset}" if self._offset else self.pointer
+
+    @property
+    def first(self) -> str:
+        """Its first element."""
+        return f"{self.pointer}[{self._offset or 0}]"
 
     @property
     def element(self) -> Code:
@@ -128,9 +134,7 @@ class Elements(ExpressionWriter):
         self.called.add(function)
         return Code(f"{self.prefix}_{function}({value})")
 
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
+    def call(self, expression: Call) -> Code:
         """Return what C has a function for, and no operator."""
         match expression:
             case Elementwise(operator=operator, left=left, right=right):
@@ -143,7 +147,7 @@ class Elements(ExpressionWriter):
             case Transpose(matrix=matrix):
                 pointer, _, columns = self.matrices[matrix.name]
                 return Code(f"{pointer}[column * {columns} + row]")
-            case ApplyToVector() | Concat() | Part():
+            case ApplyToVector() | Concat() | Part() | Features():
                 raise AssertionError(f"{expression!r} is a vector of its own")
             case _:
                 assert_never(expression)

@@ -17,12 +17,15 @@ from rnnspec.errors import listed
 from rnnspec.ir.cells import applied_equations, states_of_equations
 from rnnspec.ir.equations import (
     INPUT,
+    NORM_EPSILON,
+    REDUCTIONS,
     Apply,
     ApplyToVector,
     Choose,
     Concat,
     Elementwise,
     Expression,
+    Features,
     Line,
     Name,
     Number,
@@ -597,6 +600,11 @@ class CellLines(Lines):
                 return " + ".join(map(self._size, parts))
             case Part(operand=operand, count=count):
                 return divide_size(self._size(operand), count)
+            case Features(operand=operand, places=places):
+                size = expression.size_of(self._size(operand))
+                return size if size and not isinstance(places, int) else ""
+            case ApplyToVector(function=function) if function in REDUCTIONS:
+                return ""
             case Apply() | ApplyToVector() | Elementwise() | Choose():
                 return max(map(self._size, operands(expression)), key=len)
             case _:
@@ -636,6 +644,10 @@ class CellLines(Lines):
                     self.finish()
                     self._multiply([matrix], factor, [total], None)
                     return self._keep("product", self._size(part), total)
+                case ApplyToVector(function=function) if function in REDUCTIONS:
+                    return self._reduce(part)
+                case Features():
+                    return self._take_features(part)
                 case ApplyToVector():
                     return self._apply_to_vector(part, label if part is expression else "")
                 case Concat(parts=parts):
@@ -652,6 +664,50 @@ class CellLines(Lines):
                     return None
 
         return rewrite(expression, change)
+
+    def _reduce(self, expression: ApplyToVector) -> Name:
+        """Add the lines of a number that is computed from all elements of a vector."""
+        function = expression.function
+        vector = self._vector(self._value(expression.operand), "reduced")
+        self.finish()
+        name, element, count = self._name(function), vector.element, vector.size
+        if function == "max":
+            self.kernels.add("maximum")
+            value = f"{self.writer.prefix}_maximum({name}, {element})"
+            self.lines.append(f"float {name} = {vector.first};")
+            self.lines += loop("u", count, [f"{name} = {value};"])
+        else:
+            text = f"{element} * {element}" if function == "norm" else str(element)
+            self.lines.append(f"float {name} = 0.0f;")
+            self.lines += loop("u", count, [f"{name} += {text};"])
+        if function == "mean":
+            total = number(float(count)) if count.isdigit() else f"(float){count}"
+            self.lines.append(f"{name} /= {total};")
+        if function == "norm":
+            self.kernels.add("sqrtf")
+            self.lines.append(f"{name} = sqrtf({name} + {number(NORM_EPSILON)});")
+        return self._keep_number(name)
+
+    def _keep_number(self, text: str) -> Name:
+        """Return a name for a number that has none in the equations."""
+        name = f"number {text}"
+        self.shapes[name], self.writer.scalars[name] = (), text
+        return Name(name, "line")
+
+    def _take_features(self, part: Features) -> Name:
+        """Return some features of a vector, or a copy of one of them."""
+        value, size = self._value(part.operand), self._size(part)
+        whole = self._vector(value, "whole")
+        self.finish()
+        start = f"{whole.size} - {-part.start}" if part.start < 0 else str(part.start or "")
+        offset = " + ".join(filter(None, (whole.offset, start)))
+        if size:
+            features = Vector(whole.pointer, self._count(size), offset=offset)
+            return self._keep("part", size, features)
+        name = self._name("feature")
+        # A state may have another value when the number is read.
+        self.lines.append(f"const float {name} = {whole.pointer}[{offset or 0}];")
+        return self._keep_number(name)
 
     def _apply_to_vector(self, expression: ApplyToVector, label: str) -> Name:
         value, size = self._value(expression.operand), self._size(expression)
@@ -686,6 +742,7 @@ class CellLines(Lines):
             return
         if not size:
             self.finish()
+            value = self._value(value)
             scalar = self._name(name)
             self.lines.append(f"const float {scalar} = {writer.write(value)};")
             writer.scalars[name] = scalar

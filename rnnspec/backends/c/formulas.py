@@ -144,8 +144,8 @@ class FormulaLines:
             case core.Take(x, (0, 1), (start, int(end))) | core.Slice(x, start, end):
                 of = self._kept(x)
                 return self._at(of, start, whole=end - start > 1)
-            case core.OverFeatures("mean", x):
-                return self._mean(x)
+            case core.OverFeatures():
+                return self._reduce(value)
             case core.Join() | core.Apply("softmax"):
                 return self._at(self._kept(value))
             case core.Function(function, x):
@@ -182,14 +182,22 @@ class FormulaLines:
             self.arrays[value] = to
         return self.arrays[value]
 
-    def _mean(self, x: core.Expression) -> str:
-        """Return the mean of the features of a value."""
-        value = core.OverFeatures("mean", x)
-        width, to = self._width(x), self._memory(f"mean_{len(self.declared) + 1}", 1)
-        self.lines.append(f"{to.name}[0] = 0.0f;")
-        text = f"{to.name}[0] += {self._element(x)};"
+    def _reduce(self, value: core.OverFeatures) -> str:
+        """Return a statistic of the features of a value."""
+        how, width = value.how, self._width(value.x)
+        first, of = "0.0f", ""
+        if how == "max":
+            vector = self._kept(value.x)
+            first, of = self._at(vector, whole=False), self._at(vector)
+            self.kernels.add("maximum")
+        to = self._memory(f"{how}_{len(self.declared) + 1}", 1)
+        self.lines.append(f"{to.name}[0] = {first};")
+        text = f"{to.name}[0] = {self.prefix}_maximum({to.name}[0], {of});"
+        if how != "max":
+            text = f"{to.name}[0] += {self._element(value.x)};"
         self.lines += loop("u", str(width), [text]) if width > 1 else [text]
-        self.lines.append(f"{to.name}[0] /= {number(float(width))};")
+        if how == "mean":
+            self.lines.append(f"{to.name}[0] /= {number(float(width))};")
         self.arrays[value] = to
         return self._at(to)
 

@@ -62,6 +62,8 @@ _CALLS = Calls(
     standardize="standardized({}, {!r})",
     concat="joined({})",
     part="jnp.split({}, {!r}, axis=-1)[{!r}]",
+    reduce="jnp.{}({}, axis=-1, keepdims=True)",
+    norm="jnp.sqrt(jnp.sum(jnp.square({}), axis=-1, keepdims=True) + {!r})",
 )
 _ARRAY = code("jax.Array")
 

@@ -55,6 +55,8 @@ _CALLS = Calls(
     standardize="standardized({}, {!r})",
     concat="keras.ops.concatenate([{}], axis=-1)",
     part="keras.ops.split({}, {!r}, axis=-1)[{!r}]",
+    reduce="keras.ops.{}({}, axis=-1, keepdims=True)",
+    norm="keras.ops.sqrt(keras.ops.sum(keras.ops.square({}), axis=-1, keepdims=True) + {!r})",
 )
 _FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
 """The functions whose gradient is a product on TensorFlow or on JAX."""

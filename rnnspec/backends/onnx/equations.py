@@ -16,11 +16,14 @@ from rnnspec.backends.onnx.slots import after, parameter_path, path_of
 from rnnspec.ir.cells import applied_equations, place, states_of_equations
 from rnnspec.ir.equations import (
     INPUT,
+    NORM_EPSILON,
+    REDUCTIONS,
     Apply,
     ApplyToVector,
     Choose,
     Concat,
     Elementwise,
+    Features,
     Line,
     Name,
     Number,
@@ -137,6 +140,10 @@ class EquationSteps:
                 return sum(map(self.size_of, parts))
             case Part(operand=operand, count=count):
                 return self.size_of(operand) // count
+            case Features(operand=operand):
+                return len(vector.range_of(self.size_of(operand)))
+            case ApplyToVector(function=function) if function in REDUCTIONS:
+                return 1
             case _:
                 return max(map(self.size_of, operands(vector)), default=1)
 
@@ -174,7 +181,9 @@ class EquationSteps:
         key = Name(name, "input" if name == INPUT else "line")
         inside = self.step.known[key] = self.step.name("Now", name)
         # With attention, the context stands behind what the loop takes.
-        size = width(self.layer.input) if name == INPUT else self.size(self.plan.sizes[name])
+        size = (
+            width(self.layer.input) if name == INPUT else self.size(self.plan.sizes.get(name, "1"))
+        )
         self.sequences.append((self.before.known[key], inside, size))
 
     def body(self, *, masked: bool, with_output: bool, context: Context | None) -> OnnxGraph:
@@ -430,8 +439,25 @@ class _Values:
                 return into.add(new("Chosen"), "Where", condition, chosen, otherwise)
             case ApplyToVector(function="softmax", operand=operand):
                 return into.add(new("Softmax"), "Softmax", write(operand), axis=-1)
-            case ApplyToVector():
+            case ApplyToVector(function="standardize"):
                 return self._standardize(expression, word)
+            case ApplyToVector(function="norm", operand=operand):
+                squares = self.name("Squares", self.about)
+                total = into.add(
+                    squares, "ReduceSumSquare", write(operand), self._last_axis(), keepdims=1
+                )
+                sides = total, into.number("Number", NORM_EPSILON)
+                total = into.add(self.name("Sum", self.about), "Add", *sides)
+                return into.add(new("Norm"), "Sqrt", total)
+            case ApplyToVector(function=function, operand=operand):
+                operator = f"Reduce{function.capitalize()}"
+                sides = write(operand), self._last_axis()
+                return into.add(new(function.capitalize()), operator, *sides, keepdims=1)
+            case Features(operand=operand):
+                places = expression.range_of(self.steps.size_of(operand))
+                ends = (into.integers(f"Place_{at}", at) for at in (places.start, places.stop))
+                inputs = (write(operand), *ends, self._last_axis())
+                return into.add(new("Features"), "Slice", *inputs)
             case Concat(parts=parts):
                 values = [self._write_spread(part, expression) for part in parts]
                 return into.add(new("Concat"), "Concat", *values, axis=-1)
@@ -492,6 +518,9 @@ class _Values:
                 return name in self.steps.plan.sizes
             case _:
                 return False
+
+    def _last_axis(self) -> str:
+        return self.into.integers("Axis_last", -1)
 
     def _standardize(self, vector: ApplyToVector, word: str, *arrays: Expression) -> str:
         x = self.write(vector.operand)

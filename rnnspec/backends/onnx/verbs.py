@@ -150,12 +150,13 @@ class Recipe:
                 return write(number)
             case core.Function(how, x):
                 return into.add(name, how.capitalize(), write(x))
-            case core.OverFeatures("mean", x):
+            case core.OverFeatures(how, x):
                 place = self.output_axes.index("f")
                 along = (
                     ("Axis_last", -1) if self.output_axes[-1] == "f" else (f"Axis_{place}", place)
                 )
-                return into.add(name, "ReduceMean", write(x), into.integers(*along), keepdims=1)
+                operator = f"Reduce{how.capitalize()}"
+                return into.add(name, operator, write(x), into.integers(*along), keepdims=1)
             case core.Combine("divide", 1.0, float(size)):
                 return into.scalar(f"Least_{size:.0f}", 1 / size)
             case core.Combine("add", core.Conv() as conv, core.Param() as bias):
@@ -220,7 +221,6 @@ class Recipe:
                 | core.Row()
                 | core.Norm()
                 | core.Scan()
-                | core.Slice()
                 | core.Spread()
                 | core.Drop()
             ):
@@ -270,7 +270,7 @@ class Recipe:
                 return into.add(name, "Gather", write(x), into.scalar("First", 0), axis=axis)
             case core.Take(x, (-1 | 0) as step, (lower, upper)):
                 return self._features(core.Take(x, step), lower, upper, name)
-            case core.Take(x, (0, 1), (lower, upper)):
+            case core.Take(x, (0, 1), (lower, upper)) | core.Slice(x, lower, upper):
                 return self._features(x, lower, upper, name)
             case core.Pick(which, x, _) if padding:
                 # (batch, 1): the place of a step in each sequence.

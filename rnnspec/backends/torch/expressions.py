@@ -11,19 +11,16 @@ from rnnspec.ir.equations import (
     INPUT,
     Apply,
     ApplyToVector,
-    Choose,
     Concat,
     Elementwise,
     Name,
     Number,
-    Part,
     Product,
-    Transpose,
     interpolation,
     walk,
 )
 from rnnspec.source.code import Code, code, listed
-from rnnspec.source.expressions import Calls, ExpressionWriter
+from rnnspec.source.expressions import Call, Calls, ExpressionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +41,8 @@ _CALLS = Calls(
     standardize="standardize({}, {!r})",
     concat="torch.cat([{}], dim=-1)",
     part="torch.chunk({}, {!r}, dim=-1)[{!r}]",
+    reduce="torch.{}({}, dim=-1, keepdim=True)",
+    norm="torch.sqrt(torch.sum(torch.square({}), dim=-1, keepdim=True) + {!r})",
 )
 
 
@@ -167,9 +166,7 @@ class TensorWriter(ExpressionWriter):
             case _:
                 return None
 
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
+    def call(self, expression: Call) -> Code:
         """Return the call of a function of PyTorch, whose bounds are tensors."""
         match expression:
             case Elementwise(operator=operator, left=left, right=right):
@@ -178,6 +175,9 @@ class TensorWriter(ExpressionWriter):
                 if isinstance(right, Number):
                     bound = "max" if operator == "minimum" else "min"
                     return code("torch.clamp({}, {}={!r})", self.write(left), bound, right.value)
+            case ApplyToVector(function="max", operand=operand):
+                # torch.max returns indices too.
+                return code("torch.amax({}, dim=-1, keepdim=True)", self.write(operand))
             case _:
                 pass
         return super().call(expression)
