@@ -94,6 +94,16 @@ CELLS: dict[str, Words] = {
             "h": "z * h + (1 - z) * standardize(split(g, 2, 2), 0.1)",
         },
     },
+    "reduced": {
+        "states": ["h", "m"],
+        "equations": {
+            "a": "sum(x) - x[0] * mean(x)",
+            "k": "softmax(concat(h, tanh(W @ x + b)), 2)",
+            "q": "split(k, 1, 2) - split(k, 2, 2)",
+            "m": "0.5 * m + max(q) * h[-1] + tanh(a) * q",
+            "h": "tanh(h / (0.1 + norm(h - m)) + P @ concat(x[0:1], h[-1:]) + dot(h, m))",
+        },
+    },
     "highway": {
         "states": ["h"],
         "equations": [
@@ -407,7 +417,10 @@ _OF_TWO = (
     *("{} + {}", "{} - {}", "{} * {}", "{} / (1 + abs({}))", "minimum({}, {})"),
     *("maximum({}, {} * scale)", "where({} <= {}, 1.5, tanh(x1))", "maximum({}, 0.2) - {}"),
 )
-_OF_VECTORS = ("softmax({})", "standardize({}, 0.1)")
+_OF_VECTORS = (
+    *("softmax({})", "standardize({}, 0.1)", "sum({}) * 0.3", "mean({})", "max({})"),
+    *("norm({})", "({})[1]", "({0})[-1] - ({0})[0]", "dot({0}, tanh({0})) * 0.2"),
+)
 
 
 @st.composite
@@ -429,6 +442,10 @@ def formulas(draw: st.DrawFn, widths: dict[str, int]) -> Words:
                 vector = f"{draw(st.sampled_from(wide))} + {one}"
                 return draw(st.sampled_from(_OF_VECTORS)).format(vector)
             case "parts" if wide and width % 2 == 0:
+                if draw(st.booleans()):
+                    vector = f"{draw(st.sampled_from(wide))} + {one}"
+                    taken = draw(st.sampled_from([f"[0:{width}]", f"[-{width}:]"]))
+                    return f"softmax({vector}, {draw(st.sampled_from([2, width]))}){taken}"
                 first, last = draw(st.sampled_from(wide)), draw(st.sampled_from(wide))
                 return f"concat(split({first} * {one}, 2, 2), split({last}, 1, 2))"
             case _:

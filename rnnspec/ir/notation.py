@@ -45,9 +45,9 @@ OTHER_FUNCTIONS: Mapping[str, str] = {
     "split": "split(v, i, n), part i of n, with numbers 1 <= i <= n",
     "sum": "sum(v)",
     "mean": "mean(v)",
-    "max": "max(v)",
+    "max": "max(v); maximum(a, b) is by element",
     "norm": "norm(v)",
-    "dot": "dot(a, b)",
+    "dot": "dot(a, b) of two vectors; W @ v is a matrix times a vector",
 }
 """The other functions, each with how it is called."""
 RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS}) - {*REDUCTIONS, "dot"}

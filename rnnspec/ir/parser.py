@@ -445,10 +445,9 @@ class _Reader:
                 return Choose(_COMPARISONS[type(op)], one, other, chosen, otherwise, column)
             case "softmax", [vector]:
                 return ApplyToVector("softmax", self._read(vector, depth + 1), column=column)
-            case "softmax", [vector, number] if (groups := self._integer(number)) is not None:
-                if not 1 <= groups <= MAX_LINES:
-                    message = f"expected groups, an integer from 1 to {MAX_LINES}"
-                    raise self._refuse(number, message)
+            case "softmax", [vector, number] if (
+                (groups := self._integer(number)) and 1 <= groups <= MAX_LINES
+            ):
                 operand_of_softmax = self._read(vector, depth + 1)
                 return ApplyToVector("softmax", operand_of_softmax, 0.0, groups, column)
             case "sum" | "mean" | "max" | "norm", [vector]:

@@ -385,9 +385,11 @@ def _check_effects(
                 continue
             size = evaluate_size(shape_of(part.operand, shapes)[0], known)
             if part.size_of(str(size)) is None:
-                message = f"expected a vector that has [{part.text}], received one of {size}"
-                at = f"'{cell.name}', line {line.name}: {message}"
-                graph.refuse((*path, "units"), at, code="E431")
+                message = (
+                    f"line {line.name} of '{cell.name}': expected a vector that has "
+                    f"[{part.text}], received one of {size}"
+                )
+                graph.refuse(path, message, code="E431")
     sizes = {size for shape in shapes.values() for size in shape}
     if any("units" in size_names(size) for size in sizes):
         return
