@@ -446,8 +446,8 @@ class _Reader:
             case "softmax", [vector]:
                 return ApplyToVector("softmax", self._read(vector, depth + 1), column=column)
             case "softmax", [vector, number] if (
-                (groups := self._integer(number)) and 1 <= groups <= MAX_LINES
-            ):
+                groups := self._integer(number)
+            ) and 1 <= groups <= MAX_LINES:
                 operand_of_softmax = self._read(vector, depth + 1)
                 return ApplyToVector("softmax", operand_of_softmax, 0.0, groups, column)
             case "sum" | "mean" | "max" | "norm", [vector]:

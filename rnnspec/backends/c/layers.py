@@ -399,7 +399,7 @@ class Layers:
         of_step = {name: state.kind != "count" for name, state in states.items()}
         others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
         composed = compose(results, self.network.name, of_step or None, others)
-        settings = {each.name: number(each.value) for each in core.settings(results)}
+        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
         rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
         values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
         values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}

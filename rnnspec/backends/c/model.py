@@ -499,8 +499,8 @@ def _watched(model: CModel, blob: Path | None = None) -> str:
     cases = "".join(
         f"    case {index}:\n        return (void *){name};\n" for index, name in enumerate(symbols)
     )
-    counts = ", ".join(["int output", *(f"size_t {each.symbol}" for each in source.lengths)])
-    used = "".join(f"    (void){each.symbol};\n" for each in source.lengths)
+    counts = ", ".join(["int output", *(f"size_t {length.symbol}" for length in source.lengths)])
+    used = "".join(f"    (void){length.symbol};\n" for length in source.lengths)
     steps = "".join(
         f"    case {index}:\n        return {result.sizes[0]};\n"
         for index, result in enumerate(() if source.stepped else source.outputs)

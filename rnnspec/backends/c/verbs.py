@@ -212,16 +212,16 @@ def compose(
     writer = _Writer(prefix, stepped=states is not None)
     writer.parameters |= others
     if states is not None:
-        results = tuple(replace(each, value=_of_one_step(each.value)) for each in results)
+        results = tuple(replace(result, value=_of_one_step(result.value)) for result in results)
         writer.memory |= {
             core.Name(name): _Memory(name, steps=False, units=units)
             for name, units in states.items()
         }
-    masks = {each.name: each.value for each in results if _is_mask(each.value)}
+    masks = {result.name: result.value for result in results if _is_mask(result.value)}
     results = tuple(
-        replace(each, value=core.inline(each.value, masks))
-        for each in results
-        if each.name not in masks
+        replace(result, value=core.inline(result.value, masks))
+        for result in results
+        if result.name not in masks
     )
     values = [part for result in results for part in _parts(result.value)]
     writer.counts = any(isinstance(part, core.Reduce) and _is_mask(part.x) for part in values)

@@ -218,7 +218,7 @@ class JaxWalk(RecurrentCalls):
         self, layer: nodes.Windowed, results: Iterable[core.Result]
     ) -> Iterator[Code]:
         """Yield the statements of results, leaving out zeros where padding is zeros already."""
-        inputs = {each.name for each in self.network.inputs}
+        inputs = {network_input.name for network_input in self.network.inputs}
         is_zeros = inputs.issuperset(self._sources[layer.name])
         for result in results:
             match result.value:
@@ -471,7 +471,11 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     attentions = pooling_classes(network).items()
     classes: list[tuple[str, nodes.Layer]] = [
         *((name, layer) for name, layers in attentions for layer in layers),
-        *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),
+        *(
+            (class_name(layer), layer)
+            for layer in network.layers
+            if isinstance(layer, nodes.Recurrent)
+        ),
     ]
     scored = filter(None, map(attention_layer, network.layers))
     classes += ((composed_class(layer), layer) for layer in scored if layer.additive)

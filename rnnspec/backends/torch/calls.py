@@ -405,9 +405,13 @@ class RecurrentCalls(Walk):
         """Return a state of zeros."""
         # Tokens are integers, so the weights tell the dtype of the states.
         floats = (nodes.NumericInput, nodes.VectorInput)
-        named = (each.name for each in self.scope.inputs if isinstance(each, floats))
+        named = (
+            network_input.name
+            for network_input in self.scope.inputs
+            if isinstance(network_input, floats)
+        )
         if source := next(named, None):
             return code("{}.new_zeros({})", self.output(source), shape)
-        embeddings = (each for each in self.network.layers if isinstance(each, nodes.Embedding))
-        first = next(each for each in embeddings if each.table is None)
+        embeddings = (layer for layer in self.network.layers if isinstance(layer, nodes.Embedding))
+        first = next(embedding for embedding in embeddings if embedding.table is None)
         return code("self.{}.weight.new_zeros({})", first.name, shape)

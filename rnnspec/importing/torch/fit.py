@@ -149,13 +149,13 @@ def fit(
     order = [layer.name for layer in network.layers]
     search.chosen.sort(key=lambda option: order.index(option.pieces[0].layer.name))
     search.report(account)
-    filled = [*given.values(), *(each for option in search.chosen for each in option.filled)]
-    found = {name for each in filled for name in each.names}
+    filled = [*given.values(), *(slot for option in search.chosen for slot in option.filled)]
+    found = {name for slot in filled for name in slot.names}
     missing = tuple(name for name in named if name not in found)
     candidates = dict[str, list[str]]()
     for unit in search.units:
         for array in [] if search.is_chosen(unit) else unit.arrays:
-            options = [each for option in search.options[unit] for each in option.filled]
+            options = [slot for option in search.options[unit] for slot in option.filled]
             names = [name for each in options if each.name == array for name in each.names]
             candidates[array] = list(dict.fromkeys(names)) or [
                 name for name in missing if _may_be(*named[name], shapes[array])
@@ -232,7 +232,7 @@ class _Search:
 
     def _agrees(self, option: _Option) -> bool:
         """True if an option says the same as the user."""
-        own = [each for each in option.filled if each.name in self.given]
+        own = [slot for slot in option.filled if slot.name in self.given]
         decided = {name for each in own for name in self.given[each.name].names}
         return all(
             replace(each, name="") == replace(self.given[each.name], name="") for each in own
@@ -251,7 +251,7 @@ class _Search:
         for direction, places in ways:
             filled = self._fill(unit, places)
             if filled is not None:
-                required = [v for each in places for v in each.values() if v.required]
+                required = [v for place in places for v in place.values() if v.required]
                 covers = {name for place in required for name in place.names}
                 # A layer that may do without arrays has those of one module at most.
                 names = frozenset(covers or {pieces[0].name})
