@@ -168,12 +168,11 @@ class Layers:
         if self.once:
             sources |= {state.layer for state in held_values(network) if state.kind == "mask"}
         padded = {name for source in sources for name, *_ in masks.get(source, ())}
+        arguments = network.arguments(INPUT)
         for each in self.inputs:
             axes: Axes = "sbf" if needs.get(each.name) == "sbf" else "bsf"
-            if network.takes_one_array:
-                sequences.begin(network.input, axes, padded=each.masked)
-            else:
-                sequences.begin_named(each, axes, padded=each.name in padded)
+            prefix = network.prefix(each.name, "_")
+            sequences.begin(each, arguments[each.name], axes, prefix, padded=each.name in padded)
 
     def _look_ahead(self) -> dict[str, Axes]:
         """Return the axes in which each input and output is needed first."""
