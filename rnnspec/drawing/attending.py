@@ -87,7 +87,7 @@ def memory_rows(network: Network) -> dict[str, list[Memory]]:
     """Return the memories that stand above each layer or input."""
     result = dict[str, list[Memory]]()
     for memory in dict.fromkeys(one for layer in network.layers for one in memories(layer)):
-        # Contexts stand beside the layer that has them.
+        # A context stands beside its layer.
         port = network.ports.get(memory.of)
         result.setdefault(port.layer if port else memory.of, []).append(memory)
     return result

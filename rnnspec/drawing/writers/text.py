@@ -237,7 +237,7 @@ class _Picture:
         """Go on with outputs that are not right below, which are named."""
         values = [self._values[name] for name in below]
         mixed = len({place is None for _, place in values}) > 1
-        # Contexts have no lines of their own.
+        # The context of a layer has no line of its own.
         ports = self.network.ports
         mixed |= any(name in ports and not ports[name].state for name in below)
         if not below or (self._last in below and not mixed):
