@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard, assert_never, cast
 
-from rnnspec.backends.onnx.graph import Builder, Node, OnnxGraph, Value
+from rnnspec.backends.onnx.graph import Builder, OnnxGraph, OnnxNode, Value
 from rnnspec.backends.onnx.slots import after, parameter_path, path_of
 from rnnspec.ir.cells import applied_equations, place, states_of_equations
 from rnnspec.ir.equations import (
@@ -385,7 +385,7 @@ class _Values:
         else:
             about = f"Sizes_{'_'.join(map(str, sizes))}"
             inputs.append(self.into.integers(about, *sizes))
-        self.into.node(Node(tuple(names), "Split", tuple(inputs), tuple(options.items())))
+        self.into.node(OnnxNode(tuple(names), "Split", tuple(inputs), tuple(options.items())))
 
     def write(self, expression: Expression, word: str = "") -> str:
         """Add the nodes of an expression, unless they are there, and return its value.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.attention import Context, contexts_of
 from rnnspec.backends.onnx.equations import EquationSteps
-from rnnspec.backends.onnx.graph import Builder, Node
+from rnnspec.backends.onnx.graph import Builder, OnnxNode
 from rnnspec.backends.onnx.slots import (
     BIAS,
     FUSED,
@@ -108,7 +108,7 @@ def _stack_directions(into: Builder, layer: Recurrent, state: str, vector: str) 
     return into.add(name, "Transpose", beside, perm=(1, 0, 2))
 
 
-def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> Node:
+def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> OnnxNode:
     """Return the node of a fused layer that reads ``x``.
 
     ``optional`` are the number of real steps and the initial states; those left out are empty.
@@ -145,7 +145,7 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
                     values[place] if len(values) > place else numbers[0] for _, values in functions
                 )
     inputs = (x, array(layer.name, "W"), array(layer.name, "R"), *further)
-    return Node(outputs, operator, inputs, tuple(attributes.items()))
+    return OnnxNode(outputs, operator, inputs, tuple(attributes.items()))
 
 
 def add_last(into: Builder, layer: Recurrent, padding: Padding | None, name: str) -> str:
@@ -234,7 +234,7 @@ def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
         if layer.merge is not None:
             ways = map(direction_prefix, directions(layer))
             first[name] = tuple(array(layer.name, f"{way}Given_{name}") for way in ways)
-            into.node(Node(first[name], "Split", (vector,), (("axis", -1), ("num_outputs", 2))))
+            into.node(OnnxNode(first[name], "Split", (vector,), (("axis", -1), ("num_outputs", 2))))
     both = [
         _add_scan(into, layer, run, way, {name: ways[number] for name, ways in first.items()})
         for number, way in enumerate(directions(layer))
@@ -279,7 +279,7 @@ def _add_scan(
     results += [contexts_of(layer)] if run.with_contexts else []
     if "scan_input_directions" in flags and results:
         flags["scan_output_directions"] = (1,) * len(results)
-    into.node(Node((*last, *results), "Scan", (*first, *sequences), tuple(flags.items()), body))
+    into.node(OnnxNode((*last, *results), "Scan", (*first, *sequences), tuple(flags.items()), body))
     return every if layer.return_sequences else last[0]
 
 
