@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard, assert_never, cast
 
-from rnnspec.backends.onnx.graph import Builder, OnnxGraph, OnnxNode, Value
+from rnnspec.backends.onnx.graph import Builder, OnnxGraph, OnnxNode, OnnxValue
 from rnnspec.backends.onnx.slots import after, parameter_path, path_of
 from rnnspec.ir.cells import applied_equations, place, states_of_equations
 from rnnspec.ir.equations import (
@@ -197,7 +197,7 @@ class EquationSteps:
         sizes = [size for _, size in self.states]
         inputs = [_vector(f"Old_{name}", size) for name, size in self.states]
         inputs += [_vector(inside, size) for _, inside, size in self.sequences]
-        inputs += [Value("bool", ("?", 1), "Real_Now")] if masked else []
+        inputs += [OnnxValue("bool", ("?", 1), "Real_Now")] if masked else []
         outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
         if with_output:
             outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
@@ -211,8 +211,8 @@ class EquationSteps:
         return value if value == result else self.step.into.add(result, "Identity", value)
 
 
-def _vector(name: str, size: int) -> Value:
-    return Value("float", ("?", size), name)
+def _vector(name: str, size: int) -> OnnxValue:
+    return OnnxValue("float", ("?", size), name)
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ Dims = tuple[Dim, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class OnnxValue:
     """A tensor with its element type and shape; the text of a dimension is its name."""
 
     type: str
@@ -47,8 +47,8 @@ class OnnxGraph:
     """A graph: the main one, or the body of a ``Scan``. ``blocks`` are groups of nodes."""
 
     name: str
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
+    inputs: tuple[OnnxValue, ...]
+    outputs: tuple[OnnxValue, ...]
     blocks: tuple[Block, ...]
 
 
@@ -95,7 +95,7 @@ class GraphSource:
     entry: str
     signature: str
     body: str
-    weights: tuple[Value, ...]
+    weights: tuple[OnnxValue, ...]
     constants: tuple[str, ...]
     summary: str
     metadata: tuple[tuple[str, str], ...]
