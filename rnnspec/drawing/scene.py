@@ -244,7 +244,7 @@ class FormulaRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Formula:
+class FormulaBlock:
     """Equations below each other, aligned at ``=``; (x, y) is the upper left corner."""
 
     x: float
@@ -269,7 +269,7 @@ class Formula:
         return self.x, self.y, self.x + width, self.y + len(self.rows) * FORMULA_PITCH
 
 
-Shape = Box | Disc | Line | Text | Formula
+Shape = Box | Disc | Line | Text | FormulaBlock
 
 
 @dataclass(frozen=True, slots=True)

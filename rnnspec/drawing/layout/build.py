@@ -51,7 +51,7 @@ from rnnspec.drawing.layout.stack import (
 )
 from rnnspec.drawing.looks import Look, count_words, look
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Formula, Line, Scene, Shape, Text
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, FormulaBlock, Line, Scene, Shape, Text
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
     Attention,
@@ -180,7 +180,7 @@ def _write_equations(drawing: Drawing, left: float) -> None:
         rows = tuple(break_lines(equations, width))
         shown, room = rows[: max(room, 0)], room - len(rows)
         if shown:
-            texts.append(Formula(x=left, y=y + 7, rows=shown))
+            texts.append(FormulaBlock(x=left, y=y + 7, rows=shown))
         if hidden := len(rows) - len(shown):
             y = texts[-1].area[3] + 16
             content = f"and {count_words(hidden, 'more line')}"

@@ -16,7 +16,7 @@ from rnnspec.drawing.scene import (
     INDEX_SIZE,
     Box,
     Disc,
-    Formula,
+    FormulaBlock,
     Line,
     Palette,
     Point,
@@ -119,7 +119,7 @@ def _elements(scene: Scene, shape: Shape) -> Iterator[str]:
             yield from _line(shape, stroke, scene.palette["ground"][0])
         case Text():
             yield _text(shape, stroke)
-        case Formula():
+        case FormulaBlock():
             yield from _formula(shape, stroke)
 
 
@@ -180,7 +180,7 @@ def _text(text: Text, colour: str) -> str:
     return f"<text {' '.join(attributes)}>{content}</text>"
 
 
-def _formula(formula: Formula, colour: str) -> Iterator[str]:
+def _formula(formula: FormulaBlock, colour: str) -> Iterator[str]:
     font = f'font-size="{number(FORMULA_SIZE)}" font-family="{_SERIF}" fill="{colour}"'
     for x, y, runs in formula.lines:
         pieces, height = [], 0.0

@@ -10,7 +10,7 @@ from rnnspec.drawing.scene import (
     GAP,
     Box,
     Disc,
-    Formula,
+    FormulaBlock,
     Line,
     Point,
     Scene,
@@ -52,7 +52,9 @@ def tikz(scene: Scene) -> str:
     corner, opposite = (scene.x, scene.y), (scene.x + scene.width, scene.y + scene.height)
     # The box has to be there in either case: it is the size of the page.
     frame = "fill[groundfill]" if scene.has_ground else "path[use as bounding box]"
-    has_formula = any(isinstance(shape, Formula) for part in scene.parts for shape in part.shapes)
+    has_formula = any(
+        isinstance(shape, FormulaBlock) for part in scene.parts for shape in part.shapes
+    )
     lines = [
         f"% {_comment(scene.title)}",
         f"% {_comment(scene.description)}",
@@ -100,7 +102,7 @@ def _draw(shape: Shape) -> Iterator[str]:
             options = f"anchor={_ANCHORS[shape.anchor]}, inner sep=0pt, text={shape.role}line"
             at = _at((shape.x, shape.y))
             yield rf"\node[{options}] at {at} {{{font} {_content(shape)}}};"
-        case Formula():
+        case FormulaBlock():
             yield from _formula(shape)
 
 
@@ -135,7 +137,7 @@ def _content(text: Text) -> str:
     return content
 
 
-def _formula(formula: Formula) -> Iterator[str]:
+def _formula(formula: FormulaBlock) -> Iterator[str]:
     size, line = _length(FORMULA_SIZE), _length(FORMULA_PITCH)
     options = f"anchor=north west, inner sep=0pt, text={formula.role}line"
     at = _at((formula.x, formula.y))
