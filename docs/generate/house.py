@@ -14,7 +14,7 @@ from typing import Any
 from docs.generate.examples import ROOT
 from docs.generate.markdown import dark, replace_between, table
 from rnnspec.drawing.options import Theme
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Line, Part, Point, Role, Scene, Text
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Part, Point, Polyline, Role, Scene, Text
 from rnnspec.drawing.scene import text_width as width_of
 from rnnspec.drawing.writers.svg import svg
 
@@ -166,8 +166,8 @@ def _words_width(rooms: list[str]) -> float:
     return width_of(words, 12) + 2 * _GAP if words else 0.0
 
 
-def _rule(start: Point, end: Point, *, width: float = 1.4) -> Line:
-    return Line(points=(start, end), role="rule", head=False, width=width)
+def _rule(start: Point, end: Point, *, width: float = 1.4) -> Polyline:
+    return Polyline(points=(start, end), role="rule", head=False, width=width)
 
 
 def _room_width(room: str) -> float:
@@ -178,10 +178,10 @@ def _row_width(rooms: list[str]) -> float:
     return sum(map(_room_width, rooms)) + _GAP * (len(rooms) - 1)
 
 
-def _roof(wall: float) -> Line:
+def _roof(wall: float) -> Polyline:
     base = -_PITCH / 2
     points = ((-12.0, base), (wall / 2, base - 50), (wall + 12, base), (-12.0, base))
-    return Line(points=points, role="rule", head=False, width=2)
+    return Polyline(points=points, role="rule", head=False, width=2)
 
 
 def _legend(wall: float, top: float) -> Iterator[Box | Text]:

@@ -126,7 +126,7 @@ class Disc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Polyline:
     """A line through points, its corners rounded; ``head`` is an arrow head at the last point.
 
     A ``cased`` line has a margin in the colour of the ground, which separates it from the lines
@@ -164,7 +164,7 @@ class Line:
         dy = (before[1] - tip[1]) / length * HEAD_HALF_WIDTH
         return tip, (x - dy, y + dx), (x + dy, y - dx)
 
-    def outside(self, areas: Iterable[Area], gap: float) -> tuple[Line, ...]:
+    def outside(self, areas: Iterable[Area], gap: float) -> tuple[Polyline, ...]:
         """Return the line, broken from ``gap`` before to ``gap`` behind each area it runs through.
 
         An area is one that a straight part of the line enters and leaves; none is at a corner.
@@ -269,7 +269,7 @@ class FormulaBlock:
         return self.x, self.y, self.x + width, self.y + len(self.rows) * FORMULA_PITCH
 
 
-Shape = Box | Disc | Line | Text | FormulaBlock
+Shape = Box | Disc | Polyline | Text | FormulaBlock
 
 
 @dataclass(frozen=True, slots=True)

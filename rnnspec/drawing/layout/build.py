@@ -51,7 +51,17 @@ from rnnspec.drawing.layout.stack import (
 )
 from rnnspec.drawing.looks import Look, count_words, look
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, FormulaBlock, Line, Scene, Shape, Text
+from rnnspec.drawing.scene import (
+    DARK,
+    PALETTES,
+    Box,
+    Disc,
+    FormulaBlock,
+    Polyline,
+    Scene,
+    Shape,
+    Text,
+)
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
     Attention,
@@ -273,7 +283,7 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
         name = drawing.canvas.node(layer.name, column, *shapes)
         if outlet and hollow:
             points = ((column.x, outlet.y - SPACE), (column.x, y + 15 + SPACE))
-            arrow = Line(points=points, role="padding")
+            arrow = Polyline(points=points, role="padding")
             drawing.canvas.edge(outlet.node, name, arrow)
         elif outlet:
             drawing.rise(outlet, name, (column.x, y + 15))
@@ -291,7 +301,7 @@ def _draw_residual(drawing: Drawing, layer: Residual) -> None:
         if start is not None and start.via is not None:
             right = column.x + route
             points = ((start.x, start.via), (right, start.via), (right, y), (column.x + 11.5, y))
-            line = Line(points=points, cased=True)
+            line = Polyline(points=points, cased=True)
             drawing.canvas.edge(start.node, column.name(layer.name), line, kind="residual")
     drawing.route = 0.0
 

@@ -25,9 +25,9 @@ from rnnspec.drawing.scene import (
     Area,
     Box,
     Disc,
-    Line,
     Part,
     Point,
+    Polyline,
     Role,
     Shape,
     Text,
@@ -87,7 +87,7 @@ class _Nodes:
         for square in self._covered(area):
             self._squares.setdefault(square, []).append((name, area))
 
-    def near(self, line: Line, own: Collection[str]) -> set[Area]:
+    def near(self, line: Polyline, own: Collection[str]) -> set[Area]:
         """Return the areas that a line may run through, but for those of its ``own`` nodes."""
         return {
             area
@@ -129,7 +129,7 @@ class Canvas:
         edges = list[Part]()
         for part in (*self._edges, *self._crossing):
             own = {value for key, value in part.data if key in _ENDS}
-            lines = [line for line in part.shapes if isinstance(line, Line)]
+            lines = [line for line in part.shapes if isinstance(line, Polyline)]
             pieces = (
                 piece for line in lines for piece in line.outside(nodes.near(line, own), _BREAK)
             )
@@ -144,14 +144,14 @@ class Canvas:
         self._nodes.append(Part(tuple(data), shapes))
         return name
 
-    def edge(self, source: str, target: str, *lines: Line, **data: str) -> None:
+    def edge(self, source: str, target: str, *lines: Polyline, **data: str) -> None:
         """Add an edge between two nodes; ``data`` says what flows along it."""
         attributes = [(f"data-{key}", value) for key, value in data.items() if value]
         part = Part((("data-from", source), ("data-to", target), *attributes), lines)
         crosses = any(line.cased for line in lines)
         (self._crossing if crosses else self._edges).append(part)
 
-    def lane(self, source: str, line: Line) -> None:
+    def lane(self, source: str, line: Polyline) -> None:
         """Add a part of the way that several edges from a node have in common."""
         self._crossing.append(Part((("data-lane", source),), (line,)))
 
@@ -323,7 +323,7 @@ class Drawing:
         x = self.lane_at(name, outlet)
         reached = self._reached.get(name, inf)
         if y < reached - 24 and reached < inf:  # goes on where the last line has left the lane
-            line = Line(points=((x, reached + 12), (x, reached - 12)), head=False)
+            line = Polyline(points=((x, reached + 12), (x, reached - 12)), head=False)
             self.canvas.lane(outlet.node, line)
             return (x, reached - 12), (x, y)
         if outlet.side is not None:
@@ -472,7 +472,7 @@ class Drawing:
         for outlet in flow.outlets:
             if outlet:
                 points = (*self.way(name, outlet, turn), (outlet.x, turn), (outlet.x, top - SPACE))
-                self.canvas.lane(outlet.node, Line(points=points, cased=True, head=False))
+                self.canvas.lane(outlet.node, Polyline(points=points, cased=True, head=False))
         self.reach(name, turn)
         self.flow = flow
         self.complete_row(
@@ -538,11 +538,11 @@ class Drawing:
         lines = []
         if outlet.via is not None and self.rates:  # dashed from the dot on
             dot = outlet.x, outlet.via
-            lines.append(Line(points=(points[0], dot), head=False, width=width))
+            lines.append(Polyline(points=(points[0], dot), head=False, width=width))
             points = (dot, *points[1:]) if points[1] != dot else points[1:]
         role: Role = "dropout" if self.rates else "ink"
         dashed = role == "dropout"
-        lines.append(Line(points=points, role=role, dashed=dashed, cased=cased, width=width))
+        lines.append(Polyline(points=points, role=role, dashed=dashed, cased=cased, width=width))
         rates = " ".join(f"{rate:g}" for rate in self.rates)
         self.canvas.edge(outlet.node, target, *lines, dropout=rates)
 
@@ -577,7 +577,7 @@ class Drawing:
         for tied in self.network.layers:
             if isinstance(tied, Dense) and tied.tied:
                 self._tie(tied.name, tied.tied, x)
-        rule = Line(points=((x, y), (right, y)), role="rule", width=1, head=False)
+        rule = Polyline(points=((x, y), (right, y)), role="rule", width=1, head=False)
         self.canvas.note("", rule, replace(last, x=x))
         return x
 
@@ -586,7 +586,7 @@ class Drawing:
         heights = {name: texts[0].y - 4.5 for name, texts in self._margin}
         start, end = heights[layer], heights[embedding]
         points = ((x - 4, start), (x - 18, start), (x - 18, end), (x - 4, end))
-        line = Line(points=points, role="grey", dashed=True)
+        line = Polyline(points=points, role="grey", dashed=True)
         self.canvas.note(layer, line)
 
     def write_legend(self, y: float) -> None:

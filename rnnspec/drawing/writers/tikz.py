@@ -11,8 +11,8 @@ from rnnspec.drawing.scene import (
     Box,
     Disc,
     FormulaBlock,
-    Line,
     Point,
+    Polyline,
     Scene,
     Shape,
     Text,
@@ -94,7 +94,7 @@ def _draw(shape: Shape) -> Iterator[str]:
             command = rf"\fill[{shape.role}line" if shape.solid else rf"\draw[{_outline(shape)}"
             circle = f"circle[radius={_length(shape.radius)}]"
             yield f"{command}] {_at((shape.x, shape.y))} {circle};"
-        case Line():
+        case Polyline():
             yield from _line(shape)
         case Text():
             size = number(shape.size * _POINTS_PER_PIXEL)
@@ -111,7 +111,7 @@ def _outline(shape: Box | Disc) -> str:
     return f"draw={shape.role}line, {fill}, line width={_length(1.5)}"
 
 
-def _line(line: Line) -> Iterator[str]:
+def _line(line: Polyline) -> Iterator[str]:
     path = " -- ".join(map(_at, line.path))
     # TikZ has one radius for a whole path.
     radii = [abs(a[0] - corner[0]) + abs(a[1] - corner[1]) for a, corner, _ in line.bends]
