@@ -14,7 +14,17 @@ from typing import Any
 from docs.generate.examples import ROOT
 from docs.generate.markdown import dark, replace_between, table
 from rnnspec.drawing.options import Theme
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Part, Point, Polyline, Role, Scene, Text
+from rnnspec.drawing.scene import (
+    DARK,
+    PALETTES,
+    Box,
+    Point,
+    Polyline,
+    Role,
+    Scene,
+    ShapeGroup,
+    Text,
+)
 from rnnspec.drawing.scene import text_width as width_of
 from rnnspec.drawing.writers.svg import svg
 
@@ -116,27 +126,27 @@ def scene(theme: Theme) -> Scene:
     every = storeys()
     wall = max(_row_width(rooms) + _words_width(rooms) for rooms in every) + 2 * _WALL
     roles = {room: role for role, (_, rooms) in GROUPS.items() for room in rooms}
-    parts = [Part((), (_roof(wall),))]
+    parts = [ShapeGroup((), (_roof(wall),))]
     for at, rooms in enumerate(every):
         y, below = at * _PITCH, at * _PITCH + _PITCH / 2
-        parts.append(Part((), (_rule((0.0, below), (wall, below)),)))
+        parts.append(ShapeGroup((), (_rule((0.0, below), (wall, below)),)))
         storey, base = str(len(every) - at), y + 4.5
         number = Text(x=-10, y=base, content=storey, size=12, role="grey", anchor="end")
         said = Text(
             x=wall - _WALL, y=base, content=_words(rooms), size=12, role="grey", anchor="end"
         )
-        parts.append(Part((), (number, said) if said.content else (number,)))
+        parts.append(ShapeGroup((), (number, said) if said.content else (number,)))
         x = _WALL
         for room in rooms:
             width = _room_width(room)
             middle, role = x + width / 2, roles[room]
             box = Box(x=middle, y=y, width=width, height=_HEIGHT, radius=6, role=role)
             name = Text(x=middle, y=base, content=room, size=_SIZE, anchor="middle", weight=600)
-            parts.append(Part((("data-room", room),), (box, name)))
+            parts.append(ShapeGroup((("data-room", room),), (box, name)))
             x += width + _GAP
     bottom = len(every) * _PITCH - _PITCH / 2
     sides = [_rule((x, -_PITCH / 2), (x, bottom), width=2) for x in (0.0, wall)]
-    parts += [Part((), tuple(sides)), Part((), tuple(_legend(wall, bottom + 26)))]
+    parts += [ShapeGroup((), tuple(sides)), ShapeGroup((), tuple(_legend(wall, bottom + 26)))]
     return Scene(
         x=-32,
         y=-_PITCH / 2 - 62,

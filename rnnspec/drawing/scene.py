@@ -273,7 +273,7 @@ Shape = Box | Disc | Polyline | Text | FormulaBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShapeGroup:
     """Shapes that belong together, and attributes that say to programs what they are."""
 
     data: tuple[tuple[str, str], ...]
@@ -297,7 +297,7 @@ class Scene:
     palette: Palette
     dark: Palette | None
     has_ground: bool
-    parts: tuple[Part, ...]
+    parts: tuple[ShapeGroup, ...]
 
 
 def text_width(content: str, size: float, *, bold: bool = False) -> float:

@@ -25,11 +25,11 @@ from rnnspec.drawing.scene import (
     Area,
     Box,
     Disc,
-    Part,
     Point,
     Polyline,
     Role,
     Shape,
+    ShapeGroup,
     Text,
     text_width,
 )
@@ -108,13 +108,13 @@ class Canvas:
 
     def __init__(self, *, labels: bool) -> None:
         self.labels = labels
-        self._edges: list[Part] = []
-        self._crossing: list[Part] = []
-        self._nodes: list[Part] = []
-        self._notes: list[Part] = []
+        self._edges: list[ShapeGroup] = []
+        self._crossing: list[ShapeGroup] = []
+        self._nodes: list[ShapeGroup] = []
+        self._notes: list[ShapeGroup] = []
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ShapeGroup, ...]:
         """Everything, in the order in which it is drawn.
 
         A line is broken at the nodes of others that it runs behind, where it would look like an
@@ -126,7 +126,7 @@ class Canvas:
                 for shape in part.shapes:
                     if isinstance(shape, Box | Disc):
                         nodes.add(name, shape.area)
-        edges = list[Part]()
+        edges = list[ShapeGroup]()
         for part in (*self._edges, *self._crossing):
             own = {value for key, value in part.data if key in _ENDS}
             lines = [line for line in part.shapes if isinstance(line, Polyline)]
@@ -141,28 +141,28 @@ class Canvas:
         name = column.name(f"{layer}.{direction}" if direction else layer)
         data = [("data-layer", layer), ("data-node", name)]
         data += [("data-direction", direction)] if direction else []
-        self._nodes.append(Part(tuple(data), shapes))
+        self._nodes.append(ShapeGroup(tuple(data), shapes))
         return name
 
     def edge(self, source: str, target: str, *lines: Polyline, **data: str) -> None:
         """Add an edge between two nodes; ``data`` says what flows along it."""
         attributes = [(f"data-{key}", value) for key, value in data.items() if value]
-        part = Part((("data-from", source), ("data-to", target), *attributes), lines)
+        part = ShapeGroup((("data-from", source), ("data-to", target), *attributes), lines)
         crosses = any(line.cased for line in lines)
         (self._crossing if crosses else self._edges).append(part)
 
     def lane(self, source: str, line: Polyline) -> None:
         """Add a part of the way that several edges from a node have in common."""
-        self._crossing.append(Part((("data-lane", source),), (line,)))
+        self._crossing.append(ShapeGroup((("data-lane", source),), (line,)))
 
     def marks(self, layer: str, *shapes: Shape) -> None:
         """Add shapes of a layer that are neither nodes nor edges."""
-        self._nodes.append(Part((("data-layer", layer),), shapes))
+        self._nodes.append(ShapeGroup((("data-layer", layer),), shapes))
 
     def note(self, layer: str, *shapes: Shape) -> None:
         """Add a note, unless the picture has none."""
         if self.labels and shapes:
-            self._notes.append(Part((("data-layer", layer), ("data-note", "")), shapes))
+            self._notes.append(ShapeGroup((("data-layer", layer), ("data-note", "")), shapes))
 
     def bounds(self) -> Area:
         """Return the left, upper, right and lower edge of everything."""
