@@ -226,7 +226,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """Letters of one look in a formula, whose ``level`` is -1 for an index, 1 for an exponent."""
 
     text: str
@@ -238,8 +238,8 @@ class Run:
 class FormulaRow:
     """One row of equations: the runs before and from its ``=`` on, and the same as LaTeX."""
 
-    left: tuple[Run, ...]
-    right: tuple[Run, ...]
+    left: tuple[TextRun, ...]
+    right: tuple[TextRun, ...]
     latex: str
 
 
@@ -253,7 +253,7 @@ class FormulaBlock:
     role: Role = "ink"
 
     @property
-    def lines(self) -> Iterator[tuple[float, float, tuple[Run, ...]]]:
+    def lines(self) -> Iterator[tuple[float, float, tuple[TextRun, ...]]]:
         """The place at which each side of a row begins, on its baseline, and its runs."""
         right = self.x + max(runs_width(row.left) for row in self.rows) + 5
         for number, row in enumerate(self.rows):
@@ -306,7 +306,7 @@ def text_width(content: str, size: float, *, bold: bool = False) -> float:
     return fsum(_WIDTHS.get(letter, 0.64) for letter in content) * size * (1.15 if bold else 1.0)
 
 
-def runs_width(runs: tuple[Run, ...]) -> float:
+def runs_width(runs: tuple[TextRun, ...]) -> float:
     """Return the width of the runs of a formula, which no usual font exceeds."""
     # Serif fonts are a little wider than the sans serif ones of the same family.
     return 1.05 * fsum(

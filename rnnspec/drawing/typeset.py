@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from rnnspec.drawing.scene import FormulaRow, Run, runs_width
+from rnnspec.drawing.scene import FormulaRow, TextRun, runs_width
 from rnnspec.ir.equations import (
     Apply,
     ApplyToVector,
@@ -314,21 +314,21 @@ def _escape(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
-def write_runs(*parts: Math) -> tuple[Run, ...]:
+def write_runs(*parts: Math) -> tuple[TextRun, ...]:
     """Return mathematics on one line, for text whose letters have no places: a / b for a fraction.
 
     Runs of one look are one.
     """
-    merged = list[Run]()
+    merged = list[TextRun]()
     for run in _parts_runs(parts, 0):
         if merged and (merged[-1].italic, merged[-1].level) == (run.italic, run.level):
-            merged[-1] = Run(merged[-1].text + run.text, run.italic, run.level)
+            merged[-1] = TextRun(merged[-1].text + run.text, run.italic, run.level)
         else:
             merged.append(run)
     return tuple(merged)
 
 
-def _parts_runs(parts: Sequence[Math], level: int) -> Iterator[Run]:
+def _parts_runs(parts: Sequence[Math], level: int) -> Iterator[TextRun]:
     binds = {Sign(" "), Sign("⊙"), Sign("·")}
     for before, part, after in zip((None, *parts), parts, (*parts[1:], None), strict=False):
         # A fraction on one line is no longer held together by its bar.
@@ -336,14 +336,14 @@ def _parts_runs(parts: Sequence[Math], level: int) -> Iterator[Run]:
         yield from _runs(_fence(part) if is_bound else part, level)
 
 
-def _runs(math: Math, level: int) -> Iterator[Run]:
+def _runs(math: Math, level: int) -> Iterator[TextRun]:
     match math:
         case Letters(text=text, kind=kind):
-            yield Run(text, kind == "variable", level)
+            yield TextRun(text, kind == "variable", level)
         case Sign(text=text):
             before = "" if text in (" ", ",", ";") or level else " "
             after = "" if text == " " or level else " "
-            yield Run(f"{before}{text}{after}", False, level)
+            yield TextRun(f"{before}{text}{after}", False, level)
         case Script(base=base, index=index, exponent=exponent):
             yield from _runs(base, level)
             yield from _parts_runs(index, -1)
@@ -351,24 +351,24 @@ def _runs(math: Math, level: int) -> Iterator[Run]:
         case Row(parts=parts):
             yield from _parts_runs(parts, level)
         case Fenced(left=left, parts=parts, right=right):
-            yield Run(left, False, level)
+            yield TextRun(left, False, level)
             yield from _parts_runs(parts, level)
-            yield Run(right, False, level)
+            yield TextRun(right, False, level)
         case Fraction(above=above, below=below):
             yield from _runs(_hold_together(above), level)
-            yield Run(" / ", False, level)
+            yield TextRun(" / ", False, level)
             yield from _runs(_hold_together(below), level)
         case Root(radicand=radicand):
-            yield Run("√", False, level)
+            yield TextRun("√", False, level)
             yield from _runs(_fence(radicand), level)
         case Cases():
             words = (" if ", math.condition), (", otherwise ", math.otherwise)
-            yield Run("(", False, level)
+            yield TextRun("(", False, level)
             yield from _runs(math.chosen, level)
             for word, part in words:
-                yield Run(word, False, level)
+                yield TextRun(word, False, level)
                 yield from _runs(part, level)
-            yield Run(")", False, level)
+            yield TextRun(")", False, level)
         case _:
             assert_never(math)
 
@@ -388,7 +388,7 @@ def break_lines(equations: Equations, width: float) -> Iterator[FormulaRow]:
         start = f"{write_latex(left)} &{_latex_parts(first)}"
         yield FormulaRow(runs, write_runs(*first), start)
         for parts in rest:
-            indented = Run("\u2003\u2003", False, 0), *write_runs(*parts)
+            indented = TextRun("\u2003\u2003", False, 0), *write_runs(*parts)
             yield FormulaRow((), indented, rf"&\qquad{_latex_parts(parts)}")
 
 
