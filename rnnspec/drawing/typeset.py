@@ -77,7 +77,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MathRow:
     """Parts beside each other."""
 
     parts: tuple[Math, ...]
@@ -116,7 +116,7 @@ class Cases:
     otherwise: Math
 
 
-Math = Letters | Sign | Script | Row | Fenced | Fraction | Root | Cases
+Math = Letters | Sign | Script | MathRow | Fenced | Fraction | Root | Cases
 
 
 def lay_out(equations: Equations) -> Iterator[tuple[Math, Math]]:
@@ -171,7 +171,7 @@ class _Layout:
             case Elementwise(operator="/", left=left, right=right):
                 return Fraction(self.place(left), self.place(right))
             case Elementwise(operator="-", left=Number(value=0.0), right=right):
-                minus = Row((Letters("−", "mark"), self.place(right, _BINDING["*"])))
+                minus = MathRow((Letters("−", "mark"), self.place(right, _BINDING["*"])))
                 return _fence(minus) if binding > _BINDING["-"] else minus
             case Elementwise(operator="*", left=left, right=Number() as right):
                 return self._between(left, Sign("·"), right, "*", binding)
@@ -206,11 +206,11 @@ class _Layout:
 
     def _call(self, function: str, *arguments: Expression) -> Math:
         placed = tuple(_join(",", map(self.place, arguments)))
-        return Row((Letters(function, "function"), Fenced("(", placed, ")")))
+        return MathRow((Letters(function, "function"), Fenced("(", placed, ")")))
 
     def _choose(self, expression: Choose) -> Math:
         left, right, chosen, otherwise = map(self.place, operands(expression))
-        condition = Row((left, Sign(_COMPARISONS[expression.comparison]), right))
+        condition = MathRow((left, Sign(_COMPARISONS[expression.comparison]), right))
         return Cases(chosen, condition, otherwise)
 
     def _between(
@@ -219,7 +219,7 @@ class _Layout:
         rank = _BINDING[operator]
         # The product of matrices and a vector is the same in any order.
         after = self.place(right, rank if operator == "@" else rank + 1)
-        row = Row((self.place(left, rank), sign, after))
+        row = MathRow((self.place(left, rank), sign, after))
         return _fence(row) if rank < binding else row
 
     def _is_scalar(self, expression: Expression) -> bool:
@@ -241,7 +241,7 @@ def _number(value: float) -> Math:
     sign = "−" if power.startswith("−") else ""
     exponent = Letters(sign + power.lstrip("−+0"), "number")
     ten = Script(Letters("10", "number"), (), (exponent,))
-    return ten if factor == "1" else Row((Letters(factor, "number"), Sign("·"), ten))
+    return ten if factor == "1" else MathRow((Letters(factor, "number"), Sign("·"), ten))
 
 
 def _fence(content: Math) -> Math:
@@ -268,7 +268,7 @@ def write_latex(math: Math) -> str:
             below = f"_{{{_latex_parts(index).replace(' ', '')}}}" if index else ""
             above = f"^{{{_latex_parts(exponent)}}}" if exponent else ""
             return f"{write_latex(base)}{below}{above}"
-        case Row(parts=parts):
+        case MathRow(parts=parts):
             return _latex_parts(parts)
         case Fenced(left=left, parts=parts, right=right):
             inside = _latex_parts(parts)
@@ -348,7 +348,7 @@ def _runs(math: Math, level: int) -> Iterator[TextRun]:
             yield from _runs(base, level)
             yield from _parts_runs(index, -1)
             yield from _parts_runs(exponent, 1)
-        case Row(parts=parts):
+        case MathRow(parts=parts):
             yield from _parts_runs(parts, level)
         case Fenced(left=left, parts=parts, right=right):
             yield TextRun(left, False, level)
@@ -374,7 +374,7 @@ def _runs(math: Math, level: int) -> Iterator[TextRun]:
 
 
 def _hold_together(math: Math) -> Math:
-    has_sign = isinstance(math, Row) and any(isinstance(part, Sign) for part in math.parts)
+    has_sign = isinstance(math, MathRow) and any(isinstance(part, Sign) for part in math.parts)
     return _fence(math) if has_sign or isinstance(math, Fraction) else math
 
 
@@ -422,7 +422,7 @@ def _chunks(parts: Sequence[Math], room: float) -> Iterator[tuple[Math, ...]]:
 
 def _flatten(parts: Sequence[Math]) -> Iterator[Math]:
     for part in parts:
-        yield from _flatten(part.parts) if isinstance(part, Row) else (part,)
+        yield from _flatten(part.parts) if isinstance(part, MathRow) else (part,)
 
 
 def _open(parts: Sequence[Math]) -> Iterator[Math]:
