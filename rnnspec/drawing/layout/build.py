@@ -9,7 +9,7 @@ from itertools import takewhile
 from math import ceil
 
 from rnnspec.drawing import words
-from rnnspec.drawing.attending import Memory, fold_projections
+from rnnspec.drawing.attending import DrawnMemory, fold_projections
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
 from rnnspec.drawing.layout.drawing import (
     DETAIL_SIZE,
@@ -208,7 +208,7 @@ def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) ->
             name = row.layers[-1].name
         case Poolings():
             draw_poolings(drawing, row)
-        case Memory():
+        case DrawnMemory():
             draw_memory(drawing, row)
         case Result():
             is_last = name == named_results(drawing.network)[-1][0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from rnnspec.drawing.attending import Memory, memories, memory_rows
+from rnnspec.drawing.attending import DrawnMemory, memories, memory_rows
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
@@ -97,7 +97,7 @@ class Result:
     layer: str
 
 
-Stage = Input | Layer | Poolings | Result | Memory
+Stage = Input | Layer | Poolings | Result | DrawnMemory
 """What is drawn between two others in any picture."""
 Row = Stage | Hidden
 Block = tuple[Stage, ...]
@@ -297,7 +297,7 @@ def _anonymous(stage: Stage, shared_outputs: frozenset[str]) -> Stage:
     everything to itself.
     """
     match stage:
-        case Poolings() | Result() | Memory() | Attention():
+        case Poolings() | Result() | DrawnMemory() | Attention():
             return stage
         case _ if isinstance(stage, Input) or stage.name in shared_outputs:
             return stage
@@ -443,7 +443,7 @@ def reads(
             case Poolings(layers=layers):
                 first = taken[layers[0].name][0]
                 result.append(((first,), tuple(n for one in layers for n in taken[one.name][1:])))
-            case Memory(of=of):
+            case DrawnMemory(of=of):
                 result.append(((of,), ()))
             case Join():
                 result.append((stage.of, ()))
@@ -475,7 +475,7 @@ def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
     values = (*network.inputs, *network.layers, *network.ports.values())
     kinds = {each.name: is_vector(each) for each in values}
     # A memory goes as a whole.
-    kinds |= {stage.name: True for stage in stages if isinstance(stage, Memory)}
+    kinds |= {stage.name: True for stage in stages if isinstance(stage, DrawnMemory)}
     parts = {name: begins[port.layer] for name, port in network.ports.items()}
     begins |= parts
     ends: dict[str, int] = {}
@@ -511,7 +511,7 @@ def _pitch(network: Network) -> float:
     pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
     trunk, heads = split_heads(network)
     last = trunk[-1]
-    is_sequence = not isinstance(last, Poolings | Result | Memory) and not is_vector(last)
+    is_sequence = not isinstance(last, Poolings | Result | DrawnMemory) and not is_vector(last)
     beside = sum(head.is_stepwise for head in heads) if is_sequence else 0
     return max(pitch, HEAD * beside + 24)
 

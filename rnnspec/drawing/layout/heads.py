@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 
 from rnnspec.drawing import words
-from rnnspec.drawing.attending import Memory
+from rnnspec.drawing.attending import DrawnMemory
 from rnnspec.drawing.layout.drawing import (
     Drawing,
     Flow,
@@ -125,7 +125,14 @@ def _units(network: Network, head: Head) -> list[_Unit]:
         match stage:
             case Poolings():
                 units += [stage, stage.join]
-            case TokenInput() | NumericInput() | VectorInput() | LabelInput() | Result() | Memory():
+            case (
+                TokenInput()
+                | NumericInput()
+                | VectorInput()
+                | LabelInput()
+                | Result()
+                | DrawnMemory()
+            ):
                 raise AssertionError("a head has layers only")
             case _:
                 units.append(stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from rnnspec.drawing.attending import Memory, memories
+from rnnspec.drawing.attending import DrawnMemory, memories
 from rnnspec.drawing.layout.drawing import (
     SPACE,
     Drawing,
@@ -352,7 +352,7 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
     drawing.complete_row(outlets, y - 13)
 
 
-def draw_memory(drawing: Drawing, memory: Memory) -> None:
+def draw_memory(drawing: Drawing, memory: DrawnMemory) -> None:
     """Draw the steps of a sequence as one node, which attentions take from its left side."""
     y = drawing.place(13, 40)
     edges = [outlet.x for outlet in drawing.outlets if outlet] + [drawing.columns[0].x]

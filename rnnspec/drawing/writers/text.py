@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from rnnspec.drawing.attending import Memory, fold_projections
+from rnnspec.drawing.attending import DrawnMemory, fold_projections
 from rnnspec.drawing.layout.grid import (
     Poolings,
     Result,
@@ -219,7 +219,7 @@ class _Picture:
                     self._draw_poolings(stage)
                 case Result():
                     self._draw_result(stage.name)
-                case Memory():
+                case DrawnMemory():
                     self._draw_memory(stage)
                 case TokenInput() | NumericInput() | VectorInput() | LabelInput():
                     self._draw_input(stage)
@@ -289,7 +289,7 @@ class _Picture:
         if self.axis.has_dots:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
 
-    def _draw_memory(self, memory: Memory) -> None:
+    def _draw_memory(self, memory: DrawnMemory) -> None:
         """Draw a box around the steps that an attention takes."""
         places = [column.x for column in self._outputs(self._last)]
         self._draw_arrows(places)
