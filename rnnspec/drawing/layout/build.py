@@ -152,7 +152,7 @@ def scene(network: Network, options: Options) -> Scene:
     if heads:
         draw_heads(drawing, _draw_layer)
     elif not named_results(network):
-        draw_result(drawing, drawing.place(19, 38, words.Entry(network.name)))
+        draw_result(drawing, drawing.place(19, 38, words.MarginEntry(network.name)))
     bottom = drawing.canvas.bounds()[3] + 24
     recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
     if any(layer.merge is not None or layer.backward for layer in recurrent):
@@ -212,7 +212,7 @@ def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) ->
             draw_memory(drawing, row)
         case Result():
             is_last = name == named_results(drawing.network)[-1][0]
-            entries = [words.Entry(drawing.network.name)] if is_last else []
+            entries = [words.MarginEntry(drawing.network.name)] if is_last else []
             draw_inner_result(drawing, name, *entries)
         case TokenInput() | NumericInput() | VectorInput() | LabelInput():
             _draw_input(drawing, row)
@@ -317,7 +317,7 @@ def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
 
 
 def _draw_nodes(
-    drawing: Drawing, layer: str, entry: words.Entry, node: _Node, *, ellipsis: bool = True
+    drawing: Drawing, layer: str, entry: words.MarginEntry, node: _Node, *, ellipsis: bool = True
 ) -> float:
     """Draw a node for each arrow, go on above them, and return their height."""
     y = drawing.place(node.half, node.gap, entry)

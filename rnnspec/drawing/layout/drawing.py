@@ -33,7 +33,7 @@ from rnnspec.drawing.scene import (
     Text,
     text_width,
 )
-from rnnspec.drawing.words import Entry, entry, input_entry, lengths
+from rnnspec.drawing.words import MarginEntry, entry, input_entry, lengths
 from rnnspec.ir import nodes
 from rnnspec.ir.nodes import (
     Dense,
@@ -357,11 +357,11 @@ class Drawing:
         """True if more than the next layer takes the output of a layer."""
         return layer.name in self._forked
 
-    def entry(self, layer: Layer | nodes.Port) -> Entry:
+    def entry(self, layer: Layer | nodes.Port) -> MarginEntry:
         """Return the margin entry of a layer, with the named head that it is in."""
         return entry(layer, self.lengths[layer.name], self._heads.get(layer.name, ""))
 
-    def entries(self, layer: Layer) -> list[Entry]:
+    def entries(self, layer: Layer) -> list[MarginEntry]:
         """Return the margin entries of a layer, and of all that stands beside it."""
         vectors = layer.first_states.values() if isinstance(layer, Recurrent) else ()
         firsts = [self.first_states.get(name) for name in vectors]
@@ -376,7 +376,7 @@ class Drawing:
             *map(self.entry, self.network.ports_of(layer.name)),
         ]
 
-    def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
+    def place(self, half: float, gap: float, *entries: MarginEntry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.
 
         Its margin entries stand ``lift`` above the centre, and below no others.
@@ -599,7 +599,7 @@ class Drawing:
             x = text.area[2] + 24
 
 
-def _entry_texts(entry: Entry) -> list[Text]:
+def _entry_texts(entry: MarginEntry) -> list[Text]:
     """Return the lines of an entry, the first of them at 0; that of the network is its name."""
     size = NAME_SIZE if entry.kind else _TITLE_SIZE
     wide = text_width(entry.name, size, bold=True) + text_width(entry.kind, size) > _WIDEST

@@ -203,7 +203,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
     """Draw the result of each head, with its name above."""
     drawing.notes = max((strand.flow.notes for strand in strands), key=len)
     top = drawing.top
-    y = drawing.place(19, 44, words.Entry(drawing.network.name))
+    y = drawing.place(19, 44, words.MarginEntry(drawing.network.name))
     stepwise = [strand for strand in strands if not strand.width]
     remarks = list[Note]()
     for strand in strands:
@@ -225,7 +225,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
     drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)
 
 
-def draw_inner_result(drawing: Drawing, name: str, *entries: words.Entry) -> None:
+def draw_inner_result(drawing: Drawing, name: str, *entries: words.MarginEntry) -> None:
     """Draw a result in the middle of a picture, with its name beside it."""
     y = drawing.place(19, 38, *entries)
     draw_result(drawing, y, name)
