@@ -21,7 +21,7 @@ _ASCII = str.maketrans(
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """One time step; ``step`` is its number, ``T`` for the last of any number."""
 
     step: str
@@ -33,7 +33,7 @@ class Column:
 class Axis:
     """The columns of a sequence, and which steps they show."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TextColumn, ...]
     steps: Steps
 
     @property
@@ -42,7 +42,7 @@ class Axis:
         return len(self.columns) > 1 and self.steps.has_hidden
 
     @property
-    def real(self) -> tuple[Column, ...]:
+    def real(self) -> tuple[TextColumn, ...]:
         """The columns that are not padding."""
         return tuple(column for column in self.columns if not column.padded)
 
@@ -76,13 +76,13 @@ class Grid:
     def axis(self, steps: Steps) -> Axis:
         """Return the columns of a sequence."""
         if self.is_folded:
-            return Axis((Column("", self.left),), steps)
+            return Axis((TextColumn("", self.left),), steps)
         places = [self.left + self.pitch * index for index in range(steps.columns)]
         if steps.has_hidden and steps.columns > 1:
             places[-1] += self.pitch - 1
-        columns = list(map(Column, steps.labels, places))
+        columns = list(map(TextColumn, steps.labels, places))
         if steps.padded:
-            columns[-1] = Column("", places[-1], padded=True)
+            columns[-1] = TextColumn("", places[-1], padded=True)
         return Axis(tuple(columns), steps)
 
     def dots(self, axis: Axis) -> int:

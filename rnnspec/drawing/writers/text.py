@@ -37,7 +37,7 @@ from rnnspec.drawing.words import (
     remarks,
     total,
 )
-from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas, Column, Grid
+from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas, Grid, TextColumn
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     AttentionPooling,
@@ -281,7 +281,7 @@ class _Picture:
         else:
             self.canvas.put(row, self.place, "ŷ")
 
-    def _draw_tokens(self, row: int, letter: str, columns: Sequence[Column]) -> None:
+    def _draw_tokens(self, row: int, letter: str, columns: Sequence[TextColumn]) -> None:
         for column in columns:
             index = "".join(SUBSCRIPTS.get(digit, digit) for digit in column.step)
             token = _PAD if column.padded else f"{letter}{index}"
@@ -366,10 +366,10 @@ class _Picture:
         columns = self.axis.real if skips else self._outputs(self._last)
         return [column.x for column in columns]
 
-    def _outputs(self, name: str) -> tuple[Column, ...]:
+    def _outputs(self, name: str) -> tuple[TextColumn, ...]:
         """Return the columns in which the output of a layer is used."""
         if self.place is not None:
-            return (Column("", self.place),)
+            return (TextColumn("", self.place),)
         return self.axis.columns if name in self._uses_padding else self.axis.real
 
     def _draw_arrows(self, places: Sequence[int], height: int = 1, *, dashed: bool = False) -> int:
