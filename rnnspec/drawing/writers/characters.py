@@ -30,7 +30,7 @@ class TextColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TextAxis:
     """The columns of a sequence, and which steps they show."""
 
     columns: tuple[TextColumn, ...]
@@ -73,19 +73,19 @@ class Grid:
         fits = length is not None and length <= self.columns + 2
         return length if fits and length is not None else self.columns + 1
 
-    def axis(self, steps: Steps) -> Axis:
+    def axis(self, steps: Steps) -> TextAxis:
         """Return the columns of a sequence."""
         if self.is_folded:
-            return Axis((TextColumn("", self.left),), steps)
+            return TextAxis((TextColumn("", self.left),), steps)
         places = [self.left + self.pitch * index for index in range(steps.columns)]
         if steps.has_hidden and steps.columns > 1:
             places[-1] += self.pitch - 1
         columns = list(map(TextColumn, steps.labels, places))
         if steps.padded:
             columns[-1] = TextColumn("", places[-1], padded=True)
-        return Axis(tuple(columns), steps)
+        return TextAxis(tuple(columns), steps)
 
-    def dots(self, axis: Axis) -> int:
+    def dots(self, axis: TextAxis) -> int:
         """Return the place of the dots, before the last column."""
         return axis.columns[-1].x - self.pitch
 

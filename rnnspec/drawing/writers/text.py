@@ -37,7 +37,14 @@ from rnnspec.drawing.words import (
     remarks,
     total,
 )
-from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas, Grid, TextColumn
+from rnnspec.drawing.writers.characters import (
+    FOLDED,
+    SUBSCRIPTS,
+    Canvas,
+    Grid,
+    TextAxis,
+    TextColumn,
+)
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     AttentionPooling,
@@ -167,7 +174,7 @@ class _Picture:
             self._axis_of(first) if first else grid.axis(Steps(length=1, columns=1, name="1"))
         )
         self.place: int | None = None
-        self._values: dict[str, tuple[Axis, int | None]] = {}
+        self._values: dict[str, tuple[TextAxis, int | None]] = {}
         self._names = lengths(network)
         self._total = " ".join(total(network))
         network = drawn.network
@@ -182,7 +189,7 @@ class _Picture:
         self._branches: dict[str, int] = {}
         self._last = ""
 
-    def _axis_of(self, node: SequenceInput) -> Axis:
+    def _axis_of(self, node: SequenceInput) -> TextAxis:
         grid = self.grid
         columns = None if grid.is_folded else grid.chosen or grid.usual(node.steps)
         return grid.axis(input_steps(self.network, node, columns))
