@@ -93,7 +93,7 @@ class Grid:
 FOLDED = Grid(columns=0, pitch=0, left=4)
 
 
-class Canvas:
+class TextCanvas:
     """Rows of characters, the lowest first; ``labels`` has the text beside each."""
 
     def __init__(self) -> None:

@@ -40,9 +40,9 @@ from rnnspec.drawing.words import (
 from rnnspec.drawing.writers.characters import (
     FOLDED,
     SUBSCRIPTS,
-    Canvas,
     Grid,
     TextAxis,
+    TextCanvas,
     TextColumn,
 )
 from rnnspec.errors import listed
@@ -167,7 +167,7 @@ class _Picture:
         self.network = drawn.network
         self.grid = grid
         self.margin = margin
-        self.canvas = Canvas()
+        self.canvas = TextCanvas()
         # A vector that comes first stands below the last step of a sequence.
         first = next((one for one in network.inputs if isinstance(one, SequenceInput)), None)
         self.axis = (
@@ -194,7 +194,7 @@ class _Picture:
         columns = None if grid.is_folded else grid.chosen or grid.usual(node.steps)
         return grid.axis(input_steps(self.network, node, columns))
 
-    def draw(self) -> Canvas:
+    def draw(self) -> TextCanvas:
         """Draw the input, the layers and the output."""
         self.canvas.add_row([self._total])
         trunk, heads = split_heads(self.network)
