@@ -48,7 +48,7 @@ class TextAxis:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TextGrid:
     """The measures of a picture.
 
     ``columns`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
@@ -90,7 +90,7 @@ class Grid:
         return axis.columns[-1].x - self.pitch
 
 
-FOLDED = Grid(columns=0, pitch=0, left=4)
+FOLDED = TextGrid(columns=0, pitch=0, left=4)
 
 
 class TextCanvas:

@@ -40,10 +40,10 @@ from rnnspec.drawing.words import (
 from rnnspec.drawing.writers.characters import (
     FOLDED,
     SUBSCRIPTS,
-    Grid,
     TextAxis,
     TextCanvas,
     TextColumn,
+    TextGrid,
 )
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
@@ -117,7 +117,7 @@ def _equations(network: Network) -> Iterator[str]:
         yield ""
 
 
-def _widest_grid(network: Network, steps: int | None) -> Grid:
+def _widest_grid(network: Network, steps: int | None) -> TextGrid:
     """Return the grid that shows so many ``steps``, by default the widest with room for labels."""
     both = any(_is_bidirectional(layer) for layer in network.layers)
     adds = any(isinstance(layer, Residual) for layer in network.layers)
@@ -128,8 +128,8 @@ def _widest_grid(network: Network, steps: int | None) -> Grid:
     pitch, zero = pitch + room, 7 + room
     left = zero + _SIDE * both
     if steps is not None:
-        return Grid(_SHOWN, pitch, left, steps, zero)
-    grids = (Grid(columns, pitch, left, zero=zero) for columns in range(_SHOWN, 0, -1))
+        return TextGrid(_SHOWN, pitch, left, steps, zero)
+    grids = (TextGrid(columns, pitch, left, zero=zero) for columns in range(_SHOWN, 0, -1))
     return next((grid for grid in grids if _margin(network, grid) is not None), FOLDED)
 
 
@@ -148,7 +148,7 @@ def _join_lanes(network: Network) -> dict[str, int]:
     return {name: lane for name, lane in lanes(network).items() if name not in far}
 
 
-def _margin(network: Network, grid: Grid) -> int | None:
+def _margin(network: Network, grid: TextGrid) -> int | None:
     """Return how many columns are left for the labels, or None if they need more."""
     canvas = _Picture(network, grid, 1).draw()  # a line for each word
     room = _WIDTH - _SPACE - max(map(len, canvas.rows))
@@ -162,7 +162,7 @@ class _Picture:
     sequence. Labels are wrapped at ``margin`` characters.
     """
 
-    def __init__(self, network: Network, grid: Grid, margin: int) -> None:
+    def __init__(self, network: Network, grid: TextGrid, margin: int) -> None:
         drawn = fold_projections(network)
         self.network = drawn.network
         self.grid = grid
