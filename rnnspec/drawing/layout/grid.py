@@ -76,7 +76,7 @@ class Poolings:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class HeadStack:
     """A named output, and the layers from the trunk to it."""
 
     name: str
@@ -119,7 +119,7 @@ def named_results(network: Network) -> tuple[tuple[str, str], ...]:
     return network.outputs or ((("y", network.result),) if network.result else ())
 
 
-def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
+def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[HeadStack, ...]]:
     """Return the stages of the trunk from the bottom up, and the heads above its last layer.
 
     Without named outputs, there are no heads. If they do not all begin at one layer, their layers
@@ -177,7 +177,7 @@ def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
 
 def _heads(
     network: Network, order: Sequence[Input | Layer], outputs: Sequence[tuple[str, str]]
-) -> Iterator[Head]:
+) -> Iterator[HeadStack]:
     """Yield the heads, if they all begin at the same layer and have no other in common."""
     taken, paths = sources(network), list[set[str]]()
     for _, last in outputs:
@@ -192,7 +192,7 @@ def _heads(
     shared = set.intersection(*paths) if paths else set()
     trunk = [stage.name for stage in order if stage.name in shared]
     heads = [
-        Head(
+        HeadStack(
             name,
             tuple(
                 stage

@@ -18,7 +18,7 @@ from rnnspec.drawing.layout.drawing import (
 from rnnspec.drawing.layout.grid import (
     HEAD,
     Column,
-    Head,
+    HeadStack,
     Poolings,
     Result,
     side_by_side,
@@ -66,7 +66,7 @@ class _Strand:
     One that has a result for each step of the trunk has neither: it stands above the trunk.
     """
 
-    head: Head
+    head: HeadStack
     units: list[_Unit]
     x: float
     width: float
@@ -118,7 +118,7 @@ def _strands(drawing: Drawing) -> list[_Strand]:
     return strands
 
 
-def _units(network: Network, head: Head) -> list[_Unit]:
+def _units(network: Network, head: HeadStack) -> list[_Unit]:
     """Return the rows of a head; the poolings of a list are one, and their join is the next."""
     units = list[_Unit]()
     for stage in side_by_side(network, head.layers):
@@ -139,7 +139,7 @@ def _units(network: Network, head: Head) -> list[_Unit]:
     return units
 
 
-def _width(drawing: Drawing, head: Head) -> float:
+def _width(drawing: Drawing, head: HeadStack) -> float:
     """Return the width of a head with a vector, or with a time axis of its own."""
     widths = [_WIDTH, text_width(head.name, _NAME_SIZE, bold=True) + 24]
     for unit in _units(drawing.network, head):
