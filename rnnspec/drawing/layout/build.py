@@ -28,7 +28,7 @@ from rnnspec.drawing.layout.drawing import (
 )
 from rnnspec.drawing.layout.grid import (
     Column,
-    Hidden,
+    OmittedLayers,
     Poolings,
     Result,
     Row,
@@ -200,10 +200,10 @@ def _write_equations(drawing: Drawing, left: float) -> None:
 
 def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) -> None:
     """Draw a row above what it takes from ``below``."""
-    name = row.layers[0].name if isinstance(row, Hidden) else row.name
+    name = row.layers[0].name if isinstance(row, OmittedLayers) else row.name
     drawing.begin(name, below[name], is_join=isinstance(row, Join))
     match row:
-        case Hidden():
+        case OmittedLayers():
             _draw_hidden(drawing, row)
             name = row.layers[-1].name
         case Poolings():
@@ -306,7 +306,7 @@ def _draw_residual(drawing: Drawing, layer: Residual) -> None:
     drawing.route = 0.0
 
 
-def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
+def _draw_hidden(drawing: Drawing, hidden: OmittedLayers) -> None:
     """Draw dots for layers that are alike; the dropout before the first of them is drawn."""
     dropouts = list(takewhile(lambda layer: isinstance(layer, Dropout), hidden.layers))
     for layer in (*dropouts, hidden.layers[len(dropouts)]):

@@ -56,7 +56,7 @@ ROOM_FOR_ATTENTION = 52.0
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
+class OmittedLayers:
     """Layers that are alike, in the middle of a run: dots stand for them."""
 
     layers: tuple[Layer, ...]
@@ -99,7 +99,7 @@ class Result:
 
 Stage = Input | Layer | Poolings | Result | DrawnMemory
 """What is drawn between two others in any picture."""
-Row = Stage | Hidden
+Row = Stage | OmittedLayers
 Block = tuple[Stage, ...]
 
 
@@ -243,7 +243,7 @@ def rows(network: Network) -> list[Row]:
             inner = tuple(
                 stage for block in run[1:-1] for stage in block if isinstance(stage, Layer)
             )
-            rows += [*run[0], Hidden(inner), *run[-1]]
+            rows += [*run[0], OmittedLayers(inner), *run[-1]]
         else:
             rows += [stage for block in run for stage in block]
     number = sum(not isinstance(row, Input) or row in network.named_inputs for row in rows)
