@@ -30,8 +30,8 @@ from rnnspec.drawing.layout.grid import (
     Column,
     OmittedLayers,
     Poolings,
-    Result,
     Row,
+    SideOutput,
     axes,
     named_results,
     reads,
@@ -210,7 +210,7 @@ def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) ->
             draw_poolings(drawing, row)
         case DrawnMemory():
             draw_memory(drawing, row)
-        case Result():
+        case SideOutput():
             is_last = name == named_results(drawing.network)[-1][0]
             entries = [words.MarginEntry(drawing.network.name)] if is_last else []
             draw_inner_result(drawing, name, *entries)

@@ -90,14 +90,14 @@ class HeadStack:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SideOutput:
     """A named output that stands above its layer, which is none of the trunk's last ones."""
 
     name: str
     layer: str
 
 
-Stage = Input | Layer | Poolings | Result | DrawnMemory
+Stage = Input | Layer | Poolings | SideOutput | DrawnMemory
 """What is drawn between two others in any picture."""
 Row = Stage | OmittedLayers
 Block = tuple[Stage, ...]
@@ -135,9 +135,9 @@ def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[HeadStack, .
     heads = tuple(_heads(network, order, outputs))
     above = {layer.name for head in heads for layer in head.layers}
     trunk = [stage for stage in order if stage.name not in above]
-    results: dict[str, list[Result]] = {}
+    results: dict[str, list[SideOutput]] = {}
     for name, last in () if heads else outputs:
-        results.setdefault(owner(network, last), []).append(Result(name, last))
+        results.setdefault(owner(network, last), []).append(SideOutput(name, last))
     attended = memory_rows(network)
     stages = [
         one
@@ -297,7 +297,7 @@ def _anonymous(stage: Stage, shared_outputs: frozenset[str]) -> Stage:
     everything to itself.
     """
     match stage:
-        case Poolings() | Result() | DrawnMemory() | Attention():
+        case Poolings() | SideOutput() | DrawnMemory() | Attention():
             return stage
         case _ if isinstance(stage, Input) or stage.name in shared_outputs:
             return stage
@@ -438,7 +438,7 @@ def reads(
     result = list[tuple[tuple[str, ...], tuple[str, ...]]]()
     for stage in stages:
         match stage:
-            case Result(layer=layer):
+            case SideOutput(layer=layer):
                 result.append(((layer,), ()))
             case Poolings(layers=layers):
                 first = taken[layers[0].name][0]
@@ -471,7 +471,9 @@ def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
     theirs left of all columns.
     """
     stages = split_heads(network)[0]
-    begins = {stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, Result)}
+    begins = {
+        stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, SideOutput)
+    }
     values = (*network.inputs, *network.layers, *network.ports.values())
     kinds = {each.name: is_vector(each) for each in values}
     # A memory goes as a whole.
@@ -511,7 +513,7 @@ def _pitch(network: Network) -> float:
     pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
     trunk, heads = split_heads(network)
     last = trunk[-1]
-    is_sequence = not isinstance(last, Poolings | Result | DrawnMemory) and not is_vector(last)
+    is_sequence = not isinstance(last, Poolings | SideOutput | DrawnMemory) and not is_vector(last)
     beside = sum(head.is_stepwise for head in heads) if is_sequence else 0
     return max(pitch, HEAD * beside + 24)
 

@@ -20,7 +20,7 @@ from rnnspec.drawing.layout.grid import (
     Column,
     HeadStack,
     Poolings,
-    Result,
+    SideOutput,
     side_by_side,
     split_heads,
 )
@@ -130,7 +130,7 @@ def _units(network: Network, head: HeadStack) -> list[_Unit]:
                 | NumericInput()
                 | VectorInput()
                 | LabelInput()
-                | Result()
+                | SideOutput()
                 | DrawnMemory()
             ):
                 raise AssertionError("a head has layers only")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from rnnspec.drawing.attending import DrawnMemory, fold_projections
 from rnnspec.drawing.layout.grid import (
     Poolings,
-    Result,
+    SideOutput,
     Stage,
     is_vector,
     lanes,
@@ -224,7 +224,7 @@ class _Picture:
             match stage:
                 case Poolings():
                     self._draw_poolings(stage)
-                case Result():
+                case SideOutput():
                     self._draw_result(stage.name)
                 case DrawnMemory():
                     self._draw_memory(stage)
