@@ -10,7 +10,12 @@ import numpy as np
 
 from rnnspec.importing.graph import functions, settings
 from rnnspec.importing.graph.attention import attention, weigh, weights_of
-from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, shortest_float
+from rnnspec.importing.graph.formulas import (
+    FeatureFunction,
+    apply,
+    apply_activation,
+    shortest_float,
+)
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import pool_steps, score_by
 from rnnspec.importing.graph.masks import apply_mask
@@ -86,7 +91,7 @@ def _apply_to_features(
     if feature < 0 and (feature := _new_features(scope, first, inputs, axes)) >= 0:
         axes = (*axes[:feature], "F", *axes[feature + 1 :])
     rest = iter(tensors)
-    parts: list[Formula | Array | None] = []
+    parts: list[FeatureFunction | Array | None] = []
     for value in inputs:
         if isinstance(value, Tensor):
             tensor = next(rest)
@@ -103,7 +108,7 @@ def _apply_to_features(
     single = is_single or (
         feature < 0
         and all(
-            isinstance(part, Formula) and part.is_single
+            isinstance(part, FeatureFunction) and part.is_single
             for part, value in zip(parts, [v for v in inputs if v is not None], strict=True)
             if isinstance(value, Tensor)
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.formulas import Formula, Piece
+    from rnnspec.importing.graph.formulas import FeatureFunction, Piece
     from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
@@ -92,7 +92,7 @@ class Scope(LayerGraph):
             self._sequences[at] = Sequences(one.steps, one.real) if is_sequence else None
             if not one.setting.tokens:
                 self._widths[at] = one.setting.size("F")
-        self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
+        self._settled: dict[tuple[int, int], tuple[int, FeatureFunction]] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
         self._turned: dict[int, int] = {}
@@ -297,7 +297,7 @@ class Scope(LayerGraph):
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
         return replace(tensor, at=at, formula=None, numbers=None, pad_value=added)
 
-    def _added_by(self, tensor: Tensor, formula: Formula) -> float:
+    def _added_by(self, tensor: Tensor, formula: FeatureFunction) -> float:
         """Return the number at the steps that were added before a function of the features.
 
         Raises:
@@ -338,7 +338,7 @@ class Scope(LayerGraph):
         self._sequences[tensor.at] = Sequences(counts, real)
         return replace(tensor, surplus=0)
 
-    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+    def place_formula(self, at: int, formula: FeatureFunction, width: int) -> int:
         """Add the layers that a function of the features is, and return the place of the last.
 
         Raises:

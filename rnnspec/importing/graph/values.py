@@ -13,7 +13,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 if TYPE_CHECKING:
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.bounds import Bounds
-    from rnnspec.importing.graph.formulas import Formula
+    from rnnspec.importing.graph.formulas import FeatureFunction
     from rnnspec.importing.graph.graph import DoubtError
     from rnnspec.words import Merge
 
@@ -126,7 +126,7 @@ class Tensor(_Described):
 
     at: int
     axes: tuple[str, ...]
-    formula: Formula | None = None
+    formula: FeatureFunction | None = None
     half: int | None = None
     is_final: bool = False
     part: str = ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.formulas import Formula, Piece
+    from rnnspec.importing.graph.formulas import FeatureFunction, Piece
     from rnnspec.importing.graph.layer_graph import Scores, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed
@@ -328,7 +328,7 @@ class ModuleScope(Scope):
             self.stand_ins[path] = rng.uniform(0.5, 2.0, shape)
         return Known((self.stand_ins[path],) * len(self.probes.rows), path)
 
-    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+    def place_formula(self, at: int, formula: FeatureFunction, width: int) -> int:
         """Add the layers that a function of the features is, and return the place of the last.
 
         Raises:
