@@ -75,7 +75,7 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Norm:
+class LayerNormalization:
     """A layer norm."""
 
     gamma: Array
@@ -88,14 +88,14 @@ class L2:
     """The division by the Euclidean norm."""
 
 
-Piece = nodes.Activation | Affine | Norm | L2
+Piece = nodes.Activation | Affine | LayerNormalization | L2
 """A function that rnnspec supports: an activation, or one of the others."""
 
 
-def layer_of(piece: nodes.Activation | Norm | L2) -> nodes.Layer:
+def layer_of(piece: nodes.Activation | LayerNormalization | L2) -> nodes.Layer:
     """Return the layer that a piece is, without a place and without its arrays."""
     match piece:
-        case Norm(epsilon=epsilon):
+        case LayerNormalization(epsilon=epsilon):
             return nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
         case L2():
             return nodes.Normalize(name="normalize", input=())
@@ -415,8 +415,8 @@ def _with_constants(
     match piece:
         case Affine(a=a, b=b):
             return Affine(exact(a), exact(b))
-        case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
-            return Norm(exact(gamma), exact(beta), epsilon)
+        case LayerNormalization(gamma=gamma, beta=beta, epsilon=epsilon):
+            return LayerNormalization(exact(gamma), exact(beta), epsilon)
         case _:
             return piece
 
@@ -452,7 +452,7 @@ def _match_affine(x: Array, y: Array) -> Affine | None:
     return Affine(a, b) if _equal(y, a * x + b) and a.any() else None
 
 
-def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
+def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> LayerNormalization | L2 | None:
     if x.shape[1] == 1:
         return None
     length = np.sqrt((x * x).sum(-1, keepdims=True))
@@ -462,7 +462,7 @@ def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | 
         z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
         fit = _match_affine(z, y)
         if fit is not None:
-            return Norm(fit.a, fit.b, shortest_float(epsilon))
+            return LayerNormalization(fit.a, fit.b, shortest_float(epsilon))
     return None
 
 

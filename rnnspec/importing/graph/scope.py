@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
-from rnnspec.importing.graph.formulas import Affine, Norm, evaluate, layer_of, recognise
+from rnnspec.importing.graph.formulas import (
+    Affine,
+    LayerNormalization,
+    evaluate,
+    layer_of,
+    recognise,
+)
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, is_final, pooling
 from rnnspec.importing.graph.values import (
     Known,
@@ -782,7 +788,7 @@ class Scope(LayerGraph):
         match piece:
             case Affine(a=a, b=b):
                 return self._shift(at, a, b)
-            case Norm(gamma=gamma, beta=beta):
+            case LayerNormalization(gamma=gamma, beta=beta):
                 return self.add(layer_of(piece), at, arrays={"gamma": gamma, "beta": beta})
             case _:
                 return self.add(layer_of(piece), at)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
+from rnnspec.importing.graph.formulas import Affine, LayerNormalization, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import NAMES_OF_AXES, FinalStates, Known, RestartError, Tensor
@@ -342,7 +342,7 @@ class ModuleScope(Scope):
             placed = [
                 paths[id(array)]
                 for _, piece in recognise(formula, width)
-                if isinstance(piece, Norm)
+                if isinstance(piece, LayerNormalization)
                 for array in (piece.gamma, piece.beta)
                 if id(array) in paths
             ]
@@ -366,12 +366,12 @@ class ModuleScope(Scope):
         match piece:
             case Affine():
                 raise RefusedError("expected a layer, received a scale or an offset of features")
-            case Norm(gamma=gamma, beta=beta):
+            case LayerNormalization(gamma=gamma, beta=beta):
                 return self._add_norm(at, piece, gamma, beta)
             case _:
                 return self.add(layer_of(piece), at)
 
-    def _add_norm(self, at: int, piece: Norm, gamma: Array, beta: Array) -> int:
+    def _add_norm(self, at: int, piece: LayerNormalization, gamma: Array, beta: Array) -> int:
         paths = {id(array): path for path, array in self.stand_ins.items()}
         arrays = dict[str, Any]()
         for key, array, plain in (("gamma", gamma, 1.0), ("beta", beta, 0.0)):
