@@ -44,8 +44,10 @@ def place_pieces(draft: Draft, features: Features) -> None:
 
     Without ``features``, the arrays are not looked at.
     """
-    starts: list[Piece] = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
-    rest: list[Piece] = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
+    starts: list[Piece] = [piece for piece in draft.pieces if isinstance(piece, pieces.InputPiece)]
+    rest: list[Piece] = [
+        piece for piece in draft.pieces if not isinstance(piece, pieces.InputPiece)
+    ]
     if not rest:
         message = "expected layers behind the input, received none"
         draft.account.refuse(draft.pieces[0].layer.name, message, "E704")
@@ -81,8 +83,8 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
 
     Returns the pieces behind it.
     """
-    is_layer = isinstance(first, pieces.Input)
-    shape = first.shape if isinstance(first, pieces.Input) else None
+    is_layer = isinstance(first, pieces.InputPiece)
+    shape = first.shape if isinstance(first, pieces.InputPiece) else None
     shape = shape if shape is not None else pieces.stated_shape(first.layer)
     readers = draft.readers_of(first.layer.name) if is_layer else rest[:1]
     # A chain without an input begins with the layer that reads it.
@@ -268,7 +270,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             _place_concat(draft, piece, inputs)
         case pieces.Identity():
             pass
-        case pieces.Masking() | pieces.Input():
+        case pieces.Masking() | pieces.InputPiece():
             draft.refuse(layer, "expected a mask on the input only, received one inside")
         case _:
             assert_never(piece)

@@ -154,7 +154,7 @@ def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
         case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
             return mask
         case (
-            pieces.Input()
+            pieces.InputPiece()
             | pieces.Lacking()
             | pieces.Layer(node=nodes.Repeat() | nodes.Recurrent())
         ):
@@ -485,7 +485,9 @@ def _name_inputs(
 ) -> dict[str, str]:
     """Return the name of each input by that of its layer."""
     shapes = {
-        piece.layer.name: piece.shape for piece in model_pieces if isinstance(piece, pieces.Input)
+        piece.layer.name: piece.shape
+        for piece in model_pieces
+        if isinstance(piece, pieces.InputPiece)
     }
     if len(inputs) < 2 and not any(
         shapes.get(layer) is not None and _is_vector(model_pieces, layer, shapes[layer])

@@ -402,7 +402,7 @@ _EVERYTHING = {
 _NOISE = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
 
 CLASSES: dict[str, Reading] = {
-    "InputLayer": lambda _, layer: pieces.Input(layer, pieces.stated_shape(layer)),
+    "InputLayer": lambda _, layer: pieces.InputPiece(layer, pieces.stated_shape(layer)),
     "Masking": lambda settings, layer: pieces.Masking(
         layer, in_float32(settings.number("mask_value", 0.0))
     ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class InputPiece:
     """The shape of one sample, None if the file does not give it."""
 
     layer: Foreign
@@ -166,7 +166,17 @@ class Identity:
 
 
 Known = (
-    Input | Masking | Layer | ZeroPadding | Add | Concat | Dot | Scaled | Flip | Reshape | Identity
+    InputPiece
+    | Masking
+    | Layer
+    | ZeroPadding
+    | Add
+    | Concat
+    | Dot
+    | Scaled
+    | Flip
+    | Reshape
+    | Identity
 )
 """The pieces that a layer of Keras may be."""
 
