@@ -247,7 +247,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             normalize_scores(draft, piece, draft.now.scores)
         case pieces.Scaled():
             scale_scores(draft, piece)
-        case pieces.Recurrent():
+        case pieces.RecurrentPiece():
             place_recurrent(draft, piece, states)
         case pieces.Norm():
             _place_norm(draft, piece)

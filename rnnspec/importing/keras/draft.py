@@ -115,7 +115,7 @@ class Masks:
             else:
                 mask = self.at[name] = _mask_at(piece, before)
                 behind = self.behind[name] = _mask_behind(piece, mask)
-            if isinstance(piece, pieces.Recurrent) and piece.unmasked:
+            if isinstance(piece, pieces.RecurrentPiece) and piece.unmasked:
                 continue
             if mask.present and _reads_mask(piece):
                 self.read |= mask.origins
@@ -181,7 +181,7 @@ _FIRST = frozenset({""})
 
 def _reads_mask(piece: Piece) -> bool:
     match piece:
-        case pieces.Recurrent() | pieces.Attention() | pieces.Activated(masks=True):
+        case pieces.RecurrentPiece() | pieces.Attention() | pieces.Activated(masks=True):
             return True
         case pieces.Layer(node=nodes.Pooling(statistic="mean"), layer=layer):
             return not layer.operation
@@ -373,7 +373,7 @@ class Draft:
         """Return an output of a layer: behind the first, a recurrent layer has its states."""
         output, piece = self.outputs[layer], self.by_layer[layer]
         recurrent = self.by_name.get(output.node)
-        if isinstance(piece, pieces.Recurrent) and piece.apart and output.ranked:
+        if isinstance(piece, pieces.RecurrentPiece) and piece.apart and output.ranked:
             if number < 2:
                 shape = (*output.shape[:-1], (output.shape[-1] or 0) // 2)
                 return replace(output, shape=shape, half=number)

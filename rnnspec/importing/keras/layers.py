@@ -84,7 +84,7 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
     if version.major < 3 or not layer.states or layer.mask is not None:
         return several
     return tuple(
-        replace(part, unmasked=True) if isinstance(part, pieces.Recurrent) else part
+        replace(part, unmasked=True) if isinstance(part, pieces.RecurrentPiece) else part
         for part in several
     )
 

@@ -47,7 +47,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recurrent(Layer):
+class RecurrentPiece(Layer):
     """A recurrent layer, whose output at padding is zero with ``zeros``, and held without.
 
     With ``apart``, its directions are two outputs. Keras passes no mask on to an ``unmasked`` one,
@@ -97,7 +97,7 @@ class CellStack:
     """A recurrent layer whose cells stand on each other: as many layers."""
 
     layer: Foreign
-    layers: tuple[Recurrent, ...]
+    layers: tuple[RecurrentPiece, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class _Run:
     zeros: bool
 
 
-def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
+def read_recurrent(settings: Settings, layer: Foreign) -> pieces.RecurrentPiece | pieces.Lacking:
     """Return a recurrent layer in one direction."""
     backward = settings.flag("go_backwards", False)
     piece = _direction(settings, layer, layer.kind)
@@ -57,7 +57,7 @@ def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent | pie
 
 def read_cells(
     settings: Settings, layer: Foreign
-) -> pieces.Recurrent | pieces.CellStack | pieces.Lacking:
+) -> pieces.RecurrentPiece | pieces.CellStack | pieces.Lacking:
     """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
     backward = settings.flag("go_backwards", False)
     run, path = _running(settings, layer), f"{settings.name}.cell"
@@ -79,7 +79,7 @@ def read_cells(
     if other := next((number for number in layer.used if number), 0):
         message = f"its output {other} is used; rnnspec passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
-    stack, first = list[pieces.Recurrent](), 0
+    stack, first = list[pieces.RecurrentPiece](), 0
     # Each cell hands its output to the next one at every step.
     lower = _Run(return_sequences=True, zeros=False)
     for at, config in enumerate(cells):
@@ -104,7 +104,7 @@ def read_cells(
 
 def _cell_of(
     settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
-) -> pieces.Recurrent | None:
+) -> pieces.RecurrentPiece | None:
     if layer.kind == SHARING or DEFINITION in cell.config:
         with settings.inside(path, cell.config) as cell_settings:
             return _equation_layer(cell_settings, layer, run)
@@ -117,7 +117,9 @@ def _cell_of(
         return _recurrent_layer(cell_settings, layer, CELLS[cell.kind], run)
 
 
-def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
+def read_bidirectional(
+    settings: Settings, layer: Foreign
+) -> pieces.RecurrentPiece | pieces.Lacking:
     """Return a recurrent layer in both directions."""
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     merge = settings.take("merge_mode", "concat")
@@ -150,7 +152,7 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
 
 def _inner(
     settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
-) -> pieces.Recurrent | pieces.Lacking:
+) -> pieces.RecurrentPiece | pieces.Lacking:
     name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
     with settings.inside(name, inner.config) as inner_settings:
         inner_settings.drop(
@@ -161,7 +163,9 @@ def _inner(
         return _direction(inner_settings, layer, inner.kind)
 
 
-def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent | pieces.Lacking:
+def _direction(
+    settings: Settings, layer: Foreign, kind: str
+) -> pieces.RecurrentPiece | pieces.Lacking:
     run = _running(settings, layer)
     if kind != SHARING:
         return _recurrent_layer(settings, layer, kind, run)
@@ -171,7 +175,7 @@ def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurren
         return _equation_layer(cell_settings, layer, run) or pieces.Lacking(layer)
 
 
-def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Recurrent | None:
+def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.RecurrentPiece | None:
     """Return a layer in one direction whose cell the file defines by its equations."""
     units, definition = settings.size("units"), settings.take(DEFINITION, None)
     initialize = settings.take("initialize", {})
@@ -200,10 +204,12 @@ def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Rec
         dropout=settings.rate("dropout", 0.0),
         recurrent_dropout=settings.rate("recurrent_dropout", 0.0),
     )
-    return pieces.Recurrent(layer=layer, node=node, initializers={}, zeros=run.zeros)
+    return pieces.RecurrentPiece(layer=layer, node=node, initializers={}, zeros=run.zeros)
 
 
-def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
+def _recurrent_layer(
+    settings: Settings, layer: Foreign, kind: str, run: _Run
+) -> pieces.RecurrentPiece:
     """Return a layer in one direction, whose cell has the settings."""
     # The layers of cuDNN have no such settings.
     fused = kind.startswith("CuDNN")
@@ -222,7 +228,7 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
         dropout=0.0 if fused else settings.rate("dropout", 0.0),
         recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
     )
-    return pieces.Recurrent(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
+    return pieces.RecurrentPiece(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 
 
 def _running(settings: Settings, layer: Foreign) -> _Run:
@@ -289,7 +295,7 @@ def _reset_after(settings: Settings) -> bool:
 
 
 def place_recurrent(
-    draft: Draft, piece: pieces.Recurrent, states: Sequence[LayerOutput] = ()
+    draft: Draft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput] = ()
 ) -> None:
     """Place a recurrent layer, whose states begin as ``states`` if there are any."""
     layer = piece.layer
@@ -319,7 +325,7 @@ def place_recurrent(
 
 
 def _first_states(
-    draft: Draft, piece: pieces.Recurrent, states: Sequence[LayerOutput]
+    draft: Draft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput]
 ) -> tuple[str | None, ...]:
     """Return the nodes with the first states, both directions side by side."""
     names, now = state_names(piece.node.cell), draft.now
@@ -392,7 +398,7 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     while len(layer.inputs) == 1 and (piece := by_layer.get(layer.inputs[0])):
         once = once and draft.readers[piece.layer.name] == 1
         match piece:
-            case pieces.Recurrent():
+            case pieces.RecurrentPiece():
                 return draft.by_name.get(draft.outputs[piece.layer.name].node), once
             case (
                 pieces.Identity()
