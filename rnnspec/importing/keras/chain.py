@@ -249,7 +249,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             scale_scores(draft, piece)
         case pieces.RecurrentPiece():
             place_recurrent(draft, piece, states)
-        case pieces.Norm():
+        case pieces.NormPiece():
             _place_norm(draft, piece)
         case pieces.Activated():
             _place_activation(draft, piece)
@@ -323,7 +323,7 @@ def _place_node(  # noqa: PLR0912 - a branch for each kind of node
             raise AssertionError(f"no class of Keras is read as {type(node).__name__}")
 
 
-def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
+def _place_norm(draft: Draft, piece: pieces.NormPiece) -> None:
     layer, now = piece.layer, draft.now
     match piece.axis:
         case [int(only)] | int(only) if type(only) is int and only in (-1, len(now.shape)):

@@ -263,7 +263,9 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
             name=layer.name, input=(), epsilon=epsilon, momentum=momentum, masked=False
         )
     old = settings.version.major < 3
-    return pieces.Norm(layer=layer, node=node, axis=axis, lacks=tuple(lacks), counts_padding=old)
+    return pieces.NormPiece(
+        layer=layer, node=node, axis=axis, lacks=tuple(lacks), counts_padding=old
+    )
 
 
 def _flatten(settings: Settings, layer: Foreign) -> Piece:

@@ -61,7 +61,7 @@ class RecurrentPiece(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Norm(Layer):
+class NormPiece(Layer):
     """A norm along an ``axis`` of the batch. A batch norm of Keras 2 counts padding in training."""
 
     node: nodes.LayerNorm | nodes.BatchNorm
@@ -186,7 +186,7 @@ Piece = Known | Lacking
 def has_arrays(piece: Piece) -> bool:
     """True if a file has arrays for a piece."""
     match piece:
-        case Norm(node=nodes.LayerNorm()):
+        case NormPiece(node=nodes.LayerNorm()):
             return len(piece.lacks) < len(("gamma", "beta"))
         case Layer(node=nodes.Dense() | nodes.Embedding()):
             return not piece.layer.tied and not piece.layer.shared
