@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.arrays import Foreign, Placed
 
 
-def place_attention(draft: Draft, piece: pieces.Attention, inputs: Sequence[LayerOutput]) -> None:
+def place_attention(
+    draft: Draft, piece: pieces.AttentionPiece, inputs: Sequence[LayerOutput]
+) -> None:
     """Place an attention of queries to values, perhaps by keys."""
     layer, (queries, values, *keys) = piece.layer, inputs
     for output in inputs:
@@ -43,7 +45,7 @@ def place_attention(draft: Draft, piece: pieces.Attention, inputs: Sequence[Laye
 
 def _add(
     draft: Draft,
-    piece: pieces.Attention,
+    piece: pieces.AttentionPiece,
     queries: LayerOutput,
     values: LayerOutput,
     keys: LayerOutput,

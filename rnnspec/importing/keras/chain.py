@@ -239,7 +239,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
                 draft.now = replace(output, certain=False)
                 return
     match piece:
-        case pieces.Attention():
+        case pieces.AttentionPiece():
             place_attention(draft, piece, inputs)
         case pieces.Dot():
             place_dot(draft, piece, inputs)

@@ -105,7 +105,7 @@ class Masks:
                 self.behind.get(source, _Mask()) if not number else _Mask()
                 for source, number in _data(piece)
             ]
-            if isinstance(piece, pieces.Attention):
+            if isinstance(piece, pieces.AttentionPiece):
                 # It reads the mask of the values, and passes on that of the queries.
                 queries, values, *_ = before
                 mask = self.at[name] = values
@@ -181,7 +181,7 @@ _FIRST = frozenset({""})
 
 def _reads_mask(piece: Piece) -> bool:
     match piece:
-        case pieces.RecurrentPiece() | pieces.Attention() | pieces.Activated(masks=True):
+        case pieces.RecurrentPiece() | pieces.AttentionPiece() | pieces.Activated(masks=True):
             return True
         case pieces.Layer(node=nodes.Pooling(statistic="mean"), layer=layer):
             return not layer.operation

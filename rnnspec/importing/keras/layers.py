@@ -314,7 +314,7 @@ def _attention(settings: Settings, layer: Foreign) -> Piece:
         settings.refuse("", f"{message} outputs", "E704")
         return pieces.Lacking(layer)
     node = unplaced.attention(layer.name, "", "", 1, additive=additive)
-    return pieces.Attention(layer=layer, node=node, lacks=lacks)
+    return pieces.AttentionPiece(layer=layer, node=node, lacks=lacks)
 
 
 def _dot(settings: Settings, layer: Foreign) -> Piece:

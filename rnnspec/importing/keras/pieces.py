@@ -78,7 +78,7 @@ class Activated(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attention(Layer):
+class AttentionPiece(Layer):
     """An attention to steps, which its node does not name yet."""
 
     node: nodes.Attention
@@ -190,7 +190,7 @@ def has_arrays(piece: Piece) -> bool:
             return len(piece.lacks) < len(("gamma", "beta"))
         case Layer(node=nodes.Dense() | nodes.Embedding()):
             return not piece.layer.tied and not piece.layer.shared
-        case Attention(node=node):
+        case AttentionPiece(node=node):
             return node.additive and not piece.lacks
         case Layer(node=node):
             kinds = nodes.Recurrent | nodes.Conv | nodes.BatchNorm
