@@ -103,7 +103,7 @@ def _move_bias(draft: Draft, layer: Foreign, query: Placed, keys: Placed) -> Non
     draft.account.infer("the bias of its queries, as a part of that of the keys", layer.name)
 
 
-def place_dot(draft: Draft, piece: pieces.Dot, inputs: Sequence[LayerOutput]) -> None:
+def place_dot(draft: Draft, piece: pieces.DotPiece, inputs: Sequence[LayerOutput]) -> None:
     """Place the scores of an attention, or the mean of the steps that is weighted by them."""
     layer, (one, two) = piece.layer, inputs
     if one.scores is not None or two.scores is not None:
@@ -126,7 +126,7 @@ def place_dot(draft: Draft, piece: pieces.Dot, inputs: Sequence[LayerOutput]) ->
     )
 
 
-def _axes(piece: pieces.Dot, one: LayerOutput, two: LayerOutput) -> tuple[int, int] | None:
+def _axes(piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput) -> tuple[int, int] | None:
     """Return the axes of the batch along which two outputs are multiplied."""
     match piece.axes:
         case int(both) if type(both) is int:
@@ -159,7 +159,7 @@ def scale_scores(draft: Draft, piece: pieces.Scaled) -> None:
         draft.now = replace(draft.now, node=piece.layer.name, scores=scaled)
 
 
-def _place_mean(draft: Draft, piece: pieces.Dot, one: LayerOutput, two: LayerOutput) -> None:
+def _place_mean(draft: Draft, piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput) -> None:
     layer = piece.layer
     weights, steps = (one, two) if one.scores else (two, one)
     scores = weights.scores

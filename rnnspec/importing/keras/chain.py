@@ -231,7 +231,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
     if not isinstance(node, nodes.Windowed):
         draft.check_padding(layer.name, draft.now)
     for output in inputs:
-        reads_scores = isinstance(piece, pieces.Dot | pieces.Scaled | pieces.Activated)
+        reads_scores = isinstance(piece, pieces.DotPiece | pieces.Scaled | pieces.Activated)
         if not (isinstance(piece, pieces.Flip) or (reads_scores and output.scores)):
             draft.check_whole(layer, output)
             if output.scores is not None:
@@ -241,7 +241,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
     match piece:
         case pieces.AttentionPiece():
             place_attention(draft, piece, inputs)
-        case pieces.Dot():
+        case pieces.DotPiece():
             place_dot(draft, piece, inputs)
         case pieces.Activated() if draft.now.scores is not None:
             normalize_scores(draft, piece, draft.now.scores)

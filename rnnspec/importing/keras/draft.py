@@ -161,7 +161,7 @@ def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
             return _Mask()
         case (
             pieces.ZeroPadding()
-            | pieces.Dot()
+            | pieces.DotPiece()
             | pieces.Reshape()
             | pieces.Identity(drops=True)
             | pieces.Layer(

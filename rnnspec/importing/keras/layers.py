@@ -324,7 +324,7 @@ def _dot(settings: Settings, layer: Foreign) -> Piece:
         message = f"expected two outputs, received {len(layer.inputs)}"
         settings.refuse("", message, "E704")
         return pieces.Lacking(layer)
-    return pieces.Dot(layer, axes)
+    return pieces.DotPiece(layer, axes)
 
 
 def _flip(settings: Settings, layer: Foreign) -> Piece:

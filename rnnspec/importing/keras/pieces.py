@@ -85,7 +85,7 @@ class AttentionPiece(Layer):
 
 
 @dataclass(frozen=True, slots=True)
-class Dot:
+class DotPiece:
     """The products of two outputs along ``axes`` of the batch."""
 
     layer: Foreign
@@ -172,7 +172,7 @@ Known = (
     | ZeroPadding
     | Add
     | Concat
-    | Dot
+    | DotPiece
     | Scaled
     | Flip
     | Reshape
