@@ -259,7 +259,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             place_zero_padding(draft, piece)
         case pieces.Reshape():
             _place_reshape(draft, piece)
-        case pieces.Add():
+        case pieces.AddPiece():
             if piece.how == "multiply" or not place_residual(draft, piece, inputs):
                 _place_join(draft, layer, piece.how, inputs)
         case pieces.Flip():

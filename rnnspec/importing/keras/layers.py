@@ -366,8 +366,8 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
-def _multiply(settings: Settings, layer: Foreign) -> pieces.Add:
-    return pieces.Add(layer, settings.version.major < 3, how="multiply")
+def _multiply(settings: Settings, layer: Foreign) -> pieces.AddPiece:
+    return pieces.AddPiece(layer, settings.version.major < 3, how="multiply")
 
 
 def _product(settings: Settings, layer: Foreign) -> Piece:
@@ -433,7 +433,7 @@ CLASSES: dict[str, Reading] = {
     "BatchNormalization": _norm,
     "UnitNormalization": _normalize,
     "Permute": _permute,
-    "Add": lambda settings, layer: pieces.Add(layer, settings.version.major < 3),
+    "Add": lambda settings, layer: pieces.AddPiece(layer, settings.version.major < 3),
     "Multiply": _multiply,
     "Concatenate": lambda settings, layer: pieces.Concat(
         layer, settings.take("axis", -1), settings.version.major < 3

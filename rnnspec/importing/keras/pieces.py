@@ -117,7 +117,7 @@ class ZeroPadding:
 
 
 @dataclass(frozen=True, slots=True)
-class Add:
+class AddPiece:
     """The sum or product of outputs, which has a mask if ``either`` or else if all have."""
 
     layer: Foreign
@@ -142,7 +142,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Concat:
-    """Outputs side by side along an ``axis`` of the batch; for ``either`` see ``Add``."""
+    """Outputs side by side along an ``axis`` of the batch; for ``either`` see ``AddPiece``."""
 
     layer: Foreign
     axis: Any
@@ -170,7 +170,7 @@ Known = (
     | Masking
     | Layer
     | ZeroPadding
-    | Add
+    | AddPiece
     | Concat
     | DotPiece
     | Scaled

@@ -411,7 +411,7 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput]) -> bool:
+def place_residual(draft: Draft, piece: pieces.AddPiece, inputs: Sequence[LayerOutput]) -> bool:
     """Place the sum of a recurrent layer and its input; return false if it is another sum."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.
