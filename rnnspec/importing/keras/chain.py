@@ -266,7 +266,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             if not draft.now.reversed:
                 draft.doubt(layer, "expected the steps of a layer with go_backwards=True")
             draft.now = replace(draft.now, reversed=False)
-        case pieces.Concat():
+        case pieces.ConcatPiece():
             _place_concat(draft, piece, inputs)
         case pieces.Identity():
             pass
@@ -436,7 +436,7 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
         draft.now = replace(now, certain=False, ranked=False)
 
 
-def _place_concat(draft: Draft, piece: pieces.Concat, inputs: Sequence[LayerOutput]) -> None:
+def _place_concat(draft: Draft, piece: pieces.ConcatPiece, inputs: Sequence[LayerOutput]) -> None:
     layer, rank = piece.layer, len(inputs[0].shape)
     if any(len(output.shape) != rank for output in inputs):
         draft.doubt(layer, "expected vectors, or sequences, received both")

@@ -138,7 +138,7 @@ def _mask_at(piece: Piece, before: Sequence[_Mask]) -> _Mask:
         return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
     if layer.mask is not None:
         return _Mask(present=True, origins=frozenset({layer.mask_input}))
-    either = isinstance(piece, pieces.AddPiece | pieces.Concat) and piece.either
+    either = isinstance(piece, pieces.AddPiece | pieces.ConcatPiece) and piece.either
     present = [mask.present for mask in before]
     return _Mask(
         present=bool(present) and (any(present) if either else all(present)),

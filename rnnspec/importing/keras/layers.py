@@ -435,7 +435,7 @@ CLASSES: dict[str, Reading] = {
     "Permute": _permute,
     "Add": lambda settings, layer: pieces.AddPiece(layer, settings.version.major < 3),
     "Multiply": _multiply,
-    "Concatenate": lambda settings, layer: pieces.Concat(
+    "Concatenate": lambda settings, layer: pieces.ConcatPiece(
         layer, settings.take("axis", -1), settings.version.major < 3
     ),
     **dict.fromkeys(ATTENTIONS, _attention),

@@ -141,7 +141,7 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Concat:
+class ConcatPiece:
     """Outputs side by side along an ``axis`` of the batch; for ``either`` see ``AddPiece``."""
 
     layer: Foreign
@@ -171,7 +171,7 @@ Known = (
     | Layer
     | ZeroPadding
     | AddPiece
-    | Concat
+    | ConcatPiece
     | DotPiece
     | Scaled
     | Flip
