@@ -20,7 +20,7 @@ from rnnspec.importing.torch.state_dict import (
     BatchNorm,
     Convolution,
     Entry,
-    Matrix,
+    MatrixModule,
     Module,
     Norm,
     RecurrentModule,
@@ -56,7 +56,7 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                         for name, entry in direction.items()
                     }
                     yield f"{module.name}[{index}]", module, arrays
-            case Matrix() | Convolution() | Norm() | BatchNorm() | Tied():
+            case MatrixModule() | Convolution() | Norm() | BatchNorm() | Tied():
                 values = {field.name: getattr(module, field.name) for field in fields(module)}
                 name = values.pop("name")
                 yield name, module, {key: entry for key, entry in values.items() if entry}
@@ -319,9 +319,9 @@ def class_of(module: Module) -> str:
     match module:
         case RecurrentModule():
             return f"nn.{module.kind}"
-        case Matrix(bias=None):
+        case MatrixModule(bias=None):
             return "nn.Embedding or nn.Linear without bias"
-        case Matrix():
+        case MatrixModule():
             return "nn.Linear"
         case Norm():
             return "nn.LayerNorm"

@@ -16,7 +16,7 @@ from rnnspec.importing.torch.arrays import class_of, parts
 from rnnspec.importing.torch.state_dict import (
     BatchNorm,
     Convolution,
-    Matrix,
+    MatrixModule,
     Module,
     Norm,
     RecurrentModule,
@@ -90,14 +90,16 @@ def _in_order(modules: Sequence[Module], account: Account) -> list[Module]:
         match module:
             case RecurrentModule():
                 ranks[module.name] = 1
-            case Matrix(bias=None) if module.weight.shape[1] == width:
+            case MatrixModule(bias=None) if module.weight.shape[1] == width:
                 ranks[module.name] = 0
             case _:
                 ranks[module.name] = 2
     listed = sorted(modules, key=lambda module: ranks[module.name])
     several = list(ranks.values()).count(0) > 1
     for module in listed:
-        first = isinstance(module, Matrix | Norm | BatchNorm) and module.weight.shape[0] == width
+        first = (
+            isinstance(module, MatrixModule | Norm | BatchNorm) and module.weight.shape[0] == width
+        )
         if (ranks[module.name] == 2 and first) or (several and not ranks[module.name]):
             message = (
                 f"may be before {recurrent[0].name} or behind it, and the file sorts the names of "
@@ -118,12 +120,12 @@ class _Chain:
         self.account = account
         self.layers: list[nodes.Layer] = []
         self.shape: nodes.Shape = ()
-        self.table: Matrix | None = None
+        self.table: MatrixModule | None = None
 
     def open(self) -> nodes.Input:
         """Return the input, after an embedding if the first matrix is one."""
         before = self.rest[0]
-        if not (isinstance(before, Matrix) and before.bias is None):
+        if not (isinstance(before, MatrixModule) and before.bias is None):
             features = _inputs(before)
             self.shape = (None, features)
             return nodes.NumericInput(steps=None, features=features, mask_value=None)
@@ -148,7 +150,7 @@ class _Chain:
                 self._stack(module)
             case Norm() | BatchNorm():
                 self._norm(module)
-            case Matrix():
+            case MatrixModule():
                 self._dense(module)
             case Convolution() | Tied() | ZooCell():
                 raise AssertionError("refused, or never read, without a spec")
@@ -222,9 +224,9 @@ class _Chain:
         if self.rest and _is_next(module.name, self.rest[0].name):
             # In a Sequential an activation would have the number between them.
             return False
-        return any(isinstance(module, Matrix | RecurrentModule) for module in self.rest)
+        return any(isinstance(module, MatrixModule | RecurrentModule) for module in self.rest)
 
-    def _dense(self, matrix: Matrix) -> None:
+    def _dense(self, matrix: MatrixModule) -> None:
         if not self._fits(matrix, matrix.weight.shape[1]):
             return
         hidden, following = self._is_hidden(matrix), self.rest[:1]
@@ -242,7 +244,7 @@ class _Chain:
         layer = dense(matrix.name, units, activation=activation, bias=bias)
         self.add(replace(layer, tied=tied))
 
-    def _find_embedding(self, matrix: Matrix) -> str | None:
+    def _find_embedding(self, matrix: MatrixModule) -> str | None:
         """Return the name of the embedding whose weight is that of an output layer, or None."""
         table = self.table
         if self.rest or table is None or matrix.weight.shape != table.weight.shape:
@@ -267,7 +269,7 @@ def _inputs(module: Module) -> int:
     match module:
         case RecurrentModule():
             return module.features
-        case Matrix() | Convolution():
+        case MatrixModule() | Convolution():
             return module.weight.shape[1]
         case Norm() | BatchNorm():
             return module.weight.shape[0]

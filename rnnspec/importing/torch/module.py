@@ -25,7 +25,7 @@ from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hoo
 from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
     Entry,
-    Matrix,
+    MatrixModule,
     Norm,
     RecurrentModule,
     Tied,
@@ -267,16 +267,16 @@ def _modules_of(
             if "rows" in step.arrays:
                 rows = slice(*step.arrays["rows"])
                 kernel, bias = kernel[rows], _entry(biases[0][rows]) if biases else None
-            return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
+            return [MatrixModule(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
         case nodes.Embedding() if step.arrays:
-            return [Matrix(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
+            return [MatrixModule(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
         case nodes.AttentionPooling() if step.arrays:
             vector = scope.tensors[step.arrays["query"]].reshape(1, -1)
             whole = modules(_entries(scope, step), account) if step.modules else []
-            return [*whole, Matrix(step.arrays["query"], _entry(vector), None)]
+            return [*whole, MatrixModule(step.arrays["query"], _entry(vector), None)]
         case nodes.Attention():
             score = (step.arrays or {})["score"]
-            return [Matrix(score, _entry(scope.tensors[score]), None)]
+            return [MatrixModule(score, _entry(scope.tensors[score]), None)]
         case nodes.LayerNorm() if step.arrays:
             size = scope.width(step.sources[0]) or 0
             weight, bias = (

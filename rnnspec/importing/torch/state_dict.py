@@ -285,7 +285,7 @@ class RecurrentModule:
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class MatrixModule:
     """``nn.Linear``, or ``nn.Embedding`` if it has no bias and stands first: (out, in)."""
 
     name: str
@@ -339,7 +339,7 @@ class ZooCell:
     parameters: Mapping[str, Entry]
 
 
-Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Tied | ZooCell
+Module = RecurrentModule | MatrixModule | Norm | Convolution | BatchNorm | Tied | ZooCell
 
 
 def modules(
@@ -385,7 +385,7 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
     dims = {key: len(entry.shape) for key, entry in arrays.items()}
     match dims:
         case {"weight": 2, **rest} if rest in ({}, {"bias": 1}):
-            return Matrix(name, arrays["weight"], arrays.get("bias"))
+            return MatrixModule(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, **rest} if not rest:
             return Norm(name, arrays["weight"], arrays["bias"])
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
