@@ -20,9 +20,9 @@ from rnnspec.importing.torch.state_dict import (
     BatchNorm,
     Convolution,
     Entry,
+    LayerNormModule,
     MatrixModule,
     Module,
-    Norm,
     RecurrentModule,
     Tied,
     ZooCell,
@@ -56,7 +56,7 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                         for name, entry in direction.items()
                     }
                     yield f"{module.name}[{index}]", module, arrays
-            case MatrixModule() | Convolution() | Norm() | BatchNorm() | Tied():
+            case MatrixModule() | Convolution() | LayerNormModule() | BatchNorm() | Tied():
                 values = {field.name: getattr(module, field.name) for field in fields(module)}
                 name = values.pop("name")
                 yield name, module, {key: entry for key, entry in values.items() if entry}
@@ -323,7 +323,7 @@ def class_of(module: Module) -> str:
             return "nn.Embedding or nn.Linear without bias"
         case MatrixModule():
             return "nn.Linear"
-        case Norm():
+        case LayerNormModule():
             return "nn.LayerNorm"
         case Convolution():
             return "nn.Conv1d"

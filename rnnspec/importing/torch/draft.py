@@ -16,9 +16,9 @@ from rnnspec.importing.torch.arrays import class_of, parts
 from rnnspec.importing.torch.state_dict import (
     BatchNorm,
     Convolution,
+    LayerNormModule,
     MatrixModule,
     Module,
-    Norm,
     RecurrentModule,
     Tied,
     ZooCell,
@@ -98,7 +98,8 @@ def _in_order(modules: Sequence[Module], account: Account) -> list[Module]:
     several = list(ranks.values()).count(0) > 1
     for module in listed:
         first = (
-            isinstance(module, MatrixModule | Norm | BatchNorm) and module.weight.shape[0] == width
+            isinstance(module, MatrixModule | LayerNormModule | BatchNorm)
+            and module.weight.shape[0] == width
         )
         if (ranks[module.name] == 2 and first) or (several and not ranks[module.name]):
             message = (
@@ -148,7 +149,7 @@ class _Chain:
         match module:
             case RecurrentModule():
                 self._stack(module)
-            case Norm() | BatchNorm():
+            case LayerNormModule() | BatchNorm():
                 self._norm(module)
             case MatrixModule():
                 self._dense(module)
@@ -197,11 +198,11 @@ class _Chain:
             )
             self.account.guess("head", guess)
 
-    def _norm(self, norm: Norm | BatchNorm) -> None:
+    def _norm(self, norm: LayerNormModule | BatchNorm) -> None:
         if not self._fits(norm, norm.weight.shape[0]):
             return
         self.account.guess(self._section, f"epsilon {_EPSILON:g}, PyTorch's default")
-        if isinstance(norm, Norm):
+        if isinstance(norm, LayerNormModule):
             self.add(nodes.LayerNorm(name=norm.name, input=(), epsilon=_EPSILON))
         else:
             self.account.guess(self._section, "momentum 0.9, PyTorch's 0.1 of the new value")
@@ -231,7 +232,7 @@ class _Chain:
             return
         hidden, following = self._is_hidden(matrix), self.rest[:1]
         tied = self._find_embedding(matrix)
-        if following and isinstance(following[0], Norm | BatchNorm):
+        if following and isinstance(following[0], LayerNormModule | BatchNorm):
             hidden = False
             guess = f"no activation before {following[0].name}"
         elif following and _is_next(matrix.name, following[0].name):
@@ -271,7 +272,7 @@ def _inputs(module: Module) -> int:
             return module.features
         case MatrixModule() | Convolution():
             return module.weight.shape[1]
-        case Norm() | BatchNorm():
+        case LayerNormModule() | BatchNorm():
             return module.weight.shape[0]
         case Tied() | ZooCell():
             raise AssertionError("a state dict does not tell these")

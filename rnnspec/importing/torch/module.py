@@ -25,8 +25,8 @@ from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hoo
 from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
     Entry,
+    LayerNormModule,
     MatrixModule,
-    Norm,
     RecurrentModule,
     Tied,
     ZooCell,
@@ -283,7 +283,7 @@ def _modules_of(
                 _entry(scope.tensors[array]) if isinstance(array, str) else _constant(array, size)
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
-            return [Norm(step.layer.name, weight, bias)]
+            return [LayerNormModule(step.layer.name, weight, bias)]
         case nodes.Recurrent(cell=nodes.EquationCell() as cell):
             first = scope.modules[step.modules[0]]
             names, values = attributes(cell), _parameters(first, cell.equations)

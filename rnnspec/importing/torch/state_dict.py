@@ -294,7 +294,7 @@ class MatrixModule:
 
 
 @dataclass(frozen=True, slots=True)
-class Norm:
+class LayerNormModule:
     """``nn.LayerNorm`` over the last axis."""
 
     name: str
@@ -339,7 +339,7 @@ class ZooCell:
     parameters: Mapping[str, Entry]
 
 
-Module = RecurrentModule | MatrixModule | Norm | Convolution | BatchNorm | Tied | ZooCell
+Module = RecurrentModule | MatrixModule | LayerNormModule | Convolution | BatchNorm | Tied | ZooCell
 
 
 def modules(
@@ -387,7 +387,7 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
         case {"weight": 2, **rest} if rest in ({}, {"bias": 1}):
             return MatrixModule(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, **rest} if not rest:
-            return Norm(name, arrays["weight"], arrays["bias"])
+            return LayerNormModule(name, arrays["weight"], arrays["bias"])
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
             return Convolution(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
