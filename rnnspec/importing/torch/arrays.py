@@ -17,7 +17,7 @@ from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.imported import Account, Became
 from rnnspec.importing.torch.archive import TensorError
 from rnnspec.importing.torch.state_dict import (
-    BatchNorm,
+    BatchNormModule,
     Convolution,
     Entry,
     LayerNormModule,
@@ -56,7 +56,7 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                         for name, entry in direction.items()
                     }
                     yield f"{module.name}[{index}]", module, arrays
-            case MatrixModule() | Convolution() | LayerNormModule() | BatchNorm() | Tied():
+            case MatrixModule() | Convolution() | LayerNormModule() | BatchNormModule() | Tied():
                 values = {field.name: getattr(module, field.name) for field in fields(module)}
                 name = values.pop("name")
                 yield name, module, {key: entry for key, entry in values.items() if entry}
@@ -327,7 +327,7 @@ def class_of(module: Module) -> str:
             return "nn.LayerNorm"
         case Convolution():
             return "nn.Conv1d"
-        case BatchNorm():
+        case BatchNormModule():
             return "nn.BatchNorm1d"
         case ZooCell(kind=kind):
             return f"torchrecurrent.{kind}"

@@ -14,7 +14,7 @@ from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account
 from rnnspec.importing.torch.arrays import class_of, parts
 from rnnspec.importing.torch.state_dict import (
-    BatchNorm,
+    BatchNormModule,
     Convolution,
     LayerNormModule,
     MatrixModule,
@@ -98,7 +98,7 @@ def _in_order(modules: Sequence[Module], account: Account) -> list[Module]:
     several = list(ranks.values()).count(0) > 1
     for module in listed:
         first = (
-            isinstance(module, MatrixModule | LayerNormModule | BatchNorm)
+            isinstance(module, MatrixModule | LayerNormModule | BatchNormModule)
             and module.weight.shape[0] == width
         )
         if (ranks[module.name] == 2 and first) or (several and not ranks[module.name]):
@@ -149,7 +149,7 @@ class _Chain:
         match module:
             case RecurrentModule():
                 self._stack(module)
-            case LayerNormModule() | BatchNorm():
+            case LayerNormModule() | BatchNormModule():
                 self._norm(module)
             case MatrixModule():
                 self._dense(module)
@@ -198,7 +198,7 @@ class _Chain:
             )
             self.account.guess("head", guess)
 
-    def _norm(self, norm: LayerNormModule | BatchNorm) -> None:
+    def _norm(self, norm: LayerNormModule | BatchNormModule) -> None:
         if not self._fits(norm, norm.weight.shape[0]):
             return
         self.account.guess(self._section, f"epsilon {_EPSILON:g}, PyTorch's default")
@@ -232,7 +232,7 @@ class _Chain:
             return
         hidden, following = self._is_hidden(matrix), self.rest[:1]
         tied = self._find_embedding(matrix)
-        if following and isinstance(following[0], LayerNormModule | BatchNorm):
+        if following and isinstance(following[0], LayerNormModule | BatchNormModule):
             hidden = False
             guess = f"no activation before {following[0].name}"
         elif following and _is_next(matrix.name, following[0].name):
@@ -272,7 +272,7 @@ def _inputs(module: Module) -> int:
             return module.features
         case MatrixModule() | Convolution():
             return module.weight.shape[1]
-        case LayerNormModule() | BatchNorm():
+        case LayerNormModule() | BatchNormModule():
             return module.weight.shape[0]
         case Tied() | ZooCell():
             raise AssertionError("a state dict does not tell these")

@@ -312,7 +312,7 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchNorm:
+class BatchNormModule:
     """``nn.BatchNorm1d`` with its running statistics."""
 
     name: str
@@ -339,7 +339,15 @@ class ZooCell:
     parameters: Mapping[str, Entry]
 
 
-Module = RecurrentModule | MatrixModule | LayerNormModule | Convolution | BatchNorm | Tied | ZooCell
+Module = (
+    RecurrentModule
+    | MatrixModule
+    | LayerNormModule
+    | Convolution
+    | BatchNormModule
+    | Tied
+    | ZooCell
+)
 
 
 def modules(
@@ -392,7 +400,7 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             return Convolution(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
             names_in_order = ("weight", "bias", "running_mean", "running_var")
-            return BatchNorm(name, *(arrays[key] for key in names_in_order))
+            return BatchNormModule(name, *(arrays[key] for key in names_in_order))
         case _:
             shapes = ", ".join(f"{key} {entry.shape}" for key, entry in arrays.items())
             odd = [key for key in arrays if not IN_STACK.fullmatch(key)]
