@@ -25,7 +25,7 @@ from rnnspec.importing.torch.state_dict import (
     Module,
     RecurrentModule,
     Tied,
-    ZooCell,
+    ZooCellModule,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, named_params, params
@@ -60,7 +60,7 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                 values = {field.name: getattr(module, field.name) for field in fields(module)}
                 name = values.pop("name")
                 yield name, module, {key: entry for key, entry in values.items() if entry}
-            case ZooCell(name=name, parameters=parameters):
+            case ZooCellModule(name=name, parameters=parameters):
                 yield name, module, parameters
             case _:
                 assert_never(module)
@@ -329,7 +329,7 @@ def class_of(module: Module) -> str:
             return "nn.Conv1d"
         case BatchNormModule():
             return "nn.BatchNorm1d"
-        case ZooCell(kind=kind):
+        case ZooCellModule(kind=kind):
             return f"torchrecurrent.{kind}"
         case Tied():
             return "nn.Linear with the weight of nn.Embedding"

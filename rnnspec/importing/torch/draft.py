@@ -21,7 +21,7 @@ from rnnspec.importing.torch.state_dict import (
     Module,
     RecurrentModule,
     Tied,
-    ZooCell,
+    ZooCellModule,
 )
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
@@ -153,7 +153,7 @@ class _Chain:
                 self._norm(module)
             case MatrixModule():
                 self._dense(module)
-            case Convolution() | Tied() | ZooCell():
+            case Convolution() | Tied() | ZooCellModule():
                 raise AssertionError("refused, or never read, without a spec")
             case _:
                 assert_never(module)
@@ -274,7 +274,7 @@ def _inputs(module: Module) -> int:
             return module.weight.shape[1]
         case LayerNormModule() | BatchNormModule():
             return module.weight.shape[0]
-        case Tied() | ZooCell():
+        case Tied() | ZooCellModule():
             raise AssertionError("a state dict does not tell these")
         case _:
             assert_never(module)

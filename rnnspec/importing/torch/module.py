@@ -29,7 +29,7 @@ from rnnspec.importing.torch.state_dict import (
     MatrixModule,
     RecurrentModule,
     Tied,
-    ZooCell,
+    ZooCellModule,
     modules,
 )
 from rnnspec.importing.torch.values import HOOKS
@@ -257,7 +257,7 @@ def _modules_of(
             path, rows = (step.arrays or {})["vector"]
             tensor = scope.tensors[path].reshape(-1, scope.tensors[path].shape[-1])
             vector = _entry(tensor[list(rows)].reshape(-1))
-            return [ZooCell(path, "nn.Parameter", {"vector": vector})]
+            return [ZooCellModule(path, "nn.Parameter", {"vector": vector})]
         case nodes.Dense() if step.arrays:
             weight, turned = step.arrays["kernel"]
             kernel, biases = scope.tensors[weight], [scope.tensors[b] for b in step.arrays["bias"]]
@@ -288,7 +288,7 @@ def _modules_of(
             first = scope.modules[step.modules[0]]
             names, values = attributes(cell), _parameters(first, cell.equations)
             arrays = {names[name]: entry for name, entry in values.items()}
-            return [ZooCell(step.modules[0], type(first).__name__, arrays)]
+            return [ZooCellModule(step.modules[0], type(first).__name__, arrays)]
         case _:
             whole = modules(_entries(scope, step), account)
             return [

@@ -331,7 +331,7 @@ class Tied:
 
 
 @dataclass(frozen=True, slots=True)
-class ZooCell:
+class ZooCellModule:
     """A cell of torchrecurrent, with the parameters of the cell of the zoo that it is."""
 
     name: str
@@ -346,7 +346,7 @@ Module = (
     | Convolution
     | BatchNormModule
     | Tied
-    | ZooCell
+    | ZooCellModule
 )
 
 
