@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.torch.state_dict import State
+    from rnnspec.importing.torch.state_dict import StateDict
     from rnnspec.pipeline import Program
 
 _MOST_ARRAYS = 5_000
@@ -154,7 +154,7 @@ def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
         raise UsageError(message, str(path))
 
 
-def _leave(saved: State, ignored: Collection[str], account: Account) -> None:
+def _leave(saved: StateDict, ignored: Collection[str], account: Account) -> None:
     for key in saved.beside:
         account.leave(key, reason="saved beside the state dict")
     for key in saved.others:

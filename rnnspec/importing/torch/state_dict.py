@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateDict:
     """The state dict of a model, and the names of what was saved beside it.
 
     ``others`` are the names in the state dict that have no tensor. ``size`` is that of the file.
@@ -75,7 +75,7 @@ class State:
 
 
 @contextmanager
-def state(path: Path, *, named: bool = True) -> Iterator[State]:
+def state(path: Path, *, named: bool = True) -> Iterator[StateDict]:
     """Yield the arrays in a file of ``torch.save``, of safetensors, of NumPy or of HDF5, by name.
 
     They are those of a state dict with a recurrent layer of PyTorch if they shall be ``named``.
@@ -101,7 +101,7 @@ def state(path: Path, *, named: bool = True) -> Iterator[State]:
                     raise UsageError(str(error), str(path)) from None
 
 
-def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> State:
+def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> StateDict:
     try:
         stored = safetensors_file(stream, size)[0]
     except HeaderError as error:
@@ -118,10 +118,10 @@ def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> 
         for name, header in stored.items()
     }
     form = STATE_DICT if any(map(_OF_MODULE.fullmatch, stored)) else "arrays of safetensors"
-    return State(entries, size, ordered=False, form=form)
+    return StateDict(entries, size, ordered=False, form=form)
 
 
-def _of_numpy(path: Path) -> State:
+def _of_numpy(path: Path) -> StateDict:
     arrays = read_batch(path)
     if not isinstance(arrays, dict):
         raise UsageError("expected a .npz file with arrays by name, received one array", str(path))
@@ -131,10 +131,10 @@ def _of_numpy(path: Path) -> State:
     }
     # They are read, and the memory for them was there.
     size = sum(array.nbytes for array in arrays.values())
-    return State(entries, size, ordered=False, form="arrays of NumPy")
+    return StateDict(entries, size, ordered=False, form="arrays of NumPy")
 
 
-def _of_hdf5(file: Hdf5, size: int) -> State:
+def _of_hdf5(file: Hdf5, size: int) -> StateDict:
     entries = dict[str, Entry]()
     for name, item in file.arrays(file.root, ""):
         try:
@@ -143,7 +143,7 @@ def _of_hdf5(file: Hdf5, size: int) -> State:
             entries[name] = Entry((), floating=False, read=partial(np.zeros, ()))
         else:
             entries[name] = Entry(stored.shape, floating=True, read=stored.read)
-    return State(entries, size, ordered=False, form="arrays of HDF5")
+    return StateDict(entries, size, ordered=False, form="arrays of HDF5")
 
 
 def is_state_dict(path: Path) -> bool:
@@ -160,7 +160,7 @@ def _has_names(arrays: Iterable[str]) -> bool:
     return any(map(_RECURRENT.fullmatch, arrays))
 
 
-def _find_state(saved: Archive, *, named: bool) -> State:
+def _find_state(saved: Archive, *, named: bool) -> StateDict:
     if isinstance(saved.content, Made):
         message = (
             f"received an object of class {brief(saved.content.name)}, expected a state dict; "
@@ -187,7 +187,7 @@ def _find_state(saved: Archive, *, named: bool) -> State:
     entries = dict(_entries(saved, candidates[path]))
     beside = [name for name in saved.content if name != path[0]] if path else []
     others = [name for name in candidates[path] if name not in entries]
-    return State(entries, len(saved.file), titles[path], tuple(beside), tuple(others))
+    return StateDict(entries, len(saved.file), titles[path], tuple(beside), tuple(others))
 
 
 def _has_tensors(mapping: Mapping[str, Any]) -> bool:
