@@ -90,7 +90,7 @@ class _Mask:
     origins: frozenset[str] = frozenset()
 
 
-class Masks:
+class KerasMasks:
     """Where Keras has a mask: beside the output of each layer, and at its input."""
 
     def __init__(self, model_pieces: Sequence[Piece]) -> None:
@@ -249,7 +249,7 @@ class Draft:
         self.input_names = _name_inputs(account, model_pieces, inputs)
         self.results = outputs
         self.drawn = drawn_by(account, model_pieces)
-        self.masks = Masks(model_pieces)
+        self.masks = KerasMasks(model_pieces)
         self.padding: dict[str, float | None] = {}
         self.outputs: dict[str, LayerOutput] = {}
         self.by_name: dict[str, Placed] = {}
