@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.importing import unplaced
 from rnnspec.importing.imported import show_value
-from rnnspec.importing.keras.draft import Draft, LayerOutput, Scores
+from rnnspec.importing.keras.draft import Draft, KerasScores, LayerOutput
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def place_dot(draft: Draft, piece: pieces.DotPiece, inputs: Sequence[LayerOutput
         draft.now = replace(draft.now, certain=False, ranked=False)
         return
     shape = (*queries.shape[:-1], memory.shape[0])
-    scores = Scores(queries, memory)
+    scores = KerasScores(queries, memory)
     draft.now = replace(
         queries, node=layer.name, shape=shape, masked=False, zeros=False, scores=scores
     )
@@ -139,7 +139,7 @@ def _axes(piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput) -> tuple[i
     return first % sizes[0], second % sizes[1]
 
 
-def normalize_scores(draft: Draft, piece: pieces.Activated, scores: Scores) -> None:
+def normalize_scores(draft: Draft, piece: pieces.Activated, scores: KerasScores) -> None:
     """Make weights of scores: their softmax over the steps."""
     if scores.normal or piece.node.activation != "softmax":
         draft.check_whole(piece.layer, draft.now)

@@ -190,7 +190,7 @@ def _reads_mask(piece: Piece) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class KerasScores:
     """The scores of each query and each step of a memory, or their softmax with ``normal``."""
 
     queries: LayerOutput
@@ -222,7 +222,7 @@ class LayerOutput:
     origin: str = ""
     half: int | None = None
     reversed: bool = False
-    scores: Scores | None = None
+    scores: KerasScores | None = None
 
 
 class Draft:
