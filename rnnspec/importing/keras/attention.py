@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.importing import unplaced
 from rnnspec.importing.imported import show_value
-from rnnspec.importing.keras.draft import Draft, KerasScores, LayerOutput
+from rnnspec.importing.keras.draft import KerasDraft, KerasScores, LayerOutput
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def place_attention(
-    draft: Draft, piece: pieces.AttentionPiece, inputs: Sequence[LayerOutput]
+    draft: KerasDraft, piece: pieces.AttentionPiece, inputs: Sequence[LayerOutput]
 ) -> None:
     """Place an attention of queries to values, perhaps by keys."""
     layer, (queries, values, *keys) = piece.layer, inputs
@@ -44,7 +44,7 @@ def place_attention(
 
 
 def _add(
-    draft: Draft,
+    draft: KerasDraft,
     piece: pieces.AttentionPiece,
     queries: LayerOutput,
     values: LayerOutput,
@@ -65,7 +65,7 @@ def _add(
 
 
 def _project(
-    draft: Draft, layer: Foreign, output: LayerOutput, role: str, of: str = ""
+    draft: KerasDraft, layer: Foreign, output: LayerOutput, role: str, of: str = ""
 ) -> LayerOutput:
     """Return an output of a dense layer that is a projection of an additive score.
 
@@ -92,7 +92,7 @@ def _project(
     return draft.now
 
 
-def _move_bias(draft: Draft, layer: Foreign, query: Placed, keys: Placed) -> None:
+def _move_bias(draft: KerasDraft, layer: Foreign, query: Placed, keys: Placed) -> None:
     """Add the bias of a projection of queries to that of the keys, which is added to the same."""
     if not isinstance(query.node, nodes.Dense) or not query.node.bias:
         return
@@ -103,7 +103,7 @@ def _move_bias(draft: Draft, layer: Foreign, query: Placed, keys: Placed) -> Non
     draft.account.infer("the bias of its queries, as a part of that of the keys", layer.name)
 
 
-def place_dot(draft: Draft, piece: pieces.DotPiece, inputs: Sequence[LayerOutput]) -> None:
+def place_dot(draft: KerasDraft, piece: pieces.DotPiece, inputs: Sequence[LayerOutput]) -> None:
     """Place the scores of an attention, or the mean of the steps that is weighted by them."""
     layer, (one, two) = piece.layer, inputs
     if one.scores is not None or two.scores is not None:
@@ -139,7 +139,7 @@ def _axes(piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput) -> tuple[i
     return first % sizes[0], second % sizes[1]
 
 
-def normalize_scores(draft: Draft, piece: pieces.Activated, scores: KerasScores) -> None:
+def normalize_scores(draft: KerasDraft, piece: pieces.Activated, scores: KerasScores) -> None:
     """Make weights of scores: their softmax over the steps."""
     if scores.normal or piece.node.activation != "softmax":
         draft.check_whole(piece.layer, draft.now)
@@ -147,7 +147,7 @@ def normalize_scores(draft: Draft, piece: pieces.Activated, scores: KerasScores)
     draft.now = replace(draft.now, scores=replace(scores, normal=True))
 
 
-def scale_scores(draft: Draft, piece: pieces.Scaled) -> None:
+def scale_scores(draft: KerasDraft, piece: pieces.Scaled) -> None:
     """Multiply scores by a number."""
     scores = draft.now.scores
     if scores is None:
@@ -159,7 +159,9 @@ def scale_scores(draft: Draft, piece: pieces.Scaled) -> None:
         draft.now = replace(draft.now, node=piece.layer.name, scores=scaled)
 
 
-def _place_mean(draft: Draft, piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput) -> None:
+def _place_mean(
+    draft: KerasDraft, piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput
+) -> None:
     layer = piece.layer
     weights, steps = (one, two) if one.scores else (two, one)
     scores = weights.scores

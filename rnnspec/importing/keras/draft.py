@@ -225,7 +225,7 @@ class LayerOutput:
     scores: KerasScores | None = None
 
 
-class Draft:
+class KerasDraft:
     """The layers so far, with what is known of their outputs.
 
     ``placed`` are the nodes with their layers in the file, and ``by_name`` the same by the names

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.keras.arrays import Foreign
-    from rnnspec.importing.keras.draft import Draft, LayerOutput
+    from rnnspec.importing.keras.draft import KerasDraft, LayerOutput
     from rnnspec.words import Statistic
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
@@ -295,7 +295,7 @@ def _reset_after(settings: Settings) -> bool:
 
 
 def place_recurrent(
-    draft: Draft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput] = ()
+    draft: KerasDraft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput] = ()
 ) -> None:
     """Place a recurrent layer, whose states begin as ``states`` if there are any."""
     layer = piece.layer
@@ -325,7 +325,7 @@ def place_recurrent(
 
 
 def _first_states(
-    draft: Draft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput]
+    draft: KerasDraft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput]
 ) -> tuple[str | None, ...]:
     """Return the nodes with the first states, both directions side by side."""
     names, now = state_names(piece.node.cell), draft.now
@@ -359,7 +359,7 @@ def _first_states(
     return tuple(vectors[name] for name, _ in begins)
 
 
-def place_last_step(draft: Draft, layer: Foreign) -> None:
+def place_last_step(draft: KerasDraft, layer: Foreign) -> None:
     """Read the last step, by the state of a recurrent layer if that is the same.
 
     Layers at each step make no difference, so it makes none whether it is taken before them.
@@ -391,7 +391,7 @@ def place_last_step(draft: Draft, layer: Foreign) -> None:
     draft.add(nodes.Pooling(name=layer.name, input=(), statistic=statistic, masked=False), layer)
 
 
-def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
+def _find_recurrent(draft: KerasDraft, layer: Foreign) -> tuple[Placed | None, bool]:
     """Return the recurrent layer behind layers at each step, and whether nothing else reads."""
     by_layer = {piece.layer.name: piece for piece in draft.pieces}
     once = True
@@ -411,7 +411,9 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.AddPiece, inputs: Sequence[LayerOutput]) -> bool:
+def place_residual(
+    draft: KerasDraft, piece: pieces.AddPiece, inputs: Sequence[LayerOutput]
+) -> bool:
     """Place the sum of a recurrent layer and its input; return false if it is another sum."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.
@@ -451,7 +453,7 @@ def place_residual(draft: Draft, piece: pieces.AddPiece, inputs: Sequence[LayerO
     return True
 
 
-def _source(draft: Draft, placed: Placed) -> str:
+def _source(draft: KerasDraft, placed: Placed) -> str:
     """Return the name of the node that a node takes."""
     at = draft.placed.index(placed)
     before = draft.placed[at - 1].node.name if at else next(iter(draft.inputs.values())).name
