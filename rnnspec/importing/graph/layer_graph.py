@@ -210,7 +210,7 @@ def pooling(statistic: Statistic) -> nodes.Pooling:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ScoreFunction:
     """How scores are made of the steps: ``query`` of a ``hidden`` layer, or of the steps.
 
     A query that is the output of another layer is the second of what ``query`` takes.
@@ -247,7 +247,7 @@ class Scores:
         )
 
 
-def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> Scores:
+def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> ScoreFunction:
     """Return how the scores at a place are made of the steps at ``start``.
 
     A dropout between them is left out, in the account.
@@ -274,4 +274,4 @@ def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> Scores
         place = step.sources[0]
     if place != start:
         raise RefusedError(expected)
-    return Scores(query, hidden, activation)
+    return ScoreFunction(query, hidden, activation)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.formulas import FeatureFunction, Piece
-    from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
+    from rnnspec.importing.graph.layer_graph import Operation, ScoreFunction, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
@@ -731,7 +731,7 @@ class Scope(LayerGraph):
         axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
         return Tensor(place, axes)
 
-    def add_attention(self, scores: Scores, start: int) -> int:
+    def add_attention(self, scores: ScoreFunction, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
         _, *others = scores.query.sources
         arrays = {} if others else {"query": self.arrays_of(scores.query)["kernel"]}

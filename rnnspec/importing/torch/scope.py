@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.formulas import FeatureFunction, Piece
-    from rnnspec.importing.graph.layer_graph import Scores, Step
+    from rnnspec.importing.graph.layer_graph import ScoreFunction, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed
     from rnnspec.importing.imported import Account
@@ -415,7 +415,7 @@ class ModuleScope(Scope):
             start += size
         return tuple(parts)
 
-    def add_attention(self, scores: Scores, start: int) -> int:
+    def add_attention(self, scores: ScoreFunction, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
         (_, *others), hidden = scores.query.sources, scores.hidden
         queries = () if others else scores.query.modules
