@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.layer_graph import Place, RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError, SourcePlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NEWEST_OPSET = 2**31
 """The version of operators that are no file's: each is what the last version says."""
 _FEW_NUMBERS = 4
-_NOWHERE = Place()
+_NOWHERE = SourcePlace()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class Node:
     """Numbers, texts, arrays and graphs, and tuples of them."""
     overload: str = ""
     """Which of the functions with the name of the operator it is."""
-    place: Place = _NOWHERE
+    place: SourcePlace = _NOWHERE
     """Where it stands in a source file."""
     opset: int = NEWEST_OPSET
     """The version of ONNX's operators."""

@@ -31,7 +31,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePlace:
     """A piece of a source file, empty if the source is not at hand."""
 
     file: str = ""
@@ -46,7 +46,7 @@ class Operation(Protocol):
         """The name that errors use."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SourcePlace:
         """Where it stands in a source file."""
 
 

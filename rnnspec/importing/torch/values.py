@@ -13,7 +13,7 @@ from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.importing.graph.layer_graph import Place
+    from rnnspec.importing.graph.layer_graph import SourcePlace
 
 
 NO_STATES = "give example=, which tells whether it is a tensor or a tuple, or the default None"
@@ -60,7 +60,7 @@ class Op:
     modes: frozenset[str]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    place: Place
+    place: SourcePlace
 
     @property
     def where(self) -> str:
