@@ -51,7 +51,7 @@ class Operation(Protocol):
 
 
 @dataclass(slots=True)
-class Step:
+class GraphLayer:
     """A layer without a place, and where its input comes from.
 
     ``sources`` are places in the graph, and ``op`` is the operation that made it. ``modules`` are
@@ -78,7 +78,7 @@ class LayerGraph:
     def __init__(self, account: Account, inputs: Sequence[str] = (nodes.INPUT,)) -> None:
         self.account = account
         self.inputs = inputs
-        self.steps: dict[int, Step] = {}
+        self.steps: dict[int, GraphLayer] = {}
         self.flattened: dict[int, int] = {}
         self._widths: dict[int, int | None] = {-at: None for at in range(len(inputs))}
         self._names: set[str] = set()
@@ -90,7 +90,7 @@ class LayerGraph:
         at = len(self.steps) + 1
         name = layer.name if layer.name not in self._names else f"{layer.name} {at}"
         self._names.add(name)
-        self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
+        self.steps[at] = GraphLayer(replace(layer, name=name), sources, op, modules)
         self._widths[at] = self._width_of(at)
         return at
 
@@ -216,8 +216,8 @@ class ScoreFunction:
     A query that is the output of another layer is the second of what ``query`` takes.
     """
 
-    query: Step
-    hidden: Step | None
+    query: GraphLayer
+    hidden: GraphLayer | None
     activation: nodes.Activation
 
     @property

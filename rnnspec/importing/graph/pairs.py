@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
-    from rnnspec.importing.graph.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
@@ -334,7 +334,7 @@ def _attend(scope: Scope, x: Pairs, queries: int, keys: int, over: int) -> int:
     return scope.add_additive(layer, (query, over, key), scope.steps[x.scored])
 
 
-def _projection(scope: Scope, keys: int, over: int) -> Step:
+def _projection(scope: Scope, keys: int, over: int) -> GraphLayer:
     """Return the dense layer that gives the keys of the steps at a place.
 
     Raises:

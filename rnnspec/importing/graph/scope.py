@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.formulas import FeatureFunction, Piece
-    from rnnspec.importing.graph.layer_graph import Operation, ScoreFunction, Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer, Operation, ScoreFunction
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
@@ -182,7 +182,7 @@ class Scope(LayerGraph):
         return self._sequences[at] is not None
 
     @staticmethod
-    def arrays_of(step: Step) -> dict[str, Array]:
+    def arrays_of(step: GraphLayer) -> dict[str, Array]:
         """Return the canonical arrays of a layer."""
         return dict(step.arrays or {})
 
@@ -755,11 +755,11 @@ class Scope(LayerGraph):
 
     def project(
         self,
-        step: Step,
+        step: GraphLayer,
         source: int,
         *,
         turned: bool = False,
-        with_bias_of: Sequence[Step] | None = None,
+        with_bias_of: Sequence[GraphLayer] | None = None,
     ) -> int:
         """Add a projection of an attention with the kernel of a dense layer, and return its place.
 
@@ -777,7 +777,9 @@ class Scope(LayerGraph):
         layer = dense("projection", kernel.shape[1], activation="linear", bias=bool(biases))
         return self.add(layer, source, arrays=projected)
 
-    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+    def add_additive(
+        self, layer: nodes.Attention, sources: tuple[int, ...], score: GraphLayer
+    ) -> int:
         """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
         return self.add(layer, *sources, arrays={"score": self.arrays_of(score)["kernel"]})
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.slots import Array
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.graph import Graph
-    from rnnspec.importing.graph.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.scope import Scope
 
@@ -385,7 +385,7 @@ def _masked_inputs(scope: Scope) -> set[int]:
     return {at for at in masked if scope.probes.setting.of(at).padded}
 
 
-def _left_out_by(scope: Scope, at: int, step: Step) -> Iterator[int]:
+def _left_out_by(scope: Scope, at: int, step: GraphLayer) -> Iterator[int]:
     """Yield the places of the sequences whose padding a layer leaves out."""
     sources, own = step.sources, 0
     match step.layer:
@@ -420,7 +420,7 @@ def _padded_places(scope: Scope) -> set[int]:
 
 
 def _arrays(
-    account: Account, pairs: Sequence[tuple[Step, nodes.Layer]], learned: Mapping[str, Any]
+    account: Account, pairs: Sequence[tuple[GraphLayer, nodes.Layer]], learned: Mapping[str, Any]
 ) -> dict[str, Array]:
     """Return the canonical arrays of the layers; ``learned`` has the states that they begin as."""
     arrays: dict[str, Array] = {}
@@ -453,7 +453,7 @@ def _arrays(
 
 
 def _check_masks(
-    account: Account, reader: OnnxReader, pairs: Sequence[tuple[Step, nodes.Layer]]
+    account: Account, reader: OnnxReader, pairs: Sequence[tuple[GraphLayer, nodes.Layer]]
 ) -> None:
     """Refuse layers that see padding where those of the language leave it out."""
     _check_padding(account, reader)
@@ -513,11 +513,11 @@ def _check_padding(account: Account, reader: OnnxReader) -> None:
             account.refuse(step.op.where, f"{message}; rnnspec does not support that", "E704")
 
 
-def _op(step: Step) -> str:
+def _op(step: GraphLayer) -> str:
     return step.op.op if isinstance(step.op, Node) else ""
 
 
-def _name_of(step: Step) -> str:
+def _name_of(step: GraphLayer) -> str:
     """Return the name that a node has for a layer in the model that was exported, or nothing."""
     parts = re.split(r"[/.:]+", step.op.where)
     while parts and (

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.slots import Array
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.assemble import Assembled
-    from rnnspec.importing.graph.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout, Op
@@ -159,7 +159,7 @@ def read_module(
     return account.finish(network, arrays, "module of PyTorch", names), layout
 
 
-def _with_learned(assembled: Assembled, by_name: Mapping[str, Step]) -> Iterator[Step]:
+def _with_learned(assembled: Assembled, by_name: Mapping[str, GraphLayer]) -> Iterator[GraphLayer]:
     """Yield the steps in the order of the network, those of learned vectors before their layer."""
     for step, node in assembled.pairs(by_name):
         for vector in nodes.learned_of(node):
@@ -211,7 +211,9 @@ def _network_input(
     return nodes.NumericInput(name=name, steps=steps, features=features or 0, mask_value=value)
 
 
-def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[Step, int | None]]:
+def _with_arrays(
+    scope: ModuleScope, steps: Sequence[GraphLayer]
+) -> Iterator[tuple[GraphLayer, int | None]]:
     """Yield the layers with arrays, several layers of one module once if they follow each other.
 
     Otherwise each comes with its level.
@@ -245,7 +247,7 @@ def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[St
 
 
 def _modules_of(
-    scope: ModuleScope, step: Step, account: Account, level: int | None
+    scope: ModuleScope, step: GraphLayer, account: Account, level: int | None
 ) -> list[Module]:
     """Return the modules with the arrays of a layer, and arrays that PyTorch's may lack."""
     match step.layer:
@@ -313,7 +315,7 @@ def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
     }
 
 
-def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
+def _entries(scope: ModuleScope, step: GraphLayer) -> dict[str, Entry]:
     """Return the arrays of the modules of a layer by their paths."""
     entries = {
         key: _entry(scope.tensors[key])

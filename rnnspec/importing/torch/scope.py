@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.formulas import FeatureFunction, Piece
-    from rnnspec.importing.graph.layer_graph import ScoreFunction, Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer, ScoreFunction
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed
     from rnnspec.importing.imported import Account
@@ -438,11 +438,11 @@ class ModuleScope(Scope):
 
     def project(
         self,
-        step: Step,
+        step: GraphLayer,
         source: int,
         *,
         turned: bool = False,
-        with_bias_of: Sequence[Step] | None = None,
+        with_bias_of: Sequence[GraphLayer] | None = None,
     ) -> int:
         """Add a projection of an attention with the kernel of a dense layer, and return its place.
 
@@ -461,7 +461,9 @@ class ModuleScope(Scope):
         arrays = {"kernel": (weight, turned), "bias": biases}
         return self.add(layer, source, arrays=arrays, modules=())  # type: ignore[arg-type]
 
-    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+    def add_additive(
+        self, layer: nodes.Attention, sources: tuple[int, ...], score: GraphLayer
+    ) -> int:
         """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
         arrays: Any = {"score": f"{score.modules[0]}.weight"}
         return self.add(layer, *sources, arrays=arrays, modules=())
