@@ -98,7 +98,7 @@ Part = tuple[str, Module, Mapping[str, Entry]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ArrayTarget:
     """Where an array of a module goes: ``names`` are the canonical arrays that it has, one a row.
 
     There is one as a rule, and none of an array that changes no result. A module may lack an array
@@ -119,7 +119,7 @@ class Piece:
 
     name: str
     layer: Layer
-    places: Mapping[str, Place]
+    places: Mapping[str, ArrayTarget]
 
     @property
     def shapes(self) -> Shapes:
@@ -160,13 +160,13 @@ _SCORING = ("query", "attention.score.weight")
 
 def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
     """Yield the modules that have the arrays of a layer; what scores steps has one of its own."""
-    own = dict[str, Place]()
+    own = dict[str, ArrayTarget]()
     param_of = {param.name: param for param in params(layer)}
     for slot in torch_slots(layer):
         names, shape = (f"{layer.name}.{slot.param}",), shape_in(param_of[slot.param], slot)
-        own[slot.path] = Place(names, shape)
+        own[slot.path] = ArrayTarget(names, shape)
         if slot.addend is not None:
-            own[slot.addend] = Place(names, shape, required=False)
+            own[slot.addend] = ArrayTarget(names, shape, required=False)
     for vector in nodes.learned_of(layer):
         yield Piece(vector.name, layer, {"vector": own.pop(vector.param)})
     apart = {_QUERY, *_SCORING} & own.keys() if _scores_steps(layer) else set[str]()
@@ -176,17 +176,17 @@ def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
     match layer:
         case nodes.Dense(tied=str() as tied):
             shape = (layer.units, layer.features)
-            own["weight"] = Place((f"{tied}.embeddings",), shape, required=False)
+            own["weight"] = ArrayTarget((f"{tied}.embeddings",), shape, required=False)
         case nodes.Dense(bias=False, units=units) if bias:
-            own["bias"] = Place(bias, (units,), required=False)
+            own["bias"] = ArrayTarget(bias, (units,), required=False)
     if own:
         yield Piece(layer.name, layer, own)
     for path, place in alone.items():
         spare = {}
         if path in _SCORING:  # a softmax is the same without it
-            spare["bias"] = Place((), (1,), required=False)
+            spare["bias"] = ArrayTarget((), (1,), required=False)
         elif bias:
-            spare["bias"] = Place(bias, place.shape[:1], required=False)
+            spare["bias"] = ArrayTarget(bias, place.shape[:1], required=False)
         yield Piece(layer.name, layer, {"weight": place, **spare})
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from rnnspec.errors import few, listed
 from rnnspec.importing.imported import Became
 from rnnspec.importing.torch.arrays import (
+    ArrayTarget,
     Filled,
     Piece,
-    Place,
     list_shapes,
     pieces,
     refuse_shapes,
@@ -258,7 +258,7 @@ class _Search:
                 yield _Option(unit, tuple(pieces), filled, names, direction)
 
     def _fill(
-        self, unit: _Unit, places: Sequence[Mapping[str, Place]]
+        self, unit: _Unit, places: Sequence[Mapping[str, ArrayTarget]]
     ) -> tuple[Filled, ...] | None:
         """Return the arrays of a unit at their places, or None if it is not these."""
         result = list[Filled]()
@@ -498,7 +498,7 @@ def _is_named(option: _Option) -> bool:
 
 def _canonical_pieces(layer: Layer) -> Iterator[Piece]:
     """Yield the arrays of a layer with their canonical names, and as Keras has those of a GRU."""
-    places = {p.name: Place((f"{layer.name}.{p.name}",), p.shape) for p in params(layer)}
+    places = {p.name: ArrayTarget((f"{layer.name}.{p.name}",), p.shape) for p in params(layer)}
     if not places:
         return
     yield Piece(layer.name, layer, places)
@@ -506,7 +506,7 @@ def _canonical_pieces(layer: Layer) -> Iterator[Piece]:
     if pairs and isinstance(layer, nodes.Recurrent):
         for name in pairs:
             one, two = places[name.replace("recurrent_", "")], places.pop(name)
-            stacked = Place((*one.names, *two.names), (2, *one.shape))
+            stacked = ArrayTarget((*one.names, *two.names), (2, *one.shape))
             places = {**places, name.replace("recurrent_", ""): stacked}
         yield Piece(layer.name, layer, places)
 
