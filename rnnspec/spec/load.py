@@ -14,7 +14,7 @@ from rnnspec.errors import Problem
 from rnnspec.errors.wording import received
 from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.files.regular import opened
-from rnnspec.spec.fields import Context
+from rnnspec.spec.fields import ValidationContext
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
@@ -117,7 +117,7 @@ def _validate(
     for number in range(_PASSES):
         try:
             settings = settings_of_cells(document.data)
-            spec = Spec.model_validate(document.data, context=Context(taken, settings))
+            spec = Spec.model_validate(document.data, context=ValidationContext(taken, settings))
         except ValidationError as error:
             # Imported here because a valid spec does not need it.
             from rnnspec.spec.messages.problems import find_problems
