@@ -23,7 +23,7 @@ def contexts_of(layer: nodes.Recurrent) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class StepContext:
     """The context of a step of a layer.
 
     ``memory`` has what the recipe of an attention takes of what it attends to; these values are

@@ -39,7 +39,7 @@ from rnnspec.ir.schedule import JoinedProduct, JoinedSum, names_in, packed_array
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.onnx.attention import Context
+    from rnnspec.backends.onnx.attention import StepContext
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.nodes import Recurrent
     from rnnspec.ir.schedule import Slice, Statement
@@ -177,7 +177,7 @@ class EquationSteps:
         size = width(self.layer.input) if name == INPUT else self.size(self.plan.sizes[name])
         self.sequences.append((self.before.known[key], inside, size))
 
-    def body(self, *, masked: bool, with_output: bool, context: Context | None) -> OnnxGraph:
+    def body(self, *, masked: bool, with_output: bool, context: StepContext | None) -> OnnxGraph:
         """Return the body, which takes the states and a step of each sequence."""
         into, step = self.step.into, self.step
         if context:

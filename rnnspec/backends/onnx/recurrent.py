@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.onnx.attention import Context, contexts_of
+from rnnspec.backends.onnx.attention import StepContext, contexts_of
 from rnnspec.backends.onnx.equations import EquationSteps
 from rnnspec.backends.onnx.graph import Builder, OnnxNode
 from rnnspec.backends.onnx.slots import (
@@ -257,7 +257,7 @@ def _add_scan(
     prefix = array(layer.name, direction_prefix(direction))
     context, reason = None, ""
     if layer.attention:
-        context = Context(layer, layer.attention, run.memory, into.constants, run.with_contexts)
+        context = StepContext(layer, layer.attention, run.memory, into.constants, run.with_contexts)
         reason = "attends to another sequence"
     has = "equations" if isinstance(layer.cell, EquationCell) else "activations"
     into.block(f"A Scan, because no fused operator {reason or f'has these {has}'}.")
