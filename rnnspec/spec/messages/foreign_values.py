@@ -46,7 +46,7 @@ _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
+class _ForeignValues:
     """The tables of values, by foreign name, and of kinds of values, by kind first."""
 
     types: Mapping[str, str]
@@ -58,9 +58,9 @@ class _Values:
 
 
 @cache
-def _values() -> _Values:
+def _values() -> _ForeignValues:
     types, values = tables()["types"], tables()["values"]
-    return _Values(
+    return _ForeignValues(
         types=types["cells"] | by_name(types["words"]),
         reasons=reasons_by_name(types["reasons"]),
         parts={
