@@ -19,7 +19,7 @@ from rnnspec.ir.forms import held_values, states
 from rnnspec.source.code import (
     Code,
     Module,
-    Output,
+    OutputStatement,
     code,
     define_class,
     function,
@@ -155,8 +155,8 @@ class Walk(LayerWriter):
         self.variables.clear()
         variable, is_kept = code("{}", self.variables_of[layer.name]), layer.name in scope.kept
         if is_kept and (self.flows or not self.gives_states_alone(layer)):
-            last = statements.pop() if statements else Output(source)
-            if self.flows or not isinstance(last, Output):
+            last = statements.pop() if statements else OutputStatement(source)
+            if self.flows or not isinstance(last, OutputStatement):
                 statements += [last, code("{} = x", variable)]
             else:
                 statements.append(last.into(variable))

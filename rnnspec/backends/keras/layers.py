@@ -13,7 +13,7 @@ from rnnspec.backends.keras.initial import embedding_initializer, make_initializ
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.params import params
-from rnnspec.source.code import Code, Literal, Output, call, code
+from rnnspec.source.code import Code, Literal, OutputStatement, call, code
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -409,7 +409,7 @@ def shared_tables(network: nodes.Network) -> dict[str, bool]:
 
 def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
     """Yield the statements that project ``x`` by the transpose of the embedding."""
-    yield Output(code("{}({}, reverse=True)", table, x))
+    yield OutputStatement(code("{}({}, reverse=True)", table, x))
     names = parts_of(layer)
     if layer.bias:
         bias = replace(layer, tied=None, activation="linear")
@@ -419,9 +419,9 @@ def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
         else:
             # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
             yield code("bias = {}(x[:1, None, :0])[:, 0]", make_dense(bias))
-        yield Output(code("keras.layers.Add(name={!r})([x, bias])", names["logits"]))
+        yield OutputStatement(code("keras.layers.Add(name={!r})([x, bias])", names["logits"]))
     if layer.activation != "linear":
-        yield Output(code("{}(x)", make_activation(layer.activation, names["activation"])))
+        yield OutputStatement(code("{}(x)", make_activation(layer.activation, names["activation"])))
 
 
 def _make(type_: str, /, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:
