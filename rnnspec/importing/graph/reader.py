@@ -81,7 +81,7 @@ class Budget:
         self.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
 
 
-class Reading(Protocol):
+class GraphReading(Protocol):
     """A graph that was read: the layers so far are in its scope."""
 
     @property
@@ -89,7 +89,7 @@ class Reading(Protocol):
         """The layers so far."""
 
 
-_R = TypeVar("_R", bound=Reading)
+_R = TypeVar("_R", bound=GraphReading)
 
 
 def read_in_order(
