@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.graph import Node
-    from rnnspec.importing.graph.probes import Probes, Setting
+    from rnnspec.importing.graph.probes import Probes, ProbeSetting
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
@@ -93,7 +93,10 @@ _R = TypeVar("_R", bound=GraphReading)
 
 
 def read_in_order(
-    account: Account, name: str, settings: Iterable[Setting], read: Callable[[Account, Probes], _R]
+    account: Account,
+    name: str,
+    settings: Iterable[ProbeSetting],
+    read: Callable[[Account, Probes], _R],
 ) -> _R:
     """Read a graph with its input laid out as it takes it.
 
@@ -125,7 +128,7 @@ def read_in_order(
 
 
 def _read_again(
-    source: str, name: str, setting: Setting, read: Callable[[Account, Probes], _R]
+    source: str, name: str, setting: ProbeSetting, read: Callable[[Account, Probes], _R]
 ) -> tuple[Account, _R]:
     # Each reason to start again is gone in the next start, so this ends.
     while True:

@@ -16,7 +16,7 @@ from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
 from rnnspec.importing.graph.graph import Info, Node
-from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import Budget, read_in_order
 from rnnspec.importing.graph.values import NAMES_OF_AXES
 from rnnspec.importing.imported import Account, Became, Imported
@@ -196,8 +196,8 @@ def _read(source: str, graph: Graph, planned: Mapping[str, str]) -> tuple[Accoun
 
 
 def _with_others(
-    settings: Iterator[Setting], first: Info, others: Sequence[Info]
-) -> Iterator[Setting]:
+    settings: Iterator[ProbeSetting], first: Info, others: Sequence[Info]
+) -> Iterator[ProbeSetting]:
     """Yield how the inputs may be laid out: sequences with the same name of their steps are alike.
 
     The others are only if they are joined.
@@ -214,7 +214,7 @@ def _with_others(
         yield replace(plain, others=tuple(several))
 
 
-def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Setting:
+def _other_setting(first: ProbeSetting, info: Info, clocks: dict[Any, int]) -> ProbeSetting:
     """Return how an input behind the first one is laid out: as that is."""
     dims = info.dims or ()
     sizes = tuple(size if isinstance(size, int) else None for size in dims)
@@ -239,10 +239,10 @@ def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Settin
         # Steps without a name are those of no other input.
         clock = clocks.setdefault(info if name is None else name, len(clocks))
     tokens = whole and len(dims) < 3
-    return Setting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
+    return ProbeSetting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
 
 
-def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting]:
+def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[ProbeSetting]:
     """Yield how the first input may be laid out, the usual ways first.
 
     Raises:
@@ -271,22 +271,22 @@ def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting
         numbers = [(False, "BT"), (False, "TB")]
         kinds = kinds + numbers if first.dtype.startswith("int") else [*numbers, *kinds]
         for tokens, order in kinds:
-            yield Setting(order=order, sizes=sizes, tokens=tokens)
+            yield ProbeSetting(order=order, sizes=sizes, tokens=tokens)
         return
     orders = ["BTF", "TBF", "BFT"]
     orders += [o for o in map("".join, permutations("BTF")) if o not in orders]
     for order in orders:
         # The features of a network have a fixed number.
         if sizes[order.index("F")] is not None:
-            yield Setting(order=order, sizes=sizes, tokens=False)
+            yield ProbeSetting(order=order, sizes=sizes, tokens=False)
     if None not in sizes[1:]:
-        yield Setting(order="BTF", sizes=sizes, tokens=False, has_turned_steps=True)
+        yield ProbeSetting(order="BTF", sizes=sizes, tokens=False, has_turned_steps=True)
     if all(size is None for size in sizes):
         account.refuse(brief(first.name), "expected a fixed number of features", "E707")
         account.check()
 
 
-def _check_names(account: Account, info: Info, setting: Setting) -> None:
+def _check_names(account: Account, info: Info, setting: ProbeSetting) -> None:
     """Refuse an input whose layers run over the axis that the file calls the batch.
 
     A layer that expects the steps first computes that for (batch, steps, features) too, without an

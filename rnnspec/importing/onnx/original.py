@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.onnx.contents import Contents
     from rnnspec.backends.slots import Array, Batch
     from rnnspec.importing.graph.graph import Info
-    from rnnspec.importing.graph.probes import Setting
+    from rnnspec.importing.graph.probes import ProbeSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Layout:
     if there is none.
     """
 
-    inputs: tuple[tuple[Info, Setting], ...]
+    inputs: tuple[tuple[Info, ProbeSetting], ...]
     lengths: Info | None
     results: tuple[OutputLayout, ...]
 

@@ -10,7 +10,7 @@ from rnnspec.errors import brief, listed
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import is_input_name
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
     Argument,
@@ -310,7 +310,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     plain = () if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
     orders = plain + (("BT", "TB") if tokens or len(shapes.get(first, ())) == 2 else ())
     settings = (
-        Setting(
+        ProbeSetting(
             order=order,
             sizes=(None,) * len(order),
             tokens=tokens,
@@ -355,7 +355,7 @@ def input_name(argument: str) -> str:
     return argument if is_input_name(argument) else f"{argument}_input"
 
 
-def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
+def _setting(role: Role, order: str, shape: Sequence[int] | None) -> ProbeSetting:
     """Return what is assumed of another input than the first one."""
     match role:
         case "sequence":
@@ -374,7 +374,7 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
     sizes = tuple(
         size if letter == "F" else None for letter, size in zip(letters, known, strict=True)
     )
-    return Setting(order=letters, sizes=sizes, tokens=embedded, padded=False)
+    return ProbeSetting(order=letters, sizes=sizes, tokens=embedded, padded=False)
 
 
 class ModuleReader:
