@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.errors import brief
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.scope import Sequences, restart_longer
+from rnnspec.importing.graph.scope import ProbedSteps, restart_longer
 from rnnspec.importing.graph.shapes import constants
 from rnnspec.importing.graph.values import Tensor, describe
 from rnnspec.importing.unplaced import conv
@@ -152,7 +152,7 @@ def _fixed_steps(scope: Scope, at: int) -> int | None:
     return scope.sequences(at).steps[0] if scope.has_fixed_steps(at) else None
 
 
-def windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
+def windows(scope: Scope, at: int, window: nodes.Window) -> ProbedSteps:
     """Return the windows over a sequence for the probes."""
     before = scope.sequences(at)
     counts = [window.count(steps) or 0 for steps in before.steps]
@@ -166,7 +166,7 @@ def windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
         else mask[:, window.anchor :: window.stride][:, :count]
         for mask, count in zip(before.real, counts, strict=True)
     )
-    return Sequences(tuple(counts), real)
+    return ProbedSteps(tuple(counts), real)
 
 
 def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
