@@ -133,7 +133,7 @@ def read_cell(notation: Notation, errors: EquationErrors | None = None) -> Readi
         end = Block((notation.output,), ())
         states = (OUTPUT, *notation.states)
         notation = replace(notation, states=states, blocks=(*notation.blocks, end))
-    reader = _Reader(notation, errors)
+    reader = _EquationReader(notation, errors)
     lines = reader.read()
     sizes = dict.fromkeys(notation.states, "units") | dict(notation.sizes)
     if notation.output is not None and OUTPUT not in notation.sizes:
@@ -169,7 +169,7 @@ _OF_OTHER_FUNCTIONS = (
 )
 
 
-class _Reader:
+class _EquationReader:
     """The names that lines have assigned so far, and those that any line assigns.
 
     ``names_of_lines`` has the name as written of each line, and ``paths`` the place of its text.
