@@ -63,14 +63,14 @@ def read_mapping(path: Path, network: Network, entries: Mapping[str, Entry], lay
     """
     with opened(path) as (stream, _):
         document = read(stream.read(MAX_BYTES + 1), str(path))
-    reader = _Reader(document, network, entries, layout)
+    reader = _MappingReader(document, network, entries, layout)
     given = reader.read()
     if problems := (*reading_problems(document), *reader.problems):
         raise ModelError(problems)
     return given
 
 
-class _Reader:
+class _MappingReader:
     """The entries of a mapping, compared with the arrays on both sides."""
 
     def __init__(
