@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer
-    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.ir.schedule import ProductSlice, Statement
     from rnnspec.source.code import Literal
 
 _WIDTH = 68
@@ -570,7 +570,7 @@ class _CellClass:
         elif total != product.name:
             yield code("{} = {}", product.name, total)
 
-    def _slice(self, part: Slice) -> str:
+    def _slice(self, part: ProductSlice) -> str:
         product = self.products[part.product]
         is_whole = len(self.schedule.slices_of(part.product)) == 1
         return part.product if is_whole else f"{product.label}_part_{part.start}"

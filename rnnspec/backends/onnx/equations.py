@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.onnx.attention import StepContext
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.nodes import Recurrent
-    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.ir.schedule import ProductSlice, Statement
     from rnnspec.words import CellActivation
 
 _OPERATORS = {
@@ -155,7 +155,7 @@ class EquationSteps:
         names = (part for part in walk(value) if isinstance(part, Name))
         return all(name.kind == "parameter" or name.name in self.constants for name in names)
 
-    def _take(self, name: str, taken: Sequence[Slice]) -> None:
+    def _take(self, name: str, taken: Sequence[ProductSlice]) -> None:
         """Let the loop take a value of all steps, or the slices of it that it needs."""
         if name in self.whole:
             value, sizes = self.before.known[Name(name, "line")], self.before.parts[name]
@@ -232,9 +232,9 @@ class _Values:
     like: str
     names: set[str] = field(default_factory=set)
     known: dict[Expression, str] = field(default_factory=dict)
-    slices: dict[Slice, str] = field(default_factory=dict)
+    slices: dict[ProductSlice, str] = field(default_factory=dict)
     parts: dict[str, tuple[Size, ...]] = field(default_factory=dict)
-    waiting: dict[Slice, tuple[str, str, str]] = field(default_factory=dict)
+    waiting: dict[ProductSlice, tuple[str, str, str]] = field(default_factory=dict)
     runs: dict[tuple[str, ...], str] = field(default_factory=dict)
     about: str = ""
 
