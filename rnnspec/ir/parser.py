@@ -50,7 +50,7 @@ from rnnspec.ir.notation import (
     Block,
     Notation,
     Reading,
-    Row,
+    WrittenLine,
 )
 from rnnspec.ir.shapes import NAMED_SIZES, infer_shapes
 
@@ -102,7 +102,7 @@ def parse(
         name, _, expression = line.strip().partition(":")
         start = len(name) + 2 + len(expression) - len(expression.lstrip())
         if name:
-            rows.append(Row(name.strip(), expression.strip(), (name.strip(),), start))
+            rows.append(WrittenLine(name.strip(), expression.strip(), (name.strip(),), start))
     notation = Notation(
         states=tuple(states),
         blocks=(Block(tuple(rows), ()),),
@@ -191,7 +191,7 @@ class _EquationReader:
         self.norms: dict[str, tuple[Path, float]] = {}
         self.written = set[str]()
         self.block = Block((), ())
-        self.row, self.repetition, self.norms_of_row = Row("", "", ()), 1, 0
+        self.row, self.repetition, self.norms_of_row = WrittenLine("", "", ()), 1, 0
 
     def read(self) -> list[Line]:
         """Return all lines with repetitions written out, without those that nothing uses."""
@@ -284,7 +284,7 @@ class _EquationReader:
             return f"expected another name: {name} is a Python keyword"
         return None
 
-    def _parse(self, row: Row) -> ast.expr:
+    def _parse(self, row: WrittenLine) -> ast.expr:
         self.row = row
         if len(row.text) > MAX_LENGTH:
             message = f"expected at most {MAX_LENGTH} characters, received {len(row.text)}"
