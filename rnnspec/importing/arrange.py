@@ -39,7 +39,7 @@ def arrange(
         results: the name of each result with its place; a single one may have none.
         steps: the number of steps of the example, if there is one.
     """
-    plan = _Plan(scope, [at for _, at in results])
+    plan = _GraphPlan(scope, [at for _, at in results])
     try:
         plan.simplify()
         placed = plan.place()
@@ -63,7 +63,7 @@ class _MisplacedError(RefusedError):
         self.step = step
 
 
-class _Plan:
+class _GraphPlan:
     """The graph of the layers, which becomes that of a spec."""
 
     def __init__(self, scope: LayerGraph, results: list[int]) -> None:
