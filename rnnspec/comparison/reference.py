@@ -100,7 +100,7 @@ def run(  # noqa: PLR0913 - how a pass may differ from a plain one
     size = 8 * rows * sum(prod(size or 0 for size in shape) for shape in shapes)
     what = f"the outputs of the layers of {network.name} for {rows} sequences of {longest:,} steps"
     check_memory(sum(array.nbytes for array in given.values()) + size, what)
-    run = _Run(network, arrays, inputs, noise, training=training)
+    run = _ForwardPass(network, arrays, inputs, noise, training=training)
     run.first.update(states or {})
     return run.compute(network.layers)
 
@@ -116,7 +116,7 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
 ) -> FullTrace:
     """Return the result of ``run``, given that nothing before ``layer`` differs from ``result``."""
     before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
-    run = _Run(network, arrays, inputs, training=training)
+    run = _ForwardPass(network, arrays, inputs, training=training)
     for earlier in before:
         run.entered[earlier.name] = result.inputs[earlier.name]
         run.outputs[earlier.name] = result.outputs[earlier.name]
@@ -140,7 +140,7 @@ _EXACT = (
 """Layers whose output has no rounding of its own, or noise already; so has a concatenation."""
 
 
-class _Run:
+class _ForwardPass:
     """One forward pass: the input and output of each layer so far."""
 
     def __init__(
