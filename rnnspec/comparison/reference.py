@@ -251,11 +251,11 @@ class _ForwardPass:
         (source, *_) = self.sources[layer.name]
         return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
 
-    def _memory(self, attention: nodes.Attention | nodes.StepAttention) -> _Memory:
+    def _memory(self, attention: nodes.Attention | nodes.StepAttention) -> _StepMemory:
         """Return what a layer attends to."""
         values, keys = self.outputs[attention.over], self.outputs[attention.keys]
         mask = self.masks[attention.over] if attention.masked else np.ones(values.shape[:2], bool)
-        return _Memory(keys, values, mask, attention.scale, self.noise)
+        return _StepMemory(keys, values, mask, attention.scale, self.noise)
 
     def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
         memory, score = self._memory(layer), arrays.get("score")
@@ -404,7 +404,7 @@ def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class _StepMemory:
     """The keys and values of what a layer attends to, (batch, steps, size), and the real steps."""
 
     keys: Array
@@ -567,7 +567,7 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     *,
     noise: Callable[[Array], Array],
     first: Sequence[Array | None],
-    memory: _Memory | None,
+    memory: _StepMemory | None,
 ) -> tuple[Array, list[Array], Array]:
     """Return h at each time step, (batch, steps, units), and the last states, kept at padding.
 
