@@ -39,7 +39,7 @@ _STATEFUL = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _RunSettings:
     """How a layer is run over time."""
 
     return_sequences: bool
@@ -81,7 +81,7 @@ def read_cells(
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
     stack, first = list[pieces.RecurrentPiece](), 0
     # Each cell hands its output to the next one at every step.
-    lower = _Run(return_sequences=True, zeros=False)
+    lower = _RunSettings(return_sequences=True, zeros=False)
     for at, config in enumerate(cells):
         path = f"{settings.name}.cell.cells[{at}]"
         one, top = foreign(settings.account, config, path), at + 1 == len(cells)
@@ -103,7 +103,7 @@ def read_cells(
 
 
 def _cell_of(
-    settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
+    settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _RunSettings
 ) -> pieces.RecurrentPiece | None:
     if layer.kind == SHARING or DEFINITION in cell.config:
         with settings.inside(path, cell.config) as cell_settings:
@@ -175,7 +175,9 @@ def _direction(
         return _equation_layer(cell_settings, layer, run) or pieces.Lacking(layer)
 
 
-def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.RecurrentPiece | None:
+def _equation_layer(
+    settings: Settings, layer: Foreign, run: _RunSettings
+) -> pieces.RecurrentPiece | None:
     """Return a layer in one direction whose cell the file defines by its equations."""
     units, definition = settings.size("units"), settings.take(DEFINITION, None)
     initialize = settings.take("initialize", {})
@@ -208,7 +210,7 @@ def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Rec
 
 
 def _recurrent_layer(
-    settings: Settings, layer: Foreign, kind: str, run: _Run
+    settings: Settings, layer: Foreign, kind: str, run: _RunSettings
 ) -> pieces.RecurrentPiece:
     """Return a layer in one direction, whose cell has the settings."""
     # The layers of cuDNN have no such settings.
@@ -231,11 +233,11 @@ def _recurrent_layer(
     return pieces.RecurrentPiece(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 
 
-def _running(settings: Settings, layer: Foreign) -> _Run:
+def _running(settings: Settings, layer: Foreign) -> _RunSettings:
     """Take the settings that say how the layer is run over time."""
     settings.only("stateful", False, why=_STATEFUL)
     settings.only("time_major", False, why="rnnspec supports only the batch first")
-    run = _Run(
+    run = _RunSettings(
         settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
     )
     if settings.flag("return_state", False) and not any(layer.used):
@@ -245,7 +247,9 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     settings.drop("use_cudnn")
     # A state is held at padding.
     outputs = {0, 1} if layer.config.get("merge_mode", "") is None else {0}
-    return _Run(return_sequences=False, zeros=False) if outputs.isdisjoint(layer.used) else run
+    return (
+        _RunSettings(return_sequences=False, zeros=False) if outputs.isdisjoint(layer.used) else run
+    )
 
 
 def _cell(settings: Settings, kind: str) -> nodes.Cell:
