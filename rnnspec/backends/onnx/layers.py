@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.onnx.attention import contexts_of
 from rnnspec.backends.onnx.graph import BOOL
-from rnnspec.backends.onnx.recurrent import Run, add_final_state, add_last, add_recurrent
+from rnnspec.backends.onnx.recurrent import RecurrentRun, add_final_state, add_last, add_recurrent
 from rnnspec.backends.onnx.sequences import Sequences
 from rnnspec.backends.onnx.slots import (
     BATCH,
@@ -256,7 +256,7 @@ class Layers:
         match layer:
             case nodes.Recurrent():
                 padding = sequences.padding(source)
-                run = Run(
+                run = RecurrentRun(
                     x=sequences.take(source, "sbf"),
                     padding=padding if layer.masked else None,
                     stepped=self.stepped,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RecurrentRun:
     """What a recurrent layer reads, and what of it is read.
 
     ``x`` is its input, and ``padding`` what it skips. ``first`` has the vectors that states begin
@@ -59,7 +59,7 @@ class Run:
     memory: Mapping[core.Expression, str] = field(default_factory=dict)
 
 
-def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> None:
+def add_recurrent(into: Builder, layer: Recurrent, run: RecurrentRun) -> None:
     """Add a layer: its output or final state, and the states that are read."""
     if stepwise_reason(layer):
         _add_scans(into, layer, run)
@@ -192,7 +192,7 @@ def _merge_directions(into: Builder, layer: Recurrent, result: str, about: str =
     return into.add(layer.name, reduction, result, at, keepdims=0)
 
 
-def _add_fused_chunk(into: Builder, layer: Recurrent, run: Run) -> None:
+def _add_fused_chunk(into: Builder, layer: Recurrent, run: RecurrentRun) -> None:
     """Add a fused layer that begins with its states."""
     states, padding = states_of(layer), run.padding
     all_steps = run.with_output and layer.return_sequences
@@ -226,7 +226,7 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
     into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
-def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
+def _add_scans(into: Builder, layer: Recurrent, run: RecurrentRun) -> None:
     """Add a layer that runs step by step."""
     first = dict[str, tuple[str, ...]]()
     for name, vector in run.first.items():
@@ -249,7 +249,7 @@ def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
 
 
 def _add_scan(
-    into: Builder, layer: Recurrent, run: Run, direction: str, given: Mapping[str, str]
+    into: Builder, layer: Recurrent, run: RecurrentRun, direction: str, given: Mapping[str, str]
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
     real = "" if run.padding is None else run.padding.is_real("sbf")
