@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.onnx.contents import ArrayError, Contents, as_text, load, type_name
+from rnnspec.backends.onnx.contents import Contents, UnreadableArrayError, as_text, load, type_name
 from rnnspec.errors import ModelError, Problem, UsageError, brief, few
 from rnnspec.importing.graph.graph import CycleError, Graph, Info, Node, sort_nodes
 from rnnspec.importing.onnx.operators import find_problems
@@ -180,7 +180,7 @@ class _Reading:
         """Return an array, None if it is refused."""
         try:
             array = self._contents.array(tensor)
-        except ArrayError as error:
+        except UnreadableArrayError as error:
             self._refuse(where, str(error), "E707")
             return None
         self._bytes += array.nbytes
