@@ -21,7 +21,7 @@ from rnnspec.importing.graph.reader import Budget, read_in_order
 from rnnspec.importing.graph.values import NAMES_OF_AXES
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
-from rnnspec.importing.onnx.original import Layout, OutputLayout, open_file
+from rnnspec.importing.onnx.original import FileLayout, OutputLayout, open_file
 from rnnspec.importing.onnx.reader import OPERATORS, OnnxReader
 from rnnspec.importing.taken import Taken
 from rnnspec.ir import nodes
@@ -102,7 +102,7 @@ def read_file(path: Path, name: str) -> Imported:
     form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
     infos = {info.name: info for info in graph.inputs}
-    layout = Layout(
+    layout = FileLayout(
         tuple((infos[name], scope.probes.setting.of(-place)) for place, name in enumerate(planned)),
         infos.get(reader.lengths),
         tuple(OutputLayout(name, value.axes) for name, value in reader.results),

@@ -31,7 +31,7 @@ class OutputLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FileLayout:
     """How the inputs and the outputs of a file differ from those of its network.
 
     ``inputs`` are those of the network, a sequence first. ``lengths`` is an input of lengths, None
@@ -76,7 +76,7 @@ def _dtype(info: Info) -> str:
     return info.dtype if info.dtype.startswith(("int", "float", "uint")) else "float32"
 
 
-def open_file(path: Path, layout: Layout) -> Callable[[Batch], Array]:
+def open_file(path: Path, layout: FileLayout) -> Callable[[Batch], Array]:
     """Return a function from a batch of a network to the output of its file."""
     from rnnspec.backends.onnx.session import open_limited
 
