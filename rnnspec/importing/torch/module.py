@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
-    from rnnspec.importing.torch.values import Layout, Op
+    from rnnspec.importing.torch.values import ModuleLayout, Op
     from rnnspec.ir.equations import Equations
 
 
@@ -55,7 +55,7 @@ def read_module(
     name: str,
     example: Mapping[str, Any] | None = None,
     outputs: Collection[int | str] | None = None,
-) -> tuple[Imported, Layout]:
+) -> tuple[Imported, ModuleLayout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
     Args:

@@ -26,8 +26,8 @@ from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
     Given,
-    Layout,
     ModuleArray,
+    ModuleLayout,
     NonTensor,
     Ref,
     ResultLayout,
@@ -668,13 +668,13 @@ class ModuleReader:
         return tuple(map("BTF".index, self.scope.probes.setting.order))
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ModuleLayout:
         """The layout of the input and the results, once they have been read."""
         scope = self.scope
         names = {at: scope.inputs[-at] for at in self._places.values()}
         arguments = [(name, names.get(self._places.get(name, 1), "")) for name in self._inputs]
         settings = {name: scope.probes.of(at).setting for at, name in names.items()}
-        return Layout(
+        return ModuleLayout(
             inputs=(),
             arguments=tuple(arguments),
             given=self.given,

@@ -186,7 +186,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ModuleLayout:
     """How the inputs and the results of a module differ from those of its network.
 
     ``inputs`` are those of the network, in its order, by the names that the rest uses.
