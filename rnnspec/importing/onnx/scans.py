@@ -58,7 +58,7 @@ class _Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ScanBody:
     """The cell of a ``Scan``, and the names that its body takes from outside.
 
     ``outer`` has them by their names in what rnnspec writes. ``results`` are what it gives of each
@@ -71,7 +71,7 @@ class Body:
     results: tuple[str, ...]
 
 
-def body_of(node: Node) -> Body | None:
+def body_of(node: Node) -> ScanBody | None:
     """Return what the body of a ``Scan`` computes, None if that is no cell that rnnspec writes."""
     body = node.attributes.get("body")
     if not isinstance(body, Graph) or len(body.nodes) > _MOST_NODES or body.arrays:
@@ -102,7 +102,7 @@ def body_of(node: Node) -> Body | None:
         return None
     cell, names = cells[form]
     named = dict(zip(names, outer, strict=True))
-    return Body(cell, named, None if asked is None else asked[0], tuple(kinds))
+    return ScanBody(cell, named, None if asked is None else asked[0], tuple(kinds))
 
 
 def _read_asking(body: Sequence[Node], state: str, x: str) -> tuple[_Asking, str, str] | None:
