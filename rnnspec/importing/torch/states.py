@@ -19,7 +19,7 @@ from rnnspec.importing.torch.values import (
     Given,
     LearnedRows,
     Ref,
-    Rows,
+    StackedRows,
     Zeros,
     describe,
 )
@@ -291,7 +291,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
             return [None] * number
-        case Rows(items) if len(items) == number:
+        case StackedRows(items) if len(items) == number:
             return [_vector(scope, item) for item in items]
         case FinalStates(parts, sizes, axis=0) if sum(sizes) == number:
             return [first for part in parts for first in _vectors_of(scope, part)]

@@ -39,7 +39,7 @@ from rnnspec.importing.torch.values import (
     ModuleArray,
     NonTensor,
     Packed,
-    Rows,
+    StackedRows,
     Value,
     Zeros,
     describe,
@@ -153,7 +153,7 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
     return m.run("Concat", *x, axis=dim)
 
 
-def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> Rows:
+def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> StackedRows:
     """Return the states of layers, of which some begin with zeros."""
     rows = list[Any]()
     for part in x:
@@ -168,14 +168,14 @@ def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> Rows:
                 raise RefusedError(
                     f"expected states of layers and zeros, received {describe(part)}"
                 )
-    return Rows(tuple(rows))
+    return StackedRows(tuple(rows))
 
 
 def _stack(m: Operators, x: Any, dim: Any = 0) -> Any:
     if dim != 0 or not isinstance(x, tuple):
         raise RefusedError(f"dim: expected 0, received {dim}", "E703")
     if any(isinstance(value, FeatureSlice | Zeros) for value in x):
-        return Rows(x)
+        return StackedRows(x)
     return _concatenate(m, tuple(_unsqueeze(m, value, 0) for value in x))
 
 
@@ -397,7 +397,7 @@ def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
 
 def _unsqueeze(m: Operators, x: Any, dim: Any) -> Any:
     if isinstance(x, FeatureSlice) and dim == 0:
-        return Rows((x,))
+        return StackedRows((x,))
     if isinstance(x, ModuleArray) and not x.turned:
         shape = [*m.scope.shape_of(x)]
         shape.insert(axis_number(dim, len(shape) + 1), 1)
@@ -595,10 +595,10 @@ def _item(m: Operators, x: Any, index: Any) -> Any:
     if isinstance(index, str):
         raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
     match x:
-        case Rows(items) if isinstance(index, slice):
-            return Rows(items[index])
-        case tuple() | Rows():
-            items = x.items if isinstance(x, Rows) else x
+        case StackedRows(items) if isinstance(index, slice):
+            return StackedRows(items[index])
+        case tuple() | StackedRows():
+            items = x.items if isinstance(x, StackedRows) else x
             index = _leading(index)
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")

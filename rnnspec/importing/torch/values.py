@@ -97,7 +97,7 @@ class FeatureSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class StackedRows:
     """Zeros and parts of vectors, one after the other along a first axis."""
 
     items: tuple[Any, ...]
@@ -136,7 +136,7 @@ Value = (
     | Argument
     | FinalStates
     | Packed
-    | Rows
+    | StackedRows
     | FeatureSlice
     | LearnedRows
     | ModuleArray
