@@ -25,7 +25,7 @@ from rnnspec.importing.torch import graph, layers, states, table
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
-    Given,
+    GivenStates,
     ModuleArray,
     ModuleLayout,
     NonTensor,
@@ -206,7 +206,7 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
     module: Any,
     operations: Sequence[Op],
     shapes: Mapping[str, Sequence[int]],
-    given: Mapping[str, Given],
+    given: Mapping[str, GivenStates],
     wanted: Collection[int | str] | None,
     *,
     whole: bool,
@@ -278,7 +278,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     operations: Sequence[Op],
     roles: Mapping[str, Role],
     shapes: Mapping[str, Sequence[int]],
-    given: Mapping[str, Given],
+    given: Mapping[str, GivenStates],
     wanted: Collection[int | str] | None,
 ) -> ModuleReader:
     """Read all operations with a meaning of each argument."""
@@ -390,7 +390,7 @@ class ModuleReader:
         operations: Sequence[Op],
         places: Mapping[str, int],
         causes: set[str],
-        given: Mapping[str, Given],
+        given: Mapping[str, GivenStates],
         wanted: Collection[int | str] | None,
         *,
         with_numbers: bool,

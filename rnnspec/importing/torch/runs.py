@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.importing.torch.values import Given, ModuleLayout, ResultLayout
+    from rnnspec.importing.torch.values import GivenStates, ModuleLayout, ResultLayout
 
 _ROWS = 3
 
@@ -289,7 +289,7 @@ def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
         raise UsageError(message, "example") from error
 
 
-def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Array]:
+def _states_of_network(given: GivenStates, tensors: Sequence[Array]) -> dict[str, Array]:
     """Return first states as the inputs of the network, both directions side by side.
 
     Raises:
@@ -312,7 +312,7 @@ def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Arra
     return batch
 
 
-def _states_of_module(module: Any, given: Given, batch: Mapping[str, Array]) -> Any:
+def _states_of_module(module: Any, given: GivenStates, batch: Mapping[str, Array]) -> Any:
     """Return first states as the module takes them."""
     tensors = []
     for names in given.names:

@@ -16,7 +16,7 @@ from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
     FeatureSlice,
-    Given,
+    GivenStates,
     LearnedRows,
     Ref,
     StackedRows,
@@ -38,14 +38,14 @@ First = tuple[int, int | None] | None
 """The place of a vector, with the half of it that is taken; None for zeros."""
 
 
-def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, Given]:
+def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, GivenStates]:
     """Return the arguments of ``forward`` that are first states of recurrent modules.
 
     Args:
         operations: what ``forward`` does.
         example: inputs of ``forward`` by the names of its arguments, which tell what each is.
     """
-    found = dict[str, Given]()
+    found = dict[str, GivenStates]()
     for op in operations:
         if op.kind != "input":
             continue
@@ -57,7 +57,7 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
         directions = 1 + (is_layer and module.bidirectional)
         # An argument that is cut has the states of several modules.
         rows = 0 if is_cut else module.num_layers * directions if is_layer else 1
-        given = Given(parts, rows, directions, module.hidden_size, swapped)
+        given = GivenStates(parts, rows, directions, module.hidden_size, swapped)
         if (value := example.get(op.target)) is not None:
             several = value if isinstance(value, list | tuple) else (value,)
             shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
@@ -116,7 +116,7 @@ def _use_as_state(  # noqa: PLR0912 - a branch for each function
     return None
 
 
-def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Any]:
+def add_given(scope: ModuleScope, argument: str, given: GivenStates) -> tuple[GivenStates, Any]:
     """Add the inputs of the network that an argument with first states is, and return its value."""
     if not given.rows:
         message = f"has the states of several modules in the argument '{argument}'"

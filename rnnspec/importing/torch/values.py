@@ -163,7 +163,7 @@ class ResultLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenStates:
     """An argument of ``forward`` with the states that recurrent layers begin with.
 
     It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these; if it is
@@ -203,7 +203,7 @@ class ModuleLayout:
 
     inputs: tuple[str, ...]
     arguments: tuple[tuple[str, str], ...]
-    given: Mapping[str, Given]
+    given: Mapping[str, GivenStates]
     items: Mapping[str, tuple[str, tuple[int, ...]]]
     axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
