@@ -15,7 +15,7 @@ from rnnspec.importing.torch.archive import FREE, MOST_TIMES, TensorError
 from rnnspec.importing.torch.arrays import arrays_of, check_finite, gather
 from rnnspec.importing.torch.draft import draft
 from rnnspec.importing.torch.fit import fit
-from rnnspec.importing.torch.mapping import Given, read_mapping, write_mapping
+from rnnspec.importing.torch.mapping import MappedArrays, read_mapping, write_mapping
 from rnnspec.importing.torch.state_dict import STATE_DICT, Entry, modules, state
 from rnnspec.weights.store import Store
 
@@ -95,7 +95,7 @@ def _by_spec(  # noqa: PLR0913 - what a file has, and what is known of it
         check_finite(own, account)
         return account.finish(network, own, f"{form}, with the names of rnnspec's own source")
     layout = "keras" if path.suffix.lower() in _OF_KERAS else "torch"
-    given = Given({})
+    given = MappedArrays({})
     if mapping is not None and mapping.exists():
         given = read_mapping(mapping, network, weights, layout)
         for key in given.ignored:

@@ -46,14 +46,16 @@ arrays:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class MappedArrays:
     """What a user says of the arrays in a file: those that are placed, and those left out."""
 
     placed: Mapping[str, Filled]
     ignored: tuple[str, ...] = ()
 
 
-def read_mapping(path: Path, network: Network, entries: Mapping[str, Entry], layout: str) -> Given:
+def read_mapping(
+    path: Path, network: Network, entries: Mapping[str, Entry], layout: str
+) -> MappedArrays:
     """Return what a mapping says; ``layout`` is that of its arrays if it says none.
 
     Raises:
@@ -87,7 +89,7 @@ class _MappingReader:
         """Record a problem at its place."""
         self.problems.append(self.document.problem(path, message, code=code, key=key))
 
-    def read(self) -> Given:
+    def read(self) -> MappedArrays:
         """Return the entries without a problem."""
         match self.document.data:
             case {"arrays": dict(arrays), **rest} if rest.keys() <= {"layout"}:
@@ -96,7 +98,7 @@ class _MappingReader:
             case other:
                 message = "expected a mapping with the keys layout and arrays, received "
                 self.refuse((), message + received(other), "E707")
-                return Given({})
+                return MappedArrays({})
         placed, ignored = dict[str, Filled](), list[str]()
         for name, value in arrays.items():
             path: Steps = ("arrays", name)
@@ -107,7 +109,7 @@ class _MappingReader:
                 ignored.append(name)
             elif value is not None and (filled := self.filled(path, name, value)) is not None:
                 placed[name] = filled
-        return Given(placed, tuple(ignored))
+        return MappedArrays(placed, tuple(ignored))
 
     def checked_layout(self, path: Steps, value: Any) -> str:
         """Return a layout, after a problem with it the layout of the mapping."""
