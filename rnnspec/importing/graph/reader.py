@@ -25,7 +25,7 @@ from rnnspec.importing.graph import (
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import draw_probes
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     Pairs,
@@ -179,7 +179,7 @@ class OperatorReader:
     ) -> tuple[Value, ...]:
         """Return the outputs of a node with a tensor, with its numbers if it has any."""
         for value in inputs:
-            if isinstance(value, Argument) and node.op not in self._layers:
+            if isinstance(value, ExtraInput) and node.op not in self._layers:
                 name = brief(value.name)
                 raise RefusedError(f"takes the input '{name}'; expected {INPUTS}")
         try:

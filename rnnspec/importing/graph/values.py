@@ -225,7 +225,7 @@ class PaddedState(_Described):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Argument(_Described):
+class ExtraInput(_Described):
     """Another input of the graph than the first one, which is no lengths."""
 
     name: str
@@ -236,7 +236,7 @@ class Unknown(_Described):
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | Pairs | FinalStates | PaddedState | Argument | Unknown | None
+Value = Known | Tensor | Pairs | FinalStates | PaddedState | ExtraInput | Unknown | None
 """A value; None is an input that is left out."""
 
 
@@ -284,7 +284,7 @@ def describe(value: Value) -> str:
         case Pairs(stage=stage):
             what = "weights" if stage == "weights" else "scores"
             return f"the {what} of the steps for each query"
-        case Argument(name=name):
+        case ExtraInput(name=name):
             return f"the input '{name}'"
         case _:
             return _NAMES[type(value).__name__]

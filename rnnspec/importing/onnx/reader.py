@@ -12,7 +12,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import HANDLED, OperatorReader
 from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     Known,
     RestartError,
     Tensor,
@@ -179,7 +179,7 @@ class OnnxReader:
             self.lengths = info.name
             arrays = tuple(counts.astype(info.dtype) for counts in lengths)
             return Known(arrays, bounds=interval(number(0), size_of(self.scope.probes.steps)))
-        return Argument(info.name)
+        return ExtraInput(info.name)
 
     def _read_nodes(self, graph: Graph, needed: Sequence[Node]) -> None:
         number = len(self.scope.probes.rows)

@@ -18,7 +18,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import INPUTS
 from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     PaddedState,
@@ -305,7 +305,7 @@ def first_state(
             return None
         case Known():
             return _constant_state(scope, value, size, layout, source)
-        case Argument(name=name):
+        case ExtraInput(name=name):
             message = f"its initial states are the input '{brief(name)}'; expected {INPUTS}"
             raise RefusedError(message)
         case Tensor(axes=axes) if value.axis("T") < 0:

@@ -13,7 +13,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     RestartError,
@@ -477,7 +477,7 @@ class ModuleReader:
                     return value
                 self._inputs.append(op.target)
                 at = self._places.get(op.target)
-                return Argument(op.target) if at is None else self._input(at)
+                return ExtraInput(op.target) if at is None else self._input(at)
             case "module":
                 return layers.call_module(self._operators, op, arguments)
             case "array":

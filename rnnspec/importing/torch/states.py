@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.values import Argument, FinalStates, Known, Tensor
+from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Tensor
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import loops
 from rnnspec.importing.torch.values import (
@@ -270,7 +270,7 @@ def first_vectors(  # noqa: PLR0913, PLR0917 - the sizes of a module
 
 def _refuse(value: Any) -> None:
     match value:
-        case Argument(name=name) | Known(name=name) if name:
+        case ExtraInput(name=name) | Known(name=name) if name:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(
                 f"its initial states are made of the argument '{name}' of forward; expected the "

@@ -20,7 +20,7 @@ from rnnspec.importing.graph.masks import divide_by_steps
 from rnnspec.importing.graph.shapes import has_directions
 from rnnspec.importing.graph.values import (
     NAMES_OF_AXES,
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     Pairs,
@@ -294,7 +294,7 @@ def _reduce(statistic: Statistic, *, with_places: bool = False) -> Row:
     op = f"Reduce{statistic.capitalize()}"
 
     def run(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        if isinstance(x, Known | Argument) and not m.is_input(x):
+        if isinstance(x, Known | ExtraInput) and not m.is_input(x):
             value = _reduce_numbers(m, x, op, _dim(dim), keepdim=keepdim)
         else:
             value = _reduce_tensor(m, x, op, _dim(dim), keepdim=keepdim)
@@ -475,7 +475,7 @@ def _reshape(m: Operators, x: Any, *sizes: Any) -> Any:
     match x:
         case Tensor():
             return _reshape_tensor(m, x, tuple(map(_as_number, sizes)))
-        case FinalStates() | Known() | Argument():
+        case FinalStates() | Known() | ExtraInput():
             return m.run("Reshape", x, _sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
@@ -561,7 +561,7 @@ def _gather(m: Operators, x: Any, dim: Any, index: Any) -> Any:
 
 
 def _index_select(m: Operators, x: Any, dim: Any, index: Any) -> Any:
-    name = m.numbers(x).name if isinstance(x, Known | Argument) else ""
+    name = m.numbers(x).name if isinstance(x, Known | ExtraInput) else ""
     taken = m.run("Gather", x, index, axis=dim)
     return replace(taken, name=name) if isinstance(taken, Known) else taken
 
@@ -605,16 +605,16 @@ def _item(m: Operators, x: Any, index: Any) -> Any:
             return items[index]
         case NonTensor():
             return NonTensor()
-        case Known() | Argument() if m.is_order(index):
+        case Known() | ExtraInput() if m.is_order(index):
             return _index_select(m, x, 0, index)
-        case Argument(name=name) if None not in _parts(index, 1):
+        case ExtraInput(name=name) if None not in _parts(index, 1):
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Known(name=name) if name.startswith(LENGTHS) and type(index) is int:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Tensor():
             return _part(m, x, _parts(index, len(x.axes)), index)
-        case Known() | Argument() | FinalStates() | Pairs():
+        case Known() | ExtraInput() | FinalStates() | Pairs():
             return _take(m, x, _parts(index, m.rank(x)))
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
@@ -751,7 +751,7 @@ def _in_words(index: Any) -> str:
 def _cast(m: Operators, x: Any) -> Any:
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_floats(x), name=x.name)
-    m.scope.casts |= not isinstance(x, Argument | Pairs)
+    m.scope.casts |= not isinstance(x, ExtraInput | Pairs)
     return x
 
 
@@ -787,7 +787,7 @@ def _long(m: Operators, x: Any) -> Any:
 
 def _size(m: Operators, x: Any, dim: Any = None) -> Any:
     match x:
-        case Tensor() | Known() | FinalStates() | Pairs() | Argument():
+        case Tensor() | Known() | FinalStates() | Pairs() | ExtraInput():
             sizes = m.run("Shape", x)
         case ModuleArray():
             shapes = [list(m.scope.shape_of(x))] * len(m.scope.probes.rows)
@@ -858,7 +858,7 @@ def _pack(
 ) -> Packed:
     scope = m.scope
     value = scope.in_place(scope.settle(scope.operand(x), in_any_row=True))
-    if not isinstance(lengths, Known | Argument) or is_size(lengths):
+    if not isinstance(lengths, Known | ExtraInput) or is_size(lengths):
         message = "expected lengths that are an argument of forward"
         counted = ", or tokens that are counted, (x != 0).sum(1)" if scope.tokens else ""
         raise RefusedError(
@@ -892,7 +892,7 @@ def _unpack(
     if padding_value != 0.0:
         raise RefusedError(f"padding_value: expected 0.0, received {padding_value}", "E703")
     axes = ("B", "T", "F") if batch_first else ("T", "B", "F")
-    return (replace(x.steps, axes=axes, filler=0.0), m.numbers(Argument(m.scope.lengths)))
+    return (replace(x.steps, axes=axes, filler=0.0), m.numbers(ExtraInput(m.scope.lengths)))
 
 
 # Masks
@@ -918,7 +918,7 @@ def _compare(op: str, expected: int, advice: str = "") -> Row:
     """Return a comparison, of tokens with a number that tells them from 0, or of sizes."""
 
     def run(m: Operators, x: Any, y: Any) -> Any:
-        if isinstance(x, Known | Argument) and not m.is_input(x):
+        if isinstance(x, Known | ExtraInput) and not m.is_input(x):
             result = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
         if isinstance(x, Tensor) and x.numbers is not None and isinstance(y, int | float):
@@ -1077,7 +1077,7 @@ def _leaky(m: Operators, x: Any, negative_slope: float = 0.01, inplace: bool = F
 
 
 def _clamp(m: Operators, x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002
-    if isinstance(x, Known | Argument) and not m.is_input(x):
+    if isinstance(x, Known | ExtraInput) and not m.is_input(x):
         if max is not None or not isinstance(min, int | float) or not 0 <= min <= 1:
             message = f"expected lengths of at least 1, received limits {min} and {max}"
             raise RefusedError(message, "E703")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.graph import values as graph_values
-from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Pairs, Tensor, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,7 +133,7 @@ Value = (
     Tensor
     | Pairs
     | Known
-    | Argument
+    | ExtraInput
     | FinalStates
     | Packed
     | StackedRows
@@ -249,7 +249,7 @@ def is_size(value: Any) -> bool:
 def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
     """Describe a value, for messages."""
     match value:
-        case Argument(name=name):
+        case ExtraInput(name=name):
             return f"the argument '{name}' of forward"
         case Known(name=name) if name.startswith(LENGTHS):
             return f"the argument '{name.removeprefix(LENGTHS)}' of forward"
