@@ -14,9 +14,9 @@ from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
 from rnnspec.backends.c.source import (
     Argument,
-    Constant,
     CSource,
     Field,
+    InterfaceConstant,
     OutputSteps,
     Recorded,
     Result,
@@ -199,7 +199,7 @@ def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
         yield line.replace("*/", "* /").replace("/*", "/ *")
 
 
-def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator[Constant]:
+def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator[InterfaceConstant]:
     """Yield the constants; ``body`` is the function that takes whole sequences, if one does."""
     sequences = any(isinstance(each, nodes.SequenceInput) for each in network.inputs)
     tokens = [
@@ -207,43 +207,51 @@ def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator
         for kind, type_ in (("token", nodes.TokenInput), ("label", nodes.LabelInput))
         if any(isinstance(each, type_) for each in network.inputs)
     ]
-    yield Constant("OK", 0, "done")
+    yield InterfaceConstant("OK", 0, "done")
     if sequences:
-        yield Constant("BAD_LENGTH", 1, "a status: too few or too many steps")
+        yield InterfaceConstant("BAD_LENGTH", 1, "a status: too few or too many steps")
     if tokens:
-        yield Constant("BAD_TOKEN", 2, f"a status: a {' or '.join(tokens)} out of range")
+        yield InterfaceConstant("BAD_TOKEN", 2, f"a status: a {' or '.join(tokens)} out of range")
     waits = delays(network) if stepped else {}
     if any(waits.values()):
-        yield Constant("NO_OUTPUT", 3, "a status: an output needs more steps")
+        yield InterfaceConstant("NO_OUTPUT", 3, "a status: an output needs more steps")
     for network_input in network.inputs:
         yield _size_of(network_input, network.prefix(network_input.name, "_").upper())
     if not body.stepped:
         for length in body.lengths:
-            yield Constant(
+            yield InterfaceConstant(
                 f"{length.prefix}MIN_STEPS", length.least, "steps of the shortest sequence"
             )
-            yield Constant(
+            yield InterfaceConstant(
                 f"{length.prefix}MAX_STEPS", length.most, "steps of the longest sequence"
             )
-        yield Constant("WORKSPACE", body.floats, "floats that a call computes with")
+        yield InterfaceConstant("WORKSPACE", body.floats, "floats that a call computes with")
     for name, layer in network.results.items():
         prefix = f"{name.upper()}_" if name else ""
-        yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
+        yield InterfaceConstant(
+            f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output"
+        )
         if delay := waits.get(layer.name, 0):
-            yield Constant(f"{prefix}DELAY", delay, "steps of a sequence before the first output")
+            yield InterfaceConstant(
+                f"{prefix}DELAY", delay, "steps of a sequence before the first output"
+            )
 
 
-def _size_of(network_input: nodes.Input, prefix: str) -> Constant:
+def _size_of(network_input: nodes.Input, prefix: str) -> InterfaceConstant:
     """Return the constant with the size of an input."""
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):
-            return Constant(f"{prefix}VOCABULARY", vocabulary, "tokens are from 0 to one less")
+            return InterfaceConstant(
+                f"{prefix}VOCABULARY", vocabulary, "tokens are from 0 to one less"
+            )
         case nodes.LabelInput(vocabulary=vocabulary):
-            return Constant(f"{prefix}VOCABULARY", vocabulary, "labels are from 0 to one less")
+            return InterfaceConstant(
+                f"{prefix}VOCABULARY", vocabulary, "labels are from 0 to one less"
+            )
         case nodes.NumericInput(features=features):
-            return Constant(f"{prefix}FEATURES", features, "numbers of a step")
+            return InterfaceConstant(f"{prefix}FEATURES", features, "numbers of a step")
         case nodes.VectorInput(features=features):
-            return Constant(f"{prefix}FEATURES", features, "numbers of a sequence")
+            return InterfaceConstant(f"{prefix}FEATURES", features, "numbers of a sequence")
         case _:
             assert_never(network_input)
 

@@ -93,7 +93,7 @@ _LINE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class InterfaceConstant:
     """A constant of the interface, with its comment."""
 
     name: str
@@ -257,7 +257,7 @@ class CSource:
     entry: str
     title: str
     about: tuple[str, ...]
-    constants: tuple[Constant, ...]
+    constants: tuple[InterfaceConstant, ...]
     target: str
     rounded: bool
     named: bool
