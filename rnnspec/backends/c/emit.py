@@ -17,9 +17,9 @@ from rnnspec.backends.c.source import (
     CSource,
     Field,
     InterfaceConstant,
+    OutputParameter,
     OutputSteps,
     Recorded,
-    Result,
 )
 from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
@@ -258,7 +258,7 @@ def _size_of(network_input: nodes.Input, prefix: str) -> InterfaceConstant:
 
 def _tests(
     arguments: tuple[Argument, ...],
-    results: tuple[Result, ...],
+    results: tuple[OutputParameter, ...],
     network: nodes.Network,
     body: Body,
     steps: Mapping[str, int],
@@ -301,7 +301,7 @@ def _output_steps(network: nodes.Network, body: Body) -> Iterator[OutputSteps]:
         yield OutputSteps(f"{prefix}OUTPUT_STEPS", length.symbol, value, layers)
 
 
-def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
+def _results(network: nodes.Network, body: Body) -> Iterator[OutputParameter]:
     upper = network.name.upper()
     macros = {
         name: f"{upper}_{macro.name}({macro.parameter})"
@@ -313,7 +313,7 @@ def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
         if len(layer.output) > 1:
             sizes.insert(0, macros.get(layer.name, body.steps[layer.name]))
         prefix = f"{name.upper()}_" if name else ""
-        yield Result(
+        yield OutputParameter(
             pointer,
             f"{upper}_{prefix}OUTPUTS",
             nodes.width(layer.output),

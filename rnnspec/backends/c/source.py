@@ -193,7 +193,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class OutputParameter:
     """An output: its pointer, the constant with its size, and its sizes as expressions in C.
 
     ``delay`` is the number of steps before it, in step form.
@@ -270,7 +270,7 @@ class CSource:
     stream: Argument | None
     workspace: int
     stack: int
-    outputs: tuple[Result, ...]
+    outputs: tuple[OutputParameter, ...]
     output_steps: tuple[OutputSteps, ...]
     functions: tuple[Function, ...]
     arrays: tuple[Stored, ...]
