@@ -13,9 +13,9 @@ from rnnspec.backends.c.body import BLOCK, Body, is_by_layer
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
 from rnnspec.backends.c.source import (
-    Argument,
     CSource,
     Field,
+    InputParameter,
     InterfaceConstant,
     OutputParameter,
     OutputSteps,
@@ -175,17 +175,19 @@ def _is_computed(network: nodes.Network) -> bool:
     return bool(network.learned) or any(each.name not in streams for each in inputs_and_layers)
 
 
-def _argument(network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]) -> Argument:
+def _argument(
+    network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]
+) -> InputParameter:
     """Return the parameter of an input."""
     name = network_input.name
     length = next((length for length in limits if name in length.inputs), None)
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):
-            return Argument(name, symbol, "int32_t", 1, length, vocabulary)
+            return InputParameter(name, symbol, "int32_t", 1, length, vocabulary)
         case nodes.NumericInput(features=features) | nodes.VectorInput(features=features):
-            return Argument(name, symbol, "float", features, length, None)
+            return InputParameter(name, symbol, "float", features, length, None)
         case nodes.LabelInput(vocabulary=vocabulary):
-            return Argument(name, symbol, "int32_t", 1, None, vocabulary, label=True)
+            return InputParameter(name, symbol, "int32_t", 1, None, vocabulary, label=True)
         case _:
             assert_never(network_input)
 
@@ -257,7 +259,7 @@ def _size_of(network_input: nodes.Input, prefix: str) -> InterfaceConstant:
 
 
 def _tests(
-    arguments: tuple[Argument, ...],
+    arguments: tuple[InputParameter, ...],
     results: tuple[OutputParameter, ...],
     network: nodes.Network,
     body: Body,

@@ -144,7 +144,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class InputParameter:
     """An input as a parameter.
 
     ``size`` is the number of elements of a step, or of a vector. ``length`` is the number of steps,
@@ -266,8 +266,8 @@ class CSource:
     stepped: bool
     states: tuple[Field, ...]
     delay: int
-    inputs: tuple[Argument, ...]
-    stream: Argument | None
+    inputs: tuple[InputParameter, ...]
+    stream: InputParameter | None
     workspace: int
     stack: int
     outputs: tuple[OutputParameter, ...]
