@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.backends.c.layers import Layers
-    from rnnspec.backends.c.steps import Length
+    from rnnspec.backends.c.steps import SharedLength
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Body:
         network: nodes.Network,
         names: Mapping[str, str],
         layers: Layers,
-        lengths: Sequence[Length],
+        lengths: Sequence[SharedLength],
         part: Literal["run", "begin", "step", "block"] = "run",
     ) -> None:
         self.network, self.names, self.shared, self.part = network, names, layers, part

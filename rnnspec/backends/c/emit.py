@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.backends.c.steps import Length
+    from rnnspec.backends.c.steps import SharedLength
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
@@ -127,7 +127,7 @@ def _bodies(
     network: nodes.Network,
     arrays: tuple[Stored, ...],
     target: str,
-    limits: tuple[Length, ...],
+    limits: tuple[SharedLength, ...],
     *,
     stepped: bool,
 ) -> tuple[Body | None, Body, Body | None]:
@@ -176,7 +176,7 @@ def _is_computed(network: nodes.Network) -> bool:
 
 
 def _argument(
-    network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]
+    network_input: nodes.Input, symbol: str, limits: tuple[SharedLength, ...]
 ) -> InputParameter:
     """Return the parameter of an input."""
     name = network_input.name
@@ -325,7 +325,7 @@ def _results(network: nodes.Network, body: Body) -> Iterator[OutputParameter]:
         )
 
 
-def _fields(network: nodes.Network, limits: tuple[Length, ...]) -> Iterator[Field]:
+def _fields(network: nodes.Network, limits: tuple[SharedLength, ...]) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
     held = {state.name for state in held_values(network)}
     memories = held_memories(network)

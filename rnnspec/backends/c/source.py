@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.body import Seen
     from rnnspec.backends.c.layers import Function
-    from rnnspec.backends.c.steps import Length
+    from rnnspec.backends.c.steps import SharedLength
     from rnnspec.ir.nodes import Shape
 
 _COLUMNS = 100
@@ -155,7 +155,7 @@ class InputParameter:
     symbol: str
     number: str
     size: int
-    length: Length | None
+    length: SharedLength | None
     vocabulary: int | None
     label: bool = False
 
@@ -305,7 +305,7 @@ class CSource:
         return self.target != "cortex-m"
 
     @property
-    def lengths(self) -> tuple[Length, ...]:
+    def lengths(self) -> tuple[SharedLength, ...]:
         """The numbers of steps that are parameters, in their order."""
         lengths = (argument.length for argument in self.inputs)
         return tuple(dict.fromkeys(length for length in lengths if length is not None))
