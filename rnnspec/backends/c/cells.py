@@ -193,7 +193,7 @@ class VectorRun:
 
 
 @dataclass(slots=True, kw_only=True)
-class Lines:
+class StepLines:
     """The lines of a step so far; ``waiting`` are the statements of a loop up to ``bound``.
 
     ``copies`` are those that assign a whole vector: what they assign, and from where.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard, assert_never
 
 from rnnspec.backends.c.arrays import arrays_of_cell, gate_order, place_sums
-from rnnspec.backends.c.cells import FUNCTIONS, OF_LIBRARY, Elements, Lines, Vector, times
+from rnnspec.backends.c.cells import FUNCTIONS, OF_LIBRARY, Elements, StepLines, Vector, times
 from rnnspec.backends.c.names import loop, number, own_name
 from rnnspec.errors import listed
 from rnnspec.ir.cells import applied_equations, states_of_equations
@@ -135,7 +135,7 @@ def _title(cell: Cell) -> str:
 
 
 @dataclass(slots=True, kw_only=True)
-class CellLines(Lines):
+class CellLines(StepLines):
     """The lines of a layer, its memory, and what it needs.
 
     ``arguments`` is what a call passes, ``floats`` the size of the memory that it works in.
