@@ -56,7 +56,7 @@ _OF_ATTENTION = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateVectors:
     """A state, and the parameters with its first and its last value."""
 
     vector: Vector
@@ -92,7 +92,7 @@ class CellText:
     rows: tuple[Row, ...]
     parts: tuple[str, ...]
     lines: tuple[str, ...]
-    states: tuple[State, ...]
+    states: tuple[StateVectors, ...]
     features: str
     reads: bool
     end: str
@@ -215,7 +215,7 @@ class CellLines(StepLines):
         states = [self._add_state(name) for name in equations.states]
         named = zip(equations.states, states, strict=True)
         ends = tuple(
-            State(vector, *(self._add_end(f"{name}_{end}") for end in ("first", "last")))
+            StateVectors(vector, *(self._add_end(f"{name}_{end}") for end in ("first", "last")))
             for name, vector in named
         )
         self.places = place_sums(plan)
