@@ -65,7 +65,7 @@ class StateVectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BlockRow:
     """Numbers of a step that are a row of a block, with how many there are in a row."""
 
     pointer: str
@@ -89,7 +89,7 @@ class CellText:
     declarations: tuple[str, ...]
     constants: tuple[str, ...]
     block: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[BlockRow, ...]
     parts: tuple[str, ...]
     lines: tuple[str, ...]
     states: tuple[StateVectors, ...]
@@ -154,7 +154,7 @@ class CellLines(StepLines):
     size_lines: list[str] = field(default_factory=list)
     memory_lines: list[str] = field(default_factory=list)
     constants: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[BlockRow] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     floats: int = 0
     kernels: set[str] = field(default_factory=set)
@@ -435,7 +435,7 @@ class CellLines(StepLines):
                 self.parts.append(f"float *const {vector.pointer} = {before.pointer} + {size};")
                 self.writer.preceding[vector] = before
             else:
-                self.rows.append(Row(vector.pointer, block, columns))
+                self.rows.append(BlockRow(vector.pointer, block, columns))
             before = vector
         self.filled.update(names)
         kernel, weights = self._weights(product.matrices)
