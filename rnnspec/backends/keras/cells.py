@@ -185,7 +185,7 @@ _MASKED_PRODUCTS = code('''
 ''')
 
 
-class _Writer(ExpressionWriter):
+class _CellWriter(ExpressionWriter):
     """The writer of expressions in Keras, where a matrix is stored transposed: (in, out).
 
     ``batched`` are the names of values with a batch; others are parameters, and what follows from
@@ -266,7 +266,7 @@ class _CellClass:
             name: code("self.{}" if name in weights else "{}", text)
             for name, text in self.names.items()
         }
-        self.writer = _Writer(variables, frozenset(batched))
+        self.writer = _CellWriter(variables, frozenset(batched))
         self.drops_input = any(layer.dropout for layer in layers)
         self.drops_states = any(layer.recurrent_dropout for layer in layers)
 
