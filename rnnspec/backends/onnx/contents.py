@@ -92,7 +92,7 @@ class Contents:
         """Return the array of a ``TensorProto``, a view of the file if it is large.
 
         Raises:
-            ArrayError: its numbers, their type or their number are wrong, or are not to be had.
+            UnreadableArrayError: its numbers, their type or their number are wrong, or are not to be had.
         """
         kind = type_name(tensor.data_type)
         if kind not in _TYPES:
@@ -130,7 +130,7 @@ class Contents:
         """Put the numbers of a ``TensorProto`` that are elsewhere into it.
 
         Raises:
-            ArrayError: they cannot be read.
+            UnreadableArrayError: they cannot be read.
         """
         if tensor.data_location or len(tensor.external_data):
             tensor.raw_data = bytes(self._external(tensor))

@@ -228,7 +228,7 @@ _NAMES = {
     "Packed": "a packed sequence",
     "Zeros": "zeros",
     "FinalStates": "all final states",
-    "Rows": "several vectors, one after the other",
+    "StackedRows": "several vectors, one after the other",
     "FeatureSlice": "a part of the features",
     "LearnedRows": "an array of the module for each sequence",
     "Unknown": "an unknown value",
