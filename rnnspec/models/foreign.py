@@ -1,4 +1,4 @@
-"""Live models of other tools: the public functions, and ``ForeignModel``, which they return."""
+"""Live models of other tools: the public functions, and ``Model``, which they return."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignModel:
+class Model:
     """A model that was taken over: its spec, its canonical arrays, and what was left behind.
 
     ``spec`` is what ``rnnspec.load`` returns, and its text ``spec.document.text``. ``arrays`` is
@@ -108,7 +108,7 @@ class ForeignModel:
         return html_of(self)
 
 
-def from_keras(model: Any, name: str = "") -> ForeignModel:
+def from_keras(model: Any, name: str = "") -> Model:
     """Return a live Keras model as a spec and its canonical arrays.
 
     Its configuration and its weights are read. Then the model is run on random batches of several
@@ -154,11 +154,9 @@ def from_keras(model: Any, name: str = "") -> ForeignModel:
     return _model(result, str(compare(original, result.program, result.arrays)))
 
 
-def _model(read: ImportedModel, compared: str) -> ForeignModel:
+def _model(read: ImportedModel, compared: str) -> Model:
     account = read.imported
-    return ForeignModel(
-        read.program.spec, read.arrays, account.left_out, account.inferred, compared
-    )
+    return Model(read.program.spec, read.arrays, account.left_out, account.inferred, compared)
 
 
 def from_torch(
@@ -167,7 +165,7 @@ def from_torch(
     name: str = "",
     *,
     outputs: Sequence[int | str] | None = None,
-) -> ForeignModel:
+) -> Model:
     """Return a live PyTorch module as a spec and its canonical arrays.
 
     Its ``forward`` is traced by ``torch.fx``, with symbols in place of data, in evaluation mode;

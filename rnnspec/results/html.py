@@ -17,7 +17,7 @@ from rnnspec.errors import UsageError, render_difference
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.lowering import array_places
-from rnnspec.models.foreign import ForeignModel
+from rnnspec.models.foreign import Model
 from rnnspec.pipeline import program
 from rnnspec.results.elements import Content, element, lines, paragraph, render, strong, table
 from rnnspec.results.summaries import TITLES, Summary, summarize, totals
@@ -26,7 +26,7 @@ from rnnspec.spec.models import Spec
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer, Network
 
-Result = Spec | ForeignModel | Summary | ParityReport | Diff
+Result = Spec | Model | Summary | ParityReport | Diff
 
 _MARKS = {"same": "", "changed": "~", "added": "+", "removed": "-"}
 
@@ -40,7 +40,7 @@ def _elements(result: Result) -> Iterable[Element]:
     match result:
         case Spec():
             return _spec(result)
-        case ForeignModel():
+        case Model():
             # Also what was inferred or not carried over.
             remarks = [lines(result.remarks)] if result.remarks else []
             return (*_spec(result.spec), *remarks)

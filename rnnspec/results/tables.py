@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions
 
     from rnnspec.comparison.report import SpecParity
-    from rnnspec.models.foreign import ForeignModel
+    from rnnspec.models.foreign import Model
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""
@@ -39,7 +39,7 @@ def print_result(result: ParityReport | Summary) -> None:
         console.print(part)
 
 
-def text(result: ForeignModel | ParityReport | Summary) -> str:
+def text(result: Model | ParityReport | Summary) -> str:
     """Return a result as a command prints it if standard output is no terminal."""
     stream = StringIO()
     console = plain_console(stream)

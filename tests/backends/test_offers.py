@@ -37,7 +37,7 @@ from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.options import takes_source_options
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
-from rnnspec.models.foreign import ForeignModel
+from rnnspec.models.foreign import Model
 from rnnspec_random import draw
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def test_an_option_needs_only_the_record_that_declares_it(
 def test_help_of_the_library_has_each_option_of_source() -> None:
     options = declared_options("codegen")
     assert {"target", "max_steps"} <= options.keys()
-    for function in (rnnspec.codegen, rnnspec.build, ForeignModel.save):
+    for function in (rnnspec.codegen, rnnspec.build, Model.save):
         parameters = signature(function).parameters
         assert "options" not in parameters
         for name, option in options.items():

@@ -21,7 +21,7 @@ from rnnspec.backends.needs import level
 from rnnspec.comparison.diff import diff
 from rnnspec.comparison.report import Finding, ParityReport
 from rnnspec.errors import Difference, Refusal
-from rnnspec.models.foreign import ForeignModel
+from rnnspec.models.foreign import Model
 
 MATH = "{http://www.w3.org/1998/Math/MathML}math"
 SPECS = Path(__file__).parents[2] / "specs"
@@ -126,7 +126,7 @@ def test_a_model_that_was_taken_over_is_its_layers_and_what_became_of_it() -> No
     spec = rnnspec.load(SPECS / "narrowing_gru.yaml")
     # Arrays would be pages of numbers, and a sentence may have any text of a file.
     arrays, compared = {"a": torch.zeros(1000)}, "compared with the module"
-    model = ForeignModel(spec, arrays, ("<b>: a loss", "\x1b[31m"), ("the length",), compared)
+    model = Model(spec, arrays, ("<b>: a loss", "\x1b[31m"), ("the length",), compared)
     found = words(shown(model))
     assert found.startswith("narrowing_gru|")
     assert "|inferred: the length|not carried over: <b>: a loss|" in found
