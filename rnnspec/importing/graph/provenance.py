@@ -27,7 +27,7 @@ from rnnspec.importing.graph.values import Known, RestartError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.probes import ProbeSetting
     from rnnspec.importing.graph.values import Probed
 
@@ -60,7 +60,10 @@ _SWAPPED = {
 
 
 def trace(
-    node: Node, inputs: Sequence[Known | None], outputs: Sequence[Probed], setting: ProbeSetting
+    node: GraphNode,
+    inputs: Sequence[Known | None],
+    outputs: Sequence[Probed],
+    setting: ProbeSetting,
 ) -> tuple[Known, ...]:
     """Return the numbers that a node computes, with what it says of them."""
     name = inputs[0].name if inputs and inputs[0] is not None else ""
@@ -71,7 +74,7 @@ def trace(
 
 
 def check_slices(
-    node: Node, parts: Sequence[Mapping[int, slice]], shapes: Sequence[tuple[int, ...]]
+    node: GraphNode, parts: Sequence[Mapping[int, slice]], shapes: Sequence[tuple[int, ...]]
 ) -> None:
     """Check that no end of a slice is beyond an open size in all probes.
 
@@ -100,7 +103,7 @@ def check_slices(
 class _Tracing:
     """A node with its inputs."""
 
-    node: Node
+    node: GraphNode
     inputs: Sequence[Known | None]
     setting: ProbeSetting
 

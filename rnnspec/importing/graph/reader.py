@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.probes import Probes, ProbeSetting
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
-    LayerReader = Callable[[Scope, Node, Sequence[Value]], tuple[Value, ...]]
+    LayerReader = Callable[[Scope, GraphNode, Sequence[Value]], tuple[Value, ...]]
 
 INPUTS = "a sequence, a vector or a label of each sequence, or its length"
 """The inputs that a network may have."""
@@ -155,7 +155,7 @@ class OperatorReader:
         self._budget = budget
         self._layers = layers
 
-    def read(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+    def read(self, node: GraphNode, inputs: list[Value]) -> tuple[Value, ...]:
         """Return the outputs of an operator.
 
         Raises:
@@ -175,7 +175,7 @@ class OperatorReader:
             return computed
 
     def _read(
-        self, node: Node, inputs: list[Value], computed: tuple[Known, ...] | None
+        self, node: GraphNode, inputs: list[Value], computed: tuple[Known, ...] | None
     ) -> tuple[Value, ...]:
         """Return the outputs of a node with a tensor, with its numbers if it has any."""
         for value in inputs:
@@ -199,7 +199,7 @@ class OperatorReader:
         )
 
     def _compute(
-        self, node: Node, inputs: Sequence[Value], numbers_of: Sequence[Known | None]
+        self, node: GraphNode, inputs: Sequence[Value], numbers_of: Sequence[Known | None]
     ) -> tuple[Known, ...] | None:
         """Return the numbers that a node computes of numbers, None if it has other inputs."""
         self._look_for_filler(node, inputs)
@@ -236,7 +236,7 @@ class OperatorReader:
         samples = list(zip(*several, strict=True))
         return provenance.trace(node, numbers_of, samples, self.scope.probes.setting)
 
-    def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
+    def _look_for_filler(self, node: GraphNode, inputs: Sequence[Value]) -> None:
         """Have the graph read again with the number of padding that it compares features with."""
         if node.op != "Equal":
             return
@@ -251,7 +251,7 @@ class OperatorReader:
             case _:
                 pass
 
-    def _is_embedding(self, node: Node, inputs: Sequence[Value]) -> bool:
+    def _is_embedding(self, node: GraphNode, inputs: Sequence[Value]) -> bool:
         if node.op != "Gather" or node.attributes.get("axis", 0) or len(inputs) != 2:
             return False
         table, indices = inputs
@@ -277,7 +277,7 @@ def _numbers(value: Value) -> Known | None:
 
 _NO_FEATURES = (*functions.COMPARISONS, "Shape", "Size", "ArgMax", "ArgMin")
 _SAME = ("Identity", "Dropout", "Cast", "CastLike")
-_SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] = {
+_SHAPES: Mapping[str, Callable[[Scope, GraphNode, Tensor, Sequence[Value]], Value]] = {
     "Transpose": shapes.transpose,
     "Squeeze": shapes.squeeze,
     "Unsqueeze": shapes.unsqueeze,
@@ -294,7 +294,7 @@ _SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] =
     "Shape": shapes.size,
     "Size": shapes.size,
 }
-_JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
+_JOINS: Mapping[str, Callable[[Scope, GraphNode, Sequence[Value]], Value]] = {
     "MatMul": layers.matrix_product,
     "Gemm": layers.general_product,
     "Conv": windows.convolution,
@@ -317,7 +317,7 @@ HANDLED = frozenset({*_SHAPES, *_JOINS, *_SAME, "Split"})
 _REAL = ("f2", "f4", "f8")
 
 
-def _type_of_cast(node: Node, inputs: Sequence[Value]) -> str:
+def _type_of_cast(node: GraphNode, inputs: Sequence[Value]) -> str:
     """Return the type that a value is cast to, that of every layer if it is not."""
     if node.op not in ("Cast", "CastLike"):
         return "f4"
@@ -327,7 +327,7 @@ def _type_of_cast(node: Node, inputs: Sequence[Value]) -> str:
     return settings.type_of_cast(node, like.samples[0] if isinstance(like, Known) else None)
 
 
-def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+def _read_node(scope: Scope, node: GraphNode, inputs: list[Value]) -> tuple[Value, ...]:
     """Return the outputs of a node.
 
     Raises:
@@ -353,7 +353,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     raise RefusedError(f"rnnspec does not support the operator {brief(node.op)}", "E701")
 
 
-def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+def _pass_on(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return a value as it is."""
     x = inputs[0]
     if node.op == "Dropout":

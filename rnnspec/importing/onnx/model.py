@@ -15,7 +15,7 @@ from rnnspec.backends.slots import is_finite, packed
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
-from rnnspec.importing.graph.graph import Info, Node
+from rnnspec.importing.graph.graph import GraphNode, Info
 from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import Budget, read_in_order
 from rnnspec.importing.graph.values import NAMES_OF_AXES
@@ -514,7 +514,7 @@ def _check_padding(account: Account, reader: OnnxReader) -> None:
 
 
 def _op(step: GraphLayer) -> str:
-    return step.op.op if isinstance(step.op, Node) else ""
+    return step.op.op if isinstance(step.op, GraphNode) else ""
 
 
 def _name_of(step: GraphLayer) -> str:

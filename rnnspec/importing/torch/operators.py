@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.graph.bounds import interval, number, size_of
-from rnnspec.importing.graph.graph import DoubtError, Node
+from rnnspec.importing.graph.graph import DoubtError, GraphNode
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import Budget, OperatorReader
 from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Pairs, Tensor
@@ -59,12 +59,12 @@ class Operators:
         self.scope = scope
         self._reader = OperatorReader(scope, Budget("module", ()), {})
 
-    def node(self, op: str, inputs: int = 1, outputs: int = 1, **attributes: Any) -> Node:
+    def node(self, op: str, inputs: int = 1, outputs: int = 1, **attributes: Any) -> GraphNode:
         """Return an operator at the place of the operation that is read."""
         now = self.scope.op
         assert now is not None, "an operation is read"
         names = ("",) * inputs, ("",) * outputs
-        return Node(now.where, op, "", *names, attributes, place=now.place)
+        return GraphNode(now.where, op, "", *names, attributes, place=now.place)
 
     def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Any]:
         """Return the outputs of an operator for values, numbers and arrays of numbers.
