@@ -19,11 +19,11 @@ from rnnspec.importing.torch.archive import TensorError
 from rnnspec.importing.torch.state_dict import (
     BatchNormModule,
     Convolution,
-    Entry,
     LayerNormModule,
     MatrixModule,
     Module,
     RecurrentModule,
+    StateDictEntry,
     Tied,
     ZooCellModule,
 )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.params import Param
 
 
-def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, Entry]]]:
+def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, StateDictEntry]]]:
     """Yield the name, the module and the arrays of each layer of a network.
 
     The arrays of a layer of a stack have the names ``weight_ih``, ``forward.weight_ih`` and so on.
@@ -94,7 +94,7 @@ def _scores_steps(layer: nodes.Layer) -> bool:
 
 
 Shapes = Mapping[str, tuple[int, ...]]
-Part = tuple[str, Module, Mapping[str, Entry]]
+Part = tuple[str, Module, Mapping[str, StateDictEntry]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ class Filled:
     """
 
     name: str
-    entry: Entry
+    entry: StateDictEntry
     names: tuple[str, ...]
     canonical: bool = False
     gates: str = ""

@@ -16,7 +16,7 @@ from rnnspec.importing.torch.arrays import arrays_of, check_finite, gather
 from rnnspec.importing.torch.draft import draft
 from rnnspec.importing.torch.fit import fit
 from rnnspec.importing.torch.mapping import MappedArrays, read_mapping, write_mapping
-from rnnspec.importing.torch.state_dict import STATE_DICT, Entry, modules, state
+from rnnspec.importing.torch.state_dict import STATE_DICT, StateDictEntry, modules, state
 from rnnspec.weights.store import Store
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def read(
 def _by_spec(  # noqa: PLR0913 - what a file has, and what is known of it
     path: Path,
     program: Program,
-    weights: Mapping[str, Entry],
+    weights: Mapping[str, StateDictEntry],
     form: str,
     account: Account,
     *,
@@ -120,7 +120,9 @@ def _own_stores(program: Program) -> Iterator[Store]:
             yield Store(backend, pipeline.arrange(program, backend, form))
 
 
-def _read_own(weights: Mapping[str, Entry], stores: Sequence[Store]) -> Mapping[str, Array] | None:
+def _read_own(
+    weights: Mapping[str, StateDictEntry], stores: Sequence[Store]
+) -> Mapping[str, Array] | None:
     """Return the canonical arrays in a state dict of rnnspec's own source, or None if it is not.
 
     Its names may be inside others: ``DistributedDataParallel`` and ``torch.compile`` add some.
@@ -141,7 +143,7 @@ def _read_own(weights: Mapping[str, Entry], stores: Sequence[Store]) -> Mapping[
         prefix += f"{first}."
 
 
-def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
+def _check_sizes(weights: Mapping[str, StateDictEntry], size: int, path: Path) -> None:
     """Raise UsageError if the arrays of a file are out of proportion to it."""
     total, most = sum(entry.size for entry in weights.values()), MOST_TIMES * size + FREE
     if total > most:

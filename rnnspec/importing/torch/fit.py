@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.torch.state_dict import Entry
+    from rnnspec.importing.torch.state_dict import StateDictEntry
     from rnnspec.ir.nodes import Layer
     from rnnspec.ir.params import Param
 
@@ -124,7 +124,7 @@ class Fit:
 
 def fit(
     network: nodes.Network,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, StateDictEntry],
     given: Mapping[str, Filled],
     account: Account,
 ) -> Fit:
@@ -172,7 +172,10 @@ class _Search:
     """The units of a file, and the ways that are left to use each."""
 
     def __init__(
-        self, network: nodes.Network, entries: Mapping[str, Entry], given: Mapping[str, Filled]
+        self,
+        network: nodes.Network,
+        entries: Mapping[str, StateDictEntry],
+        given: Mapping[str, Filled],
     ) -> None:
         self.network = network
         self.entries = entries
@@ -511,7 +514,7 @@ def _canonical_pieces(layer: Layer) -> Iterator[Piece]:
         yield Piece(layer.name, layer, places)
 
 
-def _units(entries: Mapping[str, Entry], own: Collection[str]) -> Iterator[_Unit]:
+def _units(entries: Mapping[str, StateDictEntry], own: Collection[str]) -> Iterator[_Unit]:
     """Yield the arrays of a file that belong together; ``own`` are names that the network has."""
     # Those of a cell by equations, whose directions have a module each.
     own = {path.rpartition(".")[2] for path in own}

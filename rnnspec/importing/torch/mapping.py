@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.torch.fit import Fit
-    from rnnspec.importing.torch.state_dict import Entry
+    from rnnspec.importing.torch.state_dict import StateDictEntry
     from rnnspec.ir.nodes import Network
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.text import Path as Steps
@@ -54,7 +54,7 @@ class MappedArrays:
 
 
 def read_mapping(
-    path: Path, network: Network, entries: Mapping[str, Entry], layout: str
+    path: Path, network: Network, entries: Mapping[str, StateDictEntry], layout: str
 ) -> MappedArrays:
     """Return what a mapping says; ``layout`` is that of its arrays if it says none.
 
@@ -76,7 +76,11 @@ class _MappingReader:
     """The entries of a mapping, compared with the arrays on both sides."""
 
     def __init__(
-        self, document: Document, network: Network, entries: Mapping[str, Entry], layout: str
+        self,
+        document: Document,
+        network: Network,
+        entries: Mapping[str, StateDictEntry],
+        layout: str,
     ) -> None:
         self.document = document
         self.named = {name: (layer, param) for name, layer, param in named_params(network)}
@@ -176,7 +180,11 @@ class _MappingReader:
 
 
 def write_mapping(
-    fit: Fit, network: Network, entries: Mapping[str, Entry], layout: str, names: tuple[str, str]
+    fit: Fit,
+    network: Network,
+    entries: Mapping[str, StateDictEntry],
+    layout: str,
+    names: tuple[str, str],
 ) -> str:
     """Return a mapping with what is certain; ``names`` are those of the spec and of the file."""
     named = {name: (layer, param) for name, layer, param in named_params(network)}
@@ -204,7 +212,7 @@ def _orders(network: Network, *, canonical: bool) -> str:
 
 def _lines(
     fit: Fit,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, StateDictEntry],
     layout: str,
 ) -> Iterator[str]:
     """Yield a line for each array of the file, in its order."""

@@ -24,10 +24,10 @@ from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hooks
 from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
-    Entry,
     LayerNormModule,
     MatrixModule,
     RecurrentModule,
+    StateDictEntry,
     Tied,
     ZooCellModule,
     modules,
@@ -301,7 +301,7 @@ def _modules_of(
             ]
 
 
-def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
+def _parameters(cell: Any, equations: Equations) -> dict[str, StateDictEntry]:
     """Return the parameters that a cell of torchrecurrent has in the zoo."""
     scalars = {name for name, shape in equations.parameters if shape == ()}
     kind = zoo_layers()[type(cell).__name__.removesuffix("Cell")]
@@ -310,12 +310,12 @@ def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
     # A scalar is an array of one number there, and so is a vector of one unit.
     values = {name: v.reshape(()) if name in scalars else v for name, v in parameters.items()}
     return {
-        name: Entry(value.shape, floating=True, read=partial(np.copy, value))
+        name: StateDictEntry(value.shape, floating=True, read=partial(np.copy, value))
         for name, value in values.items()
     }
 
 
-def _entries(scope: ModuleScope, step: GraphLayer) -> dict[str, Entry]:
+def _entries(scope: ModuleScope, step: GraphLayer) -> dict[str, StateDictEntry]:
     """Return the arrays of the modules of a layer by their paths."""
     entries = {
         key: _entry(scope.tensors[key])
@@ -491,24 +491,24 @@ def _owner(key: str) -> str:
     return key.rpartition(".")[0]
 
 
-def _entry(tensor: Any) -> Entry:
+def _entry(tensor: Any) -> StateDictEntry:
     def read() -> Array:
         array: Array = graph.array(tensor)
         return array
 
-    return Entry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
+    return StateDictEntry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
 
 
-def _numbers(values: Array) -> Entry:
-    return Entry(values.shape, floating=True, read=partial(np.copy, values))
+def _numbers(values: Array) -> StateDictEntry:
+    return StateDictEntry(values.shape, floating=True, read=partial(np.copy, values))
 
 
-def _constant(value: float, size: int) -> Entry:
+def _constant(value: float, size: int) -> StateDictEntry:
     def read() -> Array:
         array: Array = np.full(size, value)
         return array
 
-    return Entry((size,), floating=True, read=read)
+    return StateDictEntry((size,), floating=True, read=read)
 
 
 def _account_for(

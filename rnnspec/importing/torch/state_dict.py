@@ -42,7 +42,7 @@ _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "module", "n
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StateDictEntry:
     """An array of a state dict; ``read`` returns it, bfloat16 as float32.
 
     ``size`` is the number of bytes of its elements in a file, and ``memory`` is equal for arrays
@@ -65,7 +65,7 @@ class StateDict:
     ``form`` says what the file has.
     """
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, StateDictEntry]
     size: int
     key: str = ""
     beside: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> 
     if named and not _has_names(stored):
         raise UsageError(f"{WANTED}, received {few(list(stored)) or 'no arrays'}", str(path))
     entries = {
-        name: Entry(
+        name: StateDictEntry(
             header.shape,
             header.dtype.kind == "f" or header.type == "BF16",
             partial(header.view, stream),
@@ -126,7 +126,9 @@ def _of_numpy(path: Path) -> StateDict:
     if not isinstance(arrays, dict):
         raise UsageError("expected a .npz file with arrays by name, received one array", str(path))
     entries = {
-        name: Entry(array.shape, array.dtype.kind == "f", partial(np.asarray, array), array.nbytes)
+        name: StateDictEntry(
+            array.shape, array.dtype.kind == "f", partial(np.asarray, array), array.nbytes
+        )
         for name, array in arrays.items()
     }
     # They are read, and the memory for them was there.
@@ -135,14 +137,14 @@ def _of_numpy(path: Path) -> StateDict:
 
 
 def _of_hdf5(file: Hdf5, size: int) -> StateDict:
-    entries = dict[str, Entry]()
+    entries = dict[str, StateDictEntry]()
     for name, item in file.arrays(file.root, ""):
         try:
             stored = file.array(item, name)
         except UsageError:  # of integers, such as the number of steps
-            entries[name] = Entry((), floating=False, read=partial(np.zeros, ()))
+            entries[name] = StateDictEntry((), floating=False, read=partial(np.zeros, ()))
         else:
-            entries[name] = Entry(stored.shape, floating=True, read=stored.read)
+            entries[name] = StateDictEntry(stored.shape, floating=True, read=stored.read)
     return StateDict(entries, size, ordered=False, form="arrays of HDF5")
 
 
@@ -213,7 +215,7 @@ def _candidates(
             yield from _candidates(inner, (*path, name), seen, has_arrays)
 
 
-def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
+def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, StateDictEntry]]:
     for name, value in mapping.items():
         try:
             tensor = tensor_of(value)
@@ -222,7 +224,7 @@ def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, 
         if tensor is not None:
             read = partial(_read_tensor, saved, name, tensor)
             memory = (tensor.key, tensor.offset, tensor.stride)
-            yield name, Entry(tensor.shape, tensor.floating, read, tensor.size, memory)
+            yield name, StateDictEntry(tensor.shape, tensor.floating, read, tensor.size, memory)
 
 
 def _read_tensor(saved: Archive, name: str, tensor: StoredTensor) -> Array:
@@ -247,7 +249,7 @@ class RecurrentModule:
     """
 
     name: str
-    layers: tuple[tuple[Mapping[str, Entry], ...], ...]
+    layers: tuple[tuple[Mapping[str, StateDictEntry], ...], ...]
     takes_a_step: bool = False
 
     @property
@@ -289,8 +291,8 @@ class MatrixModule:
     """``nn.Linear``, or ``nn.Embedding`` if it has no bias and stands first: (out, in)."""
 
     name: str
-    weight: Entry
-    bias: Entry | None
+    weight: StateDictEntry
+    bias: StateDictEntry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +300,8 @@ class LayerNormModule:
     """``nn.LayerNorm`` over the last axis."""
 
     name: str
-    weight: Entry
-    bias: Entry
+    weight: StateDictEntry
+    bias: StateDictEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +309,8 @@ class Convolution:
     """``nn.Conv1d``: (out, in, step)."""
 
     name: str
-    weight: Entry
-    bias: Entry | None
+    weight: StateDictEntry
+    bias: StateDictEntry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +318,10 @@ class BatchNormModule:
     """``nn.BatchNorm1d`` with its running statistics."""
 
     name: str
-    weight: Entry
-    bias: Entry
-    running_mean: Entry
-    running_var: Entry
+    weight: StateDictEntry
+    bias: StateDictEntry
+    running_mean: StateDictEntry
+    running_var: StateDictEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +329,7 @@ class Tied:
     """``nn.Linear`` with the weight of an embedding, and what is its own."""
 
     name: str
-    bias: Entry | None
+    bias: StateDictEntry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +338,7 @@ class ZooCellModule:
 
     name: str
     kind: str
-    parameters: Mapping[str, Entry]
+    parameters: Mapping[str, StateDictEntry]
 
 
 Module = (
@@ -351,14 +353,14 @@ Module = (
 
 
 def modules(
-    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
+    entries: Mapping[str, StateDictEntry], account: Account, ignored: Iterable[str] = ()
 ) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
     A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
     are among those that the user leaves out.
     """
-    grouped = dict[str, dict[str, "Entry"]]()
+    grouped = dict[str, dict[str, "StateDictEntry"]]()
     for name, entry in entries.items():
         module, _, array = name.rpartition(".")
         grouped.setdefault(module, {})[array] = entry
@@ -386,7 +388,7 @@ def modules(
     return result
 
 
-def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
+def _module(name: str, arrays: Mapping[str, StateDictEntry], account: Account) -> Module | None:
     names = arrays.keys()
     if all(map(IN_STACK.fullmatch, names)):
         return _stack(name, arrays, account)
@@ -416,8 +418,10 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             return None
 
 
-def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> RecurrentModule | None:
-    layer_arrays = dict[tuple[int, int], dict[str, "Entry"]]()
+def _stack(
+    name: str, arrays: Mapping[str, StateDictEntry], account: Account
+) -> RecurrentModule | None:
+    layer_arrays = dict[tuple[int, int], dict[str, "StateDictEntry"]]()
     numbered = set[bool]()
     for key, entry in arrays.items():
         match = IN_STACK.fullmatch(key)
