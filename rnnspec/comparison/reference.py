@@ -712,21 +712,13 @@ def _standardize(x: Array, epsilon: float) -> Array:
     return standard
 
 
-def _minimum(one: Array, other: Array) -> Array:
-    return np.where(np.real(one) <= np.real(other), one, other)
-
-
-def _maximum(one: Array, other: Array) -> Array:
-    return np.where(np.real(one) >= np.real(other), one, other)
-
-
 _OPERATORS: Mapping[Operator, Callable[[Array, Array], Array]] = {
     "+": add,
     "-": sub,
     "*": mul,
     "/": truediv,
-    "minimum": _minimum,
-    "maximum": _maximum,
+    "minimum": lambda x, y: np.where(np.real(x) <= np.real(y), x, y),
+    "maximum": lambda x, y: np.where(np.real(x) >= np.real(y), x, y),
 }
 _COMPARISONS: Mapping[Comparison, Callable[[Array, Array], Array]] = {
     "<": lt,

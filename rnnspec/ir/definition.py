@@ -84,8 +84,8 @@ def named_sizes(equations: Equations) -> list[str]:
 def _read_equations(definition: Mapping[str, Any]) -> Equations:
     lines: dict[str, str]
     match definition:
-        case {"states": [*states], "equations": dict(lines)} if _are_texts(
-            *states, *lines.values()
+        case {"states": [*states], "equations": dict(lines)} if all(
+            isinstance(text, str) for text in (*states, *lines.values())
         ):
             pass
         case _:
@@ -101,10 +101,6 @@ def _read_equations(definition: Mapping[str, Any]) -> Equations:
         parameters={name: _read_shape(name, shape) for name, shape in parameters.items()},
     )
     return read_cell(notation).equations
-
-
-def _are_texts(*values: object) -> bool:
-    return all(isinstance(value, str) for value in values)
 
 
 def _read_shape(name: str, shape: object) -> Shape:

@@ -92,7 +92,8 @@ class Contents:
         """Return the array of a ``TensorProto``, a view of the file if it is large.
 
         Raises:
-            UnreadableArrayError: its numbers, their type or their number are wrong, or are not to be had.
+            UnreadableArrayError: its numbers, their type or their number are wrong, or it has
+                none.
         """
         kind = type_name(tensor.data_type)
         if kind not in _TYPES:

@@ -114,9 +114,9 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
             *outputs,
             *(
                 _state_value(state, axes, after(state.name))
-                for state in _moving(network_states)
-                # A given state is a result too.
-                if after(state.name) not in results
+                for state in network_states
+                # A chunk does not change a memory, and a given state is a result too.
+                if state.kind not in ("value", "mask") and after(state.name) not in results
             ),
         ),
         blocks=builder.finish(),
@@ -311,11 +311,6 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
         for group, name in others.items()
     }
     return {name: texts[first(name)] for name in steps if first(name) in texts}
-
-
-def _moving(network_states: Iterable[State]) -> list[State]:
-    """Return the states that a chunk changes."""
-    return [state for state in network_states if state.kind not in ("value", "mask")]
 
 
 def _state_value(state: State, axes: Mapping[str, str], name: str) -> OnnxValue:

@@ -55,25 +55,9 @@ def _selu(
     return gamma * _elu(x, alpha)
 
 
-def _celu(x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
-
-
-def _leaky_relu(x: Array, alpha: float = 0.01) -> Array:
-    return np.where(x < 0, alpha * x, x)
-
-
-def _thresholded_relu(x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x > alpha, x, 0)
-
-
 def _hard_sigmoid(x: Array, alpha: float = 0.2, beta: float = 0.5) -> Array:
     result: Array = np.clip(alpha * x + beta, 0, 1)
     return result
-
-
-def _swish(x: Array, alpha: float = 1.0) -> Array:
-    return x * activate(alpha * x, "sigmoid")
 
 
 def _euclidean_norm(x: Array, axis: Any = None, *, keepdims: bool = False) -> Array:
@@ -108,12 +92,12 @@ _ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Gelu": _gelu,
     "Clip": np.clip,
     "Elu": _elu,
-    "Celu": _celu,
+    "Celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
     "Selu": _selu,
-    "LeakyRelu": _leaky_relu,
-    "ThresholdedRelu": _thresholded_relu,
+    "LeakyRelu": lambda x, alpha=0.01: np.where(x < 0, alpha * x, x),
+    "ThresholdedRelu": lambda x, alpha=1.0: np.where(x > alpha, x, 0),
     "HardSigmoid": _hard_sigmoid,
-    "Swish": _swish,
+    "Swish": lambda x, alpha=1.0: x * activate(alpha * x, "sigmoid"),
 }
 """Functions that compute each number from those at the same place."""
 

@@ -232,15 +232,14 @@ def _form(
         if op == "Identity":
             places[name] = values[0]
             continue
-        settings = tuple(sorted((key, _plain(value)) for key, value in attributes.items()))
+        # A file has its numbers in float32.
+        settings = tuple(
+            (key, float(np.float32(value)) if isinstance(value, float) else value)
+            for key, value in sorted(attributes.items())
+        )
         form.append((op, settings, values))
         places |= {name: (len(form), i) for i, name in enumerate(made) if name}
     return (*form, tuple(places[name] for name in outputs)), tuple(outer)
-
-
-def _plain(value: Any) -> Any:
-    # A file has its numbers in float32.
-    return float(np.float32(value)) if isinstance(value, float) else value
 
 
 def read_scan(

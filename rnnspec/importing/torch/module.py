@@ -271,7 +271,9 @@ def _modules_of(
                 kernel, bias = kernel[rows], _entry(biases[0][rows]) if biases else None
             return [MatrixModule(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
         case nodes.Embedding() if step.arrays:
-            return [MatrixModule(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
+            table = step.arrays["one_hot"]
+            entry = StateDictEntry(table.shape, floating=True, read=partial(np.copy, table))
+            return [MatrixModule(step.layer.name, entry, None)]
         case nodes.AttentionPooling() if step.arrays:
             vector = scope.tensors[step.arrays["query"]].reshape(1, -1)
             whole = modules(_entries(scope, step), account) if step.modules else []
@@ -497,10 +499,6 @@ def _entry(tensor: Any) -> StateDictEntry:
         return array
 
     return StateDictEntry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
-
-
-def _numbers(values: Array) -> StateDictEntry:
-    return StateDictEntry(values.shape, floating=True, read=partial(np.copy, values))
 
 
 def _constant(value: float, size: int) -> StateDictEntry:

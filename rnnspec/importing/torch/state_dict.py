@@ -478,13 +478,12 @@ def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
             received = {key: entry.shape for key, entry in arrays.items()}
             for key in sorted(expected.keys() | received.keys()):
                 if expected.get(key) != received.get(key):
-                    shapes = [_shape_of(key, several) for several in (expected, received)]
+                    shapes = [
+                        f"shape {several[key]}" if key in several else "no such array"
+                        for several in (expected, received)
+                    ]
                     ending = "" if stack.takes_a_step else f"_l{index}{suffix}"
                     yield f"{key}{ending}: expected {shapes[0]}, received {shapes[1]}", "E707"
-
-
-def _shape_of(key: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return f"shape {shapes[key]}" if key in shapes else "no such array"
 
 
 def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str, tuple[int, ...]]:

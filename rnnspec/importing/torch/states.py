@@ -135,17 +135,15 @@ def add_given(scope: ModuleScope, argument: str, given: GivenStates) -> tuple[Gi
             vector = Tensor(at, ("B", "F"))
             axes = ("D", "B", "U") if given.directions == 2 else ("", "B", "F")
             vector = vector if given.flat else replace(vector, axes=axes)
-            rows.append(_transposed(vector) if given.swapped else vector)
+            if given.swapped:
+                first, second, *others = vector.axes
+                vector = replace(vector, axes=(second, first, *others))
+            rows.append(vector)
         names.append(tuple(own))
         sizes, axis = (given.directions,) * len(rows), int(given.swapped)
         parts.append(rows[0] if len(rows) == 1 else FinalStates(tuple(rows), sizes, axis))
     value = tuple(parts) if given.parts else parts[0]
     return replace(given, names=tuple(names)), value
-
-
-def _transposed(value: Tensor) -> Tensor:
-    """Return vectors with the batch first."""
-    return replace(value, axes=(value.axes[1], value.axes[0], *value.axes[2:]))
 
 
 def hand_on(

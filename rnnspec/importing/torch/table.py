@@ -516,10 +516,6 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
 # Parts
 
 
-def _select(m: Operators, x: Any, dim: Any, index: Any) -> Any:
-    return _item(m, x, (_ALL,) * axis_number(dim, m.rank(x)) + (index,))
-
-
 def _narrow(m: Operators, x: Any, dim: Any, start: Any, length: Any) -> Any:
     if type(start) is not int or type(length) is not int:
         raise RefusedError("expected numbers as start and length, received others", "E703")
@@ -942,10 +938,6 @@ def _known(m: Operators, x: Any, expected: str) -> Known:
     return x
 
 
-def _invert(m: Operators, x: Any) -> Any:
-    return m.compute("Not", _known(m, x, "which tokens are 0"))
-
-
 def _both(m: Operators, x: Any, y: Any) -> Any:
     if not isinstance(x, Known) or not isinstance(y, Known):
         raise RefusedError(f"expected two masks, received {describe(x)} and {describe(y)}")
@@ -971,10 +963,6 @@ def _where(m: Operators, condition: Any, x: Any, y: Any) -> Any:
     filled = m.apply_mask("Where", mask, x, y)
     m.scope.masks |= isinstance(filled, Pairs) and bool(filled.masked)
     return filled
-
-
-def _masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Any:
-    return _where(m, mask, value, x)
 
 
 def _nan_to_num(m: Operators, x: Any, nan: float | None = 0.0, **_: Any) -> Any:
@@ -1256,7 +1244,9 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _concatenate),
     "stack": _stack,
     "getitem": _item,
-    "select": _select,
+    "select": lambda m, x, dim, index: _item(
+        m, x, (_ALL,) * axis_number(dim, m.rank(x)) + (index,)
+    ),
     "narrow": _narrow,
     "split": _split,
     "chunk": _chunk,
@@ -1272,11 +1262,16 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("lt", "less"), _compare("Less", 0)),
     **dict.fromkeys(("le", "less_equal"), _compare("LessOrEqual", 0)),
     **dict.fromkeys(("bool", "sign"), _as_mask),
-    **dict.fromkeys(("invert", "logical_not", "bitwise_not"), _invert),
+    **dict.fromkeys(
+        ("invert", "logical_not", "bitwise_not"),
+        lambda m, x: m.compute("Not", _known(m, x, "which tokens are 0")),
+    ),
     "and_": _both,
     "any": _any,
     "count_nonzero": _count_nonzero,
-    **dict.fromkeys(("masked_fill", "masked_fill_"), _masked_fill),
+    **dict.fromkeys(
+        ("masked_fill", "masked_fill_"), lambda m, x, mask, value: _where(m, mask, value, x)
+    ),
     "where": _where,
     "nan_to_num": _nan_to_num,
     "mean": _reduce("mean"),
