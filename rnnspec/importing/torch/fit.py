@@ -407,9 +407,13 @@ class _Search:
                 told.update(units)
                 several = listed([unit.name or "the model" for unit in units[:_MOST_NAMED]], "or")
                 ways = several if len(units) > 1 else f"{several}, in several ways"
+                advice = (
+                    "say which in the mapping"
+                    if self.given
+                    else "'rnnspec import' with --map FILE writes a mapping to complete"
+                )
                 message = (
-                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; "
-                    "'rnnspec import' with --map FILE writes a mapping to complete"
+                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; {advice}"
                 )
                 account.refuse(piece.name, message, "E710")
             elif lacking and piece not in self.blamed:
