@@ -86,7 +86,7 @@ class FunctionalModel:
         beside = network.ports or network.learned
         self.is_graph = bool(beside) or not network.takes_one_array
         self.kept = set(nodes.kept_outputs(network))
-        self.kept.update(each.name for each in network.named_inputs)
+        self.kept.update(network_input.name for network_input in network.named_inputs)
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
@@ -97,12 +97,18 @@ class FunctionalModel:
 
     def statements(self) -> Iterator[Code]:
         """Yield the statements that compute all layers."""
-        inputs = [each for each in self.network.inputs if each.name in self.masks.inputs]
-        padded = [each for each in inputs if has_masking(self.network, each)]
-        for each in padded[:1]:
-            yield from compare_padding(each)
-        for each in padded:
-            yield from self._mask_input(each)
+        inputs = [
+            network_input
+            for network_input in self.network.inputs
+            if network_input.name in self.masks.inputs
+        ]
+        padded = [
+            network_input for network_input in inputs if has_masking(self.network, network_input)
+        ]
+        for network_input in padded[:1]:
+            yield from compare_padding(network_input)
+        for network_input in padded:
+            yield from self._mask_input(network_input)
         yield from self.masks.before()
         computed = {layer.name for layer in self.layers}
         for layer in self.network.layers:
@@ -223,7 +229,9 @@ class FunctionalModel:
             layers=layers_of_arrays(layer),
             earlier=lambda name: self._operand(layer, name),
             tokens=frozenset(
-                each.name for each in self.network.inputs if isinstance(each, nodes.TokenInput)
+                network_input.name
+                for network_input in self.network.inputs
+                if isinstance(network_input, nodes.TokenInput)
             ),
             memory_mask=memory_mask,
         )
@@ -242,7 +250,7 @@ class FunctionalModel:
         if name not in self.values and name != self.previous:
             # Only the number of sequences matters.
             name = next(iter(self.inputs))
-        inputs = {each.name: each for each in self.network.inputs}
+        inputs = {network_input.name: network_input for network_input in self.network.inputs}
         x, values = self.value(name), {**self.by_name, **self.network.ports, **inputs}
         match values[name]:
             case nodes.TokenInput() | nodes.LabelInput() as tokens:

@@ -53,7 +53,7 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles = []
         case _:
             number = sum(map(_count_layers, expand(layer, "inference")))
-            roles = [f"part_{each}" for each in range(2, number + 1)]
+            roles = [f"part_{index}" for index in range(2, number + 1)]
     return {role: f"{layer.name}_{role}" for role in roles}
 
 
@@ -369,7 +369,9 @@ def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
     Keras repeats an array of a single step instead of refusing it.
     """
     checked: dict[str, frozenset[str]] = {}
-    known: dict[str, Hashable] = {each.name: each.name for each in network.inputs}
+    known: dict[str, Hashable] = {
+        network_input.name: network_input.name for network_input in network.inputs
+    }
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         match layer:
             case nodes.Repeat(like=str()):

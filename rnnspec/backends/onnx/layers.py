@@ -51,7 +51,9 @@ class Layers:
                 layer for layer in network.layers if (layer.name in in_chunks) == stepped
             ]
             taken = {network.stream} if stepped else _taken_once(network)
-            self.inputs = [each for each in network.inputs if each.name in taken]
+            self.inputs = [
+                network_input for network_input in network.inputs if network_input.name in taken
+            ]
         self.ahead: dict[str, Axes] = {}
         self.held_masks: dict[str, str] = {}
         self.recurrent = {
@@ -164,16 +166,16 @@ class Layers:
                 else:
                     sequences.put(state.layer, _axes_of(state), state.name)
         masks, masked_by = nodes.masks(network), nodes.masked_by(network)
-        sources = {name for each in self.layers for name in masked_by.get(each.name, ())}
+        sources = {name for layer in self.layers for name in masked_by.get(layer.name, ())}
         if self.once:
             sources |= {state.layer for state in held_values(network) if state.kind == "mask"}
         padded = {name for source in sources for name, *_ in masks.get(source, ())}
-        for each in self.inputs:
-            axes: Axes = "sbf" if needs.get(each.name) == "sbf" else "bsf"
+        for network_input in self.inputs:
+            axes: Axes = "sbf" if needs.get(network_input.name) == "sbf" else "bsf"
             if network.takes_one_array:
-                sequences.begin(network.input, axes, padded=each.masked)
+                sequences.begin(network.input, axes, padded=network_input.masked)
             else:
-                sequences.begin_named(each, axes, padded=each.name in padded)
+                sequences.begin_named(network_input, axes, padded=network_input.name in padded)
 
     def _look_ahead(self) -> dict[str, Axes]:
         """Return the axes in which each input and output is needed first."""
