@@ -117,6 +117,8 @@ class Function:
     settings: tuple[str, ...] = ()
     """What it is, its body and the settings among its parameters, if it is from a recipe."""
     attention: AttentionText | None = None
+    is_rounded: bool = False
+    """True if the weights are int8."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -135,11 +137,6 @@ class Function:
     def ends(self) -> dict[str, str]:
         """The parameters with the first and the last states, by which only some layers differ."""
         return self.cell.ends if self.cell else {}
-
-    @property
-    def is_rounded(self) -> bool:
-        """True if the weights are int8."""
-        return any(name.endswith("_scale") for name in self.parameters)
 
     def versions(self, prefix: str) -> str:
         """Return the macro before a function that is compiled for several processors."""
@@ -264,7 +261,10 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        function = replace(function, target=self.target, biases=biases)
+        # A parameter of equations may have any name, also one that ends so.
+        scales = {stored.scale for stored in self.arrays.values() if stored.rounded}
+        is_rounded = not scales.isdisjoint(arguments.values())
+        function = replace(function, target=self.target, biases=biases, is_rounded=is_rounded)
         # Beside functions of whole sequences, those of a step say so.
         own = f"{function.name}_step" if function.stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
