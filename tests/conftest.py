@@ -74,9 +74,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         networks = [_network(text) for text in wanted if isinstance(text, str)]
         backends = having(*(need for need in wanted if isinstance(need, Need)))
         names = [
-            each.name
-            for each in backends
-            if not any(refusals(each, network) for network in networks)
+            backend.name
+            for backend in backends
+            if not any(refusals(backend, network) for network in networks)
         ]
         metafunc.parametrize("backend", names)
 

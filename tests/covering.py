@@ -45,14 +45,14 @@ def _covering(given: tuple[Path, ...]) -> tuple[Path, ...]:
 def features(node: Any) -> Iterator[Feature]:
     """Yield the kinds of nodes in a network, and their settings."""
     kind = type(node).__name__
-    for each in fields(node):
-        value = getattr(node, each.name)
+    for field in fields(node):
+        value = getattr(node, field.name)
         parts = value if isinstance(value, tuple) else (value,)
         for part in parts:
             if is_dataclass(part):
-                yield kind, each.name, type(part).__name__
+                yield kind, field.name, type(part).__name__
                 yield from features(part)
-            elif isinstance(part, bool | str) and each.name not in _FREE_TEXT:
-                yield kind, each.name, part
+            elif isinstance(part, bool | str) and field.name not in _FREE_TEXT:
+                yield kind, field.name, part
             else:
-                yield kind, each.name, bool(part)
+                yield kind, field.name, bool(part)

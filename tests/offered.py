@@ -40,7 +40,7 @@ def require_source(name: str, *wanted: Need | pipeline.Program | pipeline.Source
 
 def shipped() -> list[Backend]:
     """Return the backends of the package, without those that are registered only for tests."""
-    return [each for each in BACKENDS.values() if each.package.startswith("rnnspec.")]
+    return [backend for backend in BACKENDS.values() if backend.package.startswith("rnnspec.")]
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def registered(*backends: Backend) -> Iterator[None]:
     """Register these backends alone for a while; the order of all is the same again afterwards."""
     kept = dict(BACKENDS)
     BACKENDS.clear()
-    BACKENDS.update({each.name: each for each in backends})
+    BACKENDS.update({backend.name: backend for backend in backends})
     try:
         yield
     finally:

@@ -380,9 +380,11 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
     Raises:
         GenerationError: the layers do not fit.
     """
-    inputs = {each.name: each for each in network.inputs}
+    inputs = {network_input.name: network_input for network_input in network.inputs}
     padded, sources = nodes.masks(network), nodes.sources(network)
-    outputs: dict[str, Any] = {each.name: each.shape for each in network.inputs}
+    outputs: dict[str, Any] = {
+        network_input.name: network_input.shape for network_input in network.inputs
+    }
     layers = dict[str, nodes.Layer]()
     for layer in network.layers:
         first, *rest = sources[layer.name]
@@ -452,13 +454,16 @@ def whole(network: Network) -> Network:
             raise GenerationError(f"{layer.name} has no step")
     if any(isinstance(layer, nodes.Conv | nodes.WindowPooling) for layer in network.layers):
         # Windows leave fewer steps of any number, which joins do not see in the shapes.
-        lengths = {each.name: getattr(each, "steps", None) or LONG for each in network.inputs}
+        lengths = {
+            network_input.name: getattr(network_input, "steps", None) or LONG
+            for network_input in network.inputs
+        }
         for layer in with_steps(network, lengths).layers:
             if isinstance(layer, nodes.Join):
                 require_fit(layer, layer.inputs)
     read = {name for names in nodes.sources(network).values() for name in names}
     read |= {layer.name for layer in network.results.values()}
-    if unread := {each.name for each in (*network.inputs, *network.layers)} - read:
+    if unread := {node.name for node in (*network.inputs, *network.layers)} - read:
         raise GenerationError(f"no layer reads {', '.join(sorted(unread))}")
     return network
 

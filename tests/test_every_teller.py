@@ -176,7 +176,7 @@ GROWN = {
 
 
 def with_field(node: Any, value: float) -> Any:
-    own = {each.name: getattr(node, each.name) for each in fields(node)}
+    own = {field.name: getattr(node, field.name) for field in fields(node)}
     return GROWN[type(node)](**own, added=value)
 
 

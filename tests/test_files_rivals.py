@@ -150,8 +150,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
         sync = os.fsync
 
         def slow(descriptor: int) -> None:
-            for each in acts:
-                each()
+            for action in acts:
+                action()
             sync(descriptor)
 
         monkeypatch.setattr(os, "fsync", slow)

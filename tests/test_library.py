@@ -114,8 +114,8 @@ STABLE = {
 def test_a_public_function_keeps_its_arguments(name: str, arguments: str) -> None:
     parameters = inspect.signature(getattr(rnnspec, name)).parameters
     names = arguments.split()
-    assert [each for each in parameters if each in names] == names
-    added = [parameters[each] for each in parameters if each not in names]
+    assert [parameter for parameter in parameters if parameter in names] == names
+    added = [parameters[parameter] for parameter in parameters if parameter not in names]
     assert all(each.kind is each.KEYWORD_ONLY for each in added)
 
 

@@ -17,7 +17,10 @@ def read(text: str) -> nodes.Network:
 
 def graph(network: nodes.Network) -> list[str]:
     """Return a line for each input that is taken by name, learned state, layer and output."""
-    lines = [f"{each.name} {shape_text(each.shape)}" for each in network.named_inputs]
+    lines = [
+        f"{network_input.name} {shape_text(network_input.shape)}"
+        for network_input in network.named_inputs
+    ]
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         lines += [f"{each.name} {each.size}" for each in nodes.learned_of(layer)]
         lines.append(f"{layer.name}: {' '.join(names)} -> {shape_text(layer.output)}")

@@ -26,7 +26,9 @@ def names(network: nodes.Network) -> list[str]:
 
 
 def returns(network: nodes.Network) -> list[bool]:
-    return [each.return_sequences for each in network.layers if isinstance(each, nodes.Recurrent)]
+    return [
+        layer.return_sequences for layer in network.layers if isinstance(layer, nodes.Recurrent)
+    ]
 
 
 def test_tokens_come_with_their_vocabulary() -> None:

@@ -187,7 +187,7 @@ rnn:
 head: {pooling: {attention: {}}, units: 9, tied: true}
 """
     network = pipeline.reads(text).network
-    masked = {each.name: each.masked for each in network.layers if hasattr(each, "masked")}
+    masked = {layer.name: layer.masked for layer in network.layers if hasattr(layer, "masked")}
     assert masked == {
         "embedding_1": True,
         "conv_1": True,

@@ -68,7 +68,7 @@ def _prepare_layers(case: Case) -> Prepared:
     # First as in inference: a pass in training changes moving arrays.
     for training in (False, True) if case.training else (False,):
         tensors = (keras.tree.flatten(m(batch, training=training)) for m in models.values())
-        outputs = ([keras.ops.convert_to_numpy(x) for x in each] for each in tensors)
+        outputs = ([keras.ops.convert_to_numpy(x) for x in tensor] for tensor in tensors)
         for mine, other in zip(*outputs, strict=True):
             # The output of a padded step is up to each.
             real = batch != 0 if len(mine.shape) > 2 else ...

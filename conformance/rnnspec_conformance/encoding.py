@@ -64,7 +64,9 @@ def _rewrite(
     if omission == "unused numbers":
         _remove_unused_numbers(node)
     if omission != "first states" and not all(states):
-        settings = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        settings = {
+            attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
         directions = 2 if settings.get("direction") == b"bidirectional" else 1
         units = settings["hidden_size"]
         dims = [f"Directions_{directions}", f"{layer}_Zero_Batch", f"Units_{units}"]
@@ -82,7 +84,7 @@ def _rewrite(
 
 
 def _remove_unused_numbers(node: onnx.NodeProto) -> None:
-    settings = {each.name: each for each in node.attribute}
+    settings = {attribute.name: attribute for attribute in node.attribute}
     for count, key in enumerate(("activation_alpha", "activation_beta"), 1):
         if key in settings:
             functions = (name.decode() for name in settings["activations"].strings)

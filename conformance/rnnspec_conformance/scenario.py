@@ -198,8 +198,12 @@ class Scenario:
             if isinstance(declared, Batch):
                 batches.append(declared.draw(network.input, rng))
             else:
-                inputs = (each for each in network.inputs if isinstance(each, SequenceInput))
-                known = {each.name: each for each in inputs}
+                inputs = (
+                    network_input
+                    for network_input in network.inputs
+                    if isinstance(network_input, SequenceInput)
+                )
+                known = {network_input.name: network_input for network_input in inputs}
                 own = {name: each.draw(known[name], rng) for name, each in declared.items()}
                 batches.append(own if not batches else {**by_name(batches[0]), **own})
         handed = states(network) if self.form == "step" else ()
@@ -337,7 +341,11 @@ HELD = ("value", "mask")
 
 def _others(network: Network) -> tuple[str, ...]:
     """Return the inputs that do not come in chunks."""
-    return tuple(each.name for each in network.inputs if each.name != network.stream)
+    return tuple(
+        network_input.name
+        for network_input in network.inputs
+        if network_input.name != network.stream
+    )
 
 
 def _run_chunks(  # noqa: PLR0913, PLR0917 - a run of what is before the chunks, or of these

@@ -455,7 +455,7 @@ class _Graph:
             _fit(head, read, otherwise="none" if self.draw(st.booleans()) else "sum")
             if read.axis and head["pooling"] == "none":
                 head.pop("normalize", None)
-            dropouts = (each.get("name") for each in self.layers if each["type"] == "dropout")
+            dropouts = (layer.get("name") for layer in self.layers if layer["type"] == "dropout")
             if read.name in (*_INPUTS, "input", *dropouts):
                 # An input as it is, in inference too, would be no output.
                 head.setdefault("units", 2)

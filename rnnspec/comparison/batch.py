@@ -71,17 +71,19 @@ def draw_batch(
     """
     first = equal_steps(network)
     fixed = {
-        first[each.name]: each.steps
-        for each in network.inputs
-        if isinstance(each, SequenceInput) and each.steps is not None
+        first[network_input.name]: network_input.steps
+        for network_input in network.inputs
+        if isinstance(network_input, SequenceInput) and network_input.steps is not None
     }
     free = [name for name in dict.fromkeys(first.values()) if name not in fixed]
     longer = {name: length + number for number, name in enumerate(free)}
     lengths = fixed | {name: min(steps, most or steps) for name, steps in longer.items()}
     return as_batch(
         {
-            each.name: draw_input(each, rng, lengths.get(first.get(each.name, ""), 0), number % 2)
-            for number, each in enumerate(network.inputs)
+            network_input.name: draw_input(
+                network_input, rng, lengths.get(first.get(network_input.name, ""), 0), number % 2
+            )
+            for number, network_input in enumerate(network.inputs)
         }
     )
 
@@ -229,7 +231,7 @@ def checked_batch(network: Network, values: CallerBatch, source: str) -> Batch:
 
 
 def _check_inputs(network: Network, values: CallerBatch) -> dict[str, Array]:
-    names = [each.name for each in network.inputs]
+    names = [network_input.name for network_input in network.inputs]
     if not isinstance(values, Mapping):
         what = f"a mapping, or a .npz file, with an array for {listed(names)}"
         raise ArrayError(f"expected {what}, received {received(values)}")
@@ -237,11 +239,11 @@ def _check_inputs(network: Network, values: CallerBatch) -> dict[str, Array]:
         there = listed(sorted(map(str, values))) if values else "none"
         raise ArrayError(f"expected arrays for {listed(names)}, received {there}")
     batch: dict[str, Array] = {}
-    for each in network.inputs:
+    for network_input in network.inputs:
         try:
-            batch[each.name] = _check_input(each, values[each.name])
+            batch[network_input.name] = _check_input(network_input, values[network_input.name])
         except ArrayError as error:
-            raise ArrayError(f"{each.name}: {error}") from None
+            raise ArrayError(f"{network_input.name}: {error}") from None
     rows = {name: len(array) for name, array in batch.items()}
     steps, first = steps_of(network, batch), equal_steps(network)
     for what, numbers, same in (

@@ -273,7 +273,7 @@ class _ForwardPass:
                 for name, array in arrays.items()
                 if name.startswith(prefix)
             }
-            whole = {each.state: arrays[each.param] for each in layer.learned}
+            whole = {vector.state: arrays[vector.param] for vector in layer.learned}
             whole = {
                 state: np.repeat(vector[np.newaxis], len(x), axis=0)
                 for state, vector in whole.items()
@@ -331,7 +331,9 @@ def masks(network: nodes.Network, inputs: Batch) -> dict[str, Array]:
     """
     given = by_name(inputs)
     of_inputs = {
-        each.name: padding_mask(each, given[each.name]) for each in network.inputs if each.masked
+        network_input.name: padding_mask(network_input, given[network_input.name])
+        for network_input in network.inputs
+        if network_input.masked
     }
     return {
         name: reduce(np.logical_and, (of_inputs[of][:, start::every] for of, start, every in parts))
@@ -354,7 +356,11 @@ def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
 def steps_of(network: nodes.Network, inputs: Batch) -> dict[str, int]:
     """Return the number of steps of each input that has some."""
     given = by_name(inputs)
-    sequences = (each.name for each in network.inputs if isinstance(each, nodes.SequenceInput))
+    sequences = (
+        network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.SequenceInput)
+    )
     return {name: given[name].shape[1] for name in sequences}
 
 
@@ -363,7 +369,7 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
 
     An output that no layer has as its main input is not in the trace of a backend.
     """
-    known = {each.name for each in network.inputs}
+    known = {network_input.name for network_input in network.inputs}
     values = {}
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         formula = isinstance(layer, nodes.Join) and isinstance(layer.how, nodes.Formula)

@@ -160,8 +160,8 @@ def _plain(layer: Layer) -> Look:
     """Return the look of a layer by its class: the name, what it is about, and its own fields."""
     word = type_name(layer)
     word = "".join(f" {c.lower()}" if c.isupper() else c for c in word).strip()
-    shared = {each.name for each in fields(Node)}
-    settings = (each.name for each in fields(layer) if each.name not in shared)
+    shared = {field.name for field in fields(Node)}
+    settings = (field.name for field in fields(layer) if field.name not in shared)
     about = layer.about.rstrip(".")
     kind = _join(
         about[:1].lower() + about[1:],

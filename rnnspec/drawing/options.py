@@ -70,7 +70,11 @@ def _check_steps(network: Network, form: str, steps: object) -> None:
         return
     if form == "folded":
         raise UsageError("steps: the folded form shows no time steps; expected the unrolled form")
-    steps_of = [each.steps for each in network.inputs if isinstance(each, SequenceInput)]
+    steps_of = [
+        network_input.steps
+        for network_input in network.inputs
+        if isinstance(network_input, SequenceInput)
+    ]
     known = [length for length in steps_of if length is not None]
     length = max(known) if known and len(known) == len(steps_of) else None
     most = MOST_STEPS if length is None else min(length, MOST_STEPS)

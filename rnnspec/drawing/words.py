@@ -64,10 +64,13 @@ def lengths(network: Network) -> dict[str, str]:
     T is the length of an input of any length; each window that changes it adds a prime.
     """
     result = dict[str, str]()
-    for each in network.inputs:
-        steps = each.steps if isinstance(each, SequenceInput) else None
-        result[each.name] = "T" if steps is None else str(steps)
-    is_sequence = {each.name: isinstance(each, SequenceInput) for each in network.inputs}
+    for network_input in network.inputs:
+        steps = network_input.steps if isinstance(network_input, SequenceInput) else None
+        result[network_input.name] = "T" if steps is None else str(steps)
+    is_sequence = {
+        network_input.name: isinstance(network_input, SequenceInput)
+        for network_input in network.inputs
+    }
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         is_sequence[layer.name] = len(layer.output) > 1
         first = names[-1] if isinstance(layer, Repeat) else names[0]

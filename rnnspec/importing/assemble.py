@@ -97,7 +97,11 @@ def assemble(  # noqa: PLR0913 - all of a network
     Raises:
         ModelError: the model is not supported.
     """
-    sequences = [each.name for each in inputs if isinstance(each, nodes.SequenceInput)]
+    sequences = [
+        network_input.name
+        for network_input in inputs
+        if isinstance(network_input, nodes.SequenceInput)
+    ]
     placed, ports, learned = _without_taken(account, layers, inputs[0].name)
     account.check()
     draft = nodes.Network(
@@ -127,7 +131,7 @@ def assemble(  # noqa: PLR0913 - all of a network
     ]
     rest = [layer for layer in draft.layers if names.get(layer.name) not in lowered]
     placed_inputs = tuple(
-        replace(each, name=names.get(each.name, each.name)) for each in draft.inputs
+        replace(declared, name=names.get(declared.name, declared.name)) for declared in draft.inputs
     )
     expected = replace(draft, inputs=placed_inputs, layers=(*placed, *rest))
     check_same(account.source, expected, network)
@@ -221,7 +225,7 @@ def _move_projections(draft: nodes.Network) -> nodes.Network:
     """Return a network with the projections of each attention right before it."""
     sources = nodes.sources(draft)
     own = find_projections(draft, placed=False)
-    moved = {layer.name for each in own.values() for layer in each.layers}
+    moved = {layer.name for block in own.values() for layer in block.layers}
     # In another order, each has to name what it takes.
     layers = [replace(layer, source=sources[layer.name][0]) for layer in draft.layers]
     by_name = {layer.name: layer for layer in layers}
@@ -396,7 +400,7 @@ def write_spec(source: str, imported: Imported) -> ImportedModel:
     others = {layer.name for layer in imported.network.layers} - set(names)
     # Heads have names among those of layers.
     others |= {name for name, _ in imported.network.outputs}
-    others |= {each.name for each in imported.network.inputs}
+    others |= {network_input.name for network_input in imported.network.inputs}
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
     taken = [
@@ -458,7 +462,10 @@ def rename(
         )
         for layer in imported.layers
     )
-    inputs = tuple(replace(each, name=names.get(each.name, each.name)) for each in network.inputs)
+    inputs = tuple(
+        replace(network_input, name=names.get(network_input.name, network_input.name))
+        for network_input in network.inputs
+    )
     outputs = tuple(
         (names.get(name, name), names.get(layer, layer)) for name, layer in network.outputs
     )
@@ -539,7 +546,8 @@ def check_same(source: str, expected: nodes.Network, received: nodes.Network) ->
     """
     # Source has a class for each of two cells that settings made of one.
     parts = (
-        (*each.inputs, *each.layers) for each in map(with_distinct_cells, (expected, received))
+        (*network.inputs, *network.layers)
+        for network in map(with_distinct_cells, (expected, received))
     )
     for one, two in zip_longest(*parts):
         if one != two:

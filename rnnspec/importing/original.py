@@ -405,13 +405,13 @@ def _padded_at_end(network: Network, batch: Batch) -> Batch:
     """
     moved: dict[str, Array] = {}
     kept: Array | None = None
-    for each in network.inputs:
-        array = moved[each.name] = by_name(batch)[each.name]
-        if isinstance(each, SequenceInput) and each.masked:
-            real = reference.padding_mask(each, array)
+    for network_input in network.inputs:
+        array = moved[network_input.name] = by_name(batch)[network_input.name]
+        if isinstance(network_input, SequenceInput) and network_input.masked:
+            real = reference.padding_mask(network_input, array)
             order = np.argsort(~real, axis=1, kind="stable")
             order = order.reshape(*order.shape, *[1] * (array.ndim - 2))
-            moved[each.name] = np.take_along_axis(array, order, axis=1)
+            moved[network_input.name] = np.take_along_axis(array, order, axis=1)
             has_steps = np.atleast_1d(real.any(axis=1))
             kept = has_steps if kept is None else kept & has_steps
     if kept is None:
@@ -443,9 +443,11 @@ def _where_defined(case: Case) -> Array:
     layers = case.network.layers
     if any(_weighs_steps(layer) for layer in layers):
         # Keras divides by the number of real steps, 0 in a sequence of padding, and attends to all.
-        for each in case.network.inputs:
-            if isinstance(each, SequenceInput) and each.masked:
-                rows = reference.padding_mask(each, by_name(case.batch)[each.name]).any(axis=1)
+        for network_input in case.network.inputs:
+            if isinstance(network_input, SequenceInput) and network_input.masked:
+                rows = reference.padding_mask(
+                    network_input, by_name(case.batch)[network_input.name]
+                ).any(axis=1)
                 real &= rows.reshape(-1, *[1] * (real.ndim - 1))
     return real
 
@@ -478,7 +480,7 @@ def _limits(case: Case, original: Original, distances: Mapping[str, float]) -> d
 
 def _too_large(network: Network) -> str:
     """Return why a network is not run, empty if it is."""
-    numbers, steps = sum(_size(each.shape) for each in network.inputs), 0
+    numbers, steps = sum(_size(network_input.shape) for network_input in network.inputs), 0
     for layer in network.layers:
         numbers += _size(layer.output)
         if isinstance(layer, Recurrent):

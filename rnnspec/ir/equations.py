@@ -60,8 +60,8 @@ class EquationErrors:
 
     def add(self, error: EquationError) -> None:
         """Add an error and its others; a line of a repeated block has the same one each time."""
-        for each in (error, *error.others):
-            self._errors.setdefault((each.path, each.column, each.message), each)
+        for fault in (error, *error.others):
+            self._errors.setdefault((fault.path, fault.column, fault.message), fault)
 
     @contextmanager
     def collected(self) -> Iterator[None]:

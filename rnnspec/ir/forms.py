@@ -152,12 +152,12 @@ def for_steps(network: Network) -> Network:
 def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
     """Return ``network`` with other numbers of steps of some of its inputs."""
     inputs = tuple(
-        replace(each, steps=steps[each.name])
-        if each.name in steps and isinstance(each, SequenceInput)
-        else each
-        for each in network.inputs
+        replace(network_input, steps=steps[network_input.name])
+        if network_input.name in steps and isinstance(network_input, SequenceInput)
+        else network_input
+        for network_input in network.inputs
     )
-    shapes: dict[str, Shape] = {each.name: each.shape for each in inputs}
+    shapes: dict[str, Shape] = {network_input.name: network_input.shape for network_input in inputs}
     layers = list[Layer]()
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         result: Layer = replace(layer, input=shapes[names[0]])
@@ -260,14 +260,20 @@ def step_refusals(network: Network) -> tuple[Refusal, ...]:
 
 def _refusals(network: Network) -> Iterator[Refusal]:
     if network.stream is None:
-        names = listed([each.name for each in network.inputs if isinstance(each, SequenceInput)])
+        names = listed(
+            [
+                network_input.name
+                for network_input in network.inputs
+                if isinstance(network_input, SequenceInput)
+            ]
+        )
         reason = f"in step form, one input comes in chunks: name it under 'stream', {names}"
         yield Refusal(network.name, "stream", reason)
         return
     in_chunks, taken = streamed(network), sources(network)
     values = (*network.layers, *network.ports.values())
     vectors = {value.name for value in values if len(value.output) == 1} & in_chunks
-    others = {each.name for each in (*network.inputs, *values) if _has_steps(each)} - in_chunks
+    others = {node.name for node in (*network.inputs, *values) if _has_steps(node)} - in_chunks
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
         if layer.name in in_chunks:
@@ -293,9 +299,11 @@ def _refusals(network: Network) -> Iterator[Refusal]:
             yield Refusal(result.name, "of", reason)
     # The first state of a layer has the name of the state.
     states_given = {
-        each.name for each in network.inputs if isinstance(each, VectorInput) and each.state
+        network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, VectorInput) and network_input.state
     }
-    for name in (*(each.name for each in network.inputs), *network.ports):
+    for name in (*(network_input.name for network_input in network.inputs), *network.ports):
         if name not in states_given and (owner := owners.get(name)):
             yield Refusal(owner, "name", f"in step form, a state would have the name {name}")
 

@@ -412,7 +412,7 @@ class Recurrent(Node):
     @property
     def first_states(self) -> dict[str, str]:
         """The vector that each state begins as, by the name of the state, but for zeros."""
-        return {each.state: each.name for each in self.learned} or self.begins_as
+        return {vector.state: vector.name for vector in self.learned} or self.begins_as
 
     @property
     def begins_as(self) -> dict[str, str]:
@@ -997,11 +997,11 @@ class Network:
 
         Any other model takes its inputs by name: a mapping, or keyword arguments.
         """
-        return [each.name for each in self.inputs] == [INPUT]
+        return [network_input.name for network_input in self.inputs] == [INPUT]
 
     def arguments(self, alone: str) -> dict[str, str]:
         """Return the name of each argument of a model; ``alone`` is the one without a name."""
-        names = [each.name for each in self.inputs]
+        names = [network_input.name for network_input in self.inputs]
         return {INPUT: alone} if self.takes_one_array else dict(zip(names, names, strict=True))
 
     def prefix(self, name: str, end: str) -> str:
@@ -1027,7 +1027,7 @@ class Network:
         """What each output is by the name of the output, which is empty if it has none."""
         values: dict[str, Layer | Port] = {
             **self.ports,
-            **{each.name: each for each in self.layers},
+            **{layer.name: layer for layer in self.layers},
         }
         return {name: values[value] for name, value in self.outputs or [("", self.last)]}
 
@@ -1041,8 +1041,10 @@ class Network:
         """The values beside the outputs of layers that are taken, in the order of the layers."""
         taken = {name for names in self.sources.values() for name in names}
         taken.update((*(value for _, value in self.outputs), self.result))
-        taken -= {each.name for each in (*self.inputs, *self.layers)}
-        ports = (port for each in self.layers if isinstance(each, Recurrent) for port in each.ports)
+        taken -= {node.name for node in (*self.inputs, *self.layers)}
+        ports = (
+            port for layer in self.layers if isinstance(layer, Recurrent) for port in layer.ports
+        )
         return {port.name: port for port in ports if port.name in taken}
 
     @cached_property
@@ -1072,7 +1074,7 @@ class Network:
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """The shape of one sample of each input, of the output of each layer, and of each port."""
-        shapes = {each.name: each.shape for each in self.inputs}
+        shapes = {network_input.name: network_input.shape for network_input in self.inputs}
         shapes |= {layer.name: layer.output for layer in self.layers}
         return shapes | {name: port.output for name, port in self.ports.items()}
 
@@ -1152,7 +1154,9 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
     A step is real if it is so in all of them. What has no padding is left out.
     """
     result: dict[str, tuple[Origin, ...]] = {
-        each.name: ((each.name, 0, 1),) for each in network.inputs if each.masked
+        network_input.name: ((network_input.name, 0, 1),)
+        for network_input in network.inputs
+        if network_input.masked
     }
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         if layer.time_axis == "new" or len(layer.output) < 2:
@@ -1246,7 +1250,9 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
             least[port.layer if port else name] = max(
                 needed, least.get(port.layer if port else name, 1)
             )
-    return {each.name: least.get(each.name, 1) for each in network.inputs}
+    return {
+        network_input.name: least.get(network_input.name, 1) for network_input in network.inputs
+    }
 
 
 def equal_steps(network: Network) -> dict[str, str]:
@@ -1254,7 +1260,11 @@ def equal_steps(network: Network) -> dict[str, str]:
 
     Inputs whose steps are joined have equally many.
     """
-    first = {each.name: each.name for each in network.inputs if isinstance(each, SequenceInput)}
+    first = {
+        network_input.name: network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, SequenceInput)
+    }
     origins = dict(first)
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         match layer:

@@ -599,7 +599,7 @@ class _EquationReader:
             if name in needed:
                 continue
             message = f"the input {name} is never used"
-            other = next((each for each in _INPUTS if each in self.parameters), None)
+            other = next((name for name in _INPUTS if name in self.parameters), None)
             hint = f"; write {name} for {other}" if other and name == INPUT else ""
             self._add(self.rows[0].path, message + hint, key=True)
         return kept[::-1]

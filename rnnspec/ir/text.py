@@ -51,7 +51,10 @@ if TYPE_CHECKING:
 # repr() of a float is exact, so equal dumps mean equal networks.
 def dump(network: Network) -> str:
     """Return every field of every layer as text, ending in a line break."""
-    lines = [f"network {network.name}", *(f"  input {each!r}" for each in network.inputs)]
+    lines = [
+        f"network {network.name}",
+        *(f"  input {network_input!r}" for network_input in network.inputs),
+    ]
     lines += [f"  output {name} of {layer}" for name, layer in network.outputs]
     for layer in network.layers:
         kind, shapes = type(layer).__name__, f"{_shape(layer.input)} -> {_shape(layer.output)}"
@@ -120,8 +123,9 @@ def signature(network: Network, *, chunks: bool = False) -> tuple[str, ...]:
 
 def _input_lines(network: Network, *, chunks: bool) -> Iterator[str]:
     texts = {
-        each.name: "a chunk of " * (chunks and each.name == network.stream) + input_text(each)
-        for each in network.inputs
+        network_input.name: "a chunk of " * (chunks and network_input.name == network.stream)
+        + input_text(network_input)
+        for network_input in network.inputs
     }
     if network.takes_one_array:
         yield f"Input: {texts[INPUT]}."

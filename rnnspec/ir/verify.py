@@ -45,7 +45,7 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
     Raises:
         GenerationError: a shape, a name or a number is not one that backends can rely on.
     """
-    layer_names = (each.name for each in (*network.inputs, *network.layers))
+    layer_names = (node.name for node in (*network.inputs, *network.layers))
     names = [network.name, *layer_names, *network.ports, *network.learned]
     # Without the network's own name: it is the name of the class, which a layer may share.
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
@@ -54,7 +54,7 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is not a valid name")
     inputs: dict[str, Shape] = {}
-    outputs = {each.name: each.shape for each in network.inputs}
+    outputs = {network_input.name: network_input.shape for network_input in network.inputs}
     by_name = {layer.name: layer for layer in network.layers}
     for layer, taken in zip(network.layers, sources(network).values(), strict=True):
         # A layer takes only what is before it in the list.

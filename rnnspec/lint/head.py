@@ -63,7 +63,10 @@ def two_linear_maps(context: Context) -> Iterator[Finding]:
 def one_step_to_pool(context: Context) -> Iterator[Finding]:
     """A pooling or an attention over the single time step of a repeat."""
     # An input of one time step is reported by L207, a window that leaves one by L504.
-    if any(isinstance(each, SequenceInput) and each.steps == 1 for each in context.network.inputs):
+    if any(
+        isinstance(network_input, SequenceInput) and network_input.steps == 1
+        for network_input in context.network.inputs
+    ):
         return
     once = set[str]()
     for layer in context.network.layers:

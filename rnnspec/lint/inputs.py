@@ -87,12 +87,16 @@ def _path(context: Context, network_input: Input) -> Path:
 
 def unmasked_padding(context: Context) -> Iterator[Finding]:
     """Sequences of a fixed length, reduced to one result, without a mask."""
-    for each in context.network.inputs:
-        if not isinstance(each, TokenInput) or each.masked or each.steps in (None, 1):
+    for network_input in context.network.inputs:
+        if (
+            not isinstance(network_input, TokenInput)
+            or network_input.masked
+            or network_input.steps in (None, 1)
+        ):
             continue
-        if effect := _effect_of_padding(context, each.name):
+        if effect := _effect_of_padding(context, network_input.name):
             message = f"without 'mask_zero', padding is read like any other token: {effect}"
-            yield (*_path(context, each), "length"), message
+            yield (*_path(context, network_input), "length"), message
 
 
 def _effect_of_padding(context: Context, name: str) -> str:
@@ -142,10 +146,10 @@ def _effect_of_padding(context: Context, name: str) -> str:
 
 def one_step(context: Context) -> Iterator[Finding]:
     """A sequence of one time step."""
-    for each in context.network.inputs:
-        if isinstance(each, SequenceInput) and each.steps == 1:
+    for network_input in context.network.inputs:
+        if isinstance(network_input, SequenceInput) and network_input.steps == 1:
             message = "with a single time step, a recurrent layer has nothing to remember"
-            yield (*_path(context, each), "length"), message
+            yield (*_path(context, network_input), "length"), message
 
 
 def many_parameters(context: Context) -> Iterator[Finding]:
@@ -161,10 +165,14 @@ def many_parameters(context: Context) -> Iterator[Finding]:
 
 def zero_is_padding(context: Context) -> Iterator[Finding]:
     """A single feature whose zeros count as padding."""
-    for each in context.network.inputs:
-        if isinstance(each, NumericInput) and each.features == 1 and each.mask_value == 0:
+    for network_input in context.network.inputs:
+        if (
+            isinstance(network_input, NumericInput)
+            and network_input.features == 1
+            and network_input.mask_value == 0
+        ):
             message = "a measured 0 counts as padding; use a value that never occurs"
-            yield (*_path(context, each), "mask_value"), message
+            yield (*_path(context, network_input), "mask_value"), message
 
 
 def padding_in_loss(context: Context) -> Iterator[Finding]:
@@ -176,12 +184,12 @@ def padding_in_loss(context: Context) -> Iterator[Finding]:
         "the result has padded steps: a Keras loss skips them, a PyTorch loss only if it is "
         "given the steps where 'model.mask(x)' is true"
     )
-    for each in context.network.inputs:
-        if each.name in origins and isinstance(each, TokenInput):
+    for network_input in context.network.inputs:
+        if network_input.name in origins and isinstance(network_input, TokenInput):
             # An input may share the embedding of another one.
-            own = context.spec.inputs and context.spec.inputs[each.name].embedding
-            path = _path(context, each) if own else ()
+            own = context.spec.inputs and context.spec.inputs[network_input.name].embedding
+            path = _path(context, network_input) if own else ()
             shared = isinstance(own, str)
             yield (*path, "embedding", *(() if shared else ("mask_zero",))), message
-        elif each.name in origins:
-            yield (*_path(context, each), "mask_value"), message
+        elif network_input.name in origins:
+            yield (*_path(context, network_input), "mask_value"), message

@@ -244,9 +244,9 @@ def _widths(context: Context) -> Iterator[tuple[str, Path, int]]:
     The path is that of the size, and empty if it is not a mistake: for an input, for a join, for a
     state passed on by a repeat, which is narrow on purpose, and for the output.
     """
-    for each in context.network.inputs:
-        if isinstance(each, NumericInput | VectorInput):
-            yield each.name, (), each.features
+    for network_input in context.network.inputs:
+        if isinstance(network_input, NumericInput | VectorInput):
+            yield network_input.name, (), network_input.features
     last = {entry.layers[-1].name for entry in context.entries}
     for layer in context.network.layers:
         path = context.places[layer.name]

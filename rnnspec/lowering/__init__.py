@@ -155,7 +155,7 @@ def _state_items(
     # Backwards, as a reader is behind what it reads.
     for index in reversed(range(len(spec.rnn))):
         own = [behind(reader) for reader in readers.get(index, ())]
-        known = [each for each in own if each is not None]
+        known = [value for value in own if value is not None]
         # Of an item that no layer reads, the states may be.
         if len(known) == len(own) and (own or index < len(spec.rnn) - 1):
             items[index] = reduce(or_, known, Behind())
@@ -169,11 +169,15 @@ def _behind(layer: models.PointwiseLayer) -> Behind:
 
 def _stream(graph: GraphBuilder) -> str | None:
     """Return the name of the input that comes in chunks in step form."""
-    names = [each.name for each in graph.inputs if isinstance(each, nodes.SequenceInput)]
+    names = [
+        network_input.name
+        for network_input in graph.inputs
+        if isinstance(network_input, nodes.SequenceInput)
+    ]
     declared = graph.spec.stream
     if declared is None or declared in names:
         return declared or (names[0] if len(names) == 1 else None)
-    inputs = [each.name for each in graph.inputs]
+    inputs = [network_input.name for network_input in graph.inputs]
     if declared in inputs:
         message = f"expected an input with time steps, and {quoted(declared)} has none"
     else:
@@ -197,13 +201,13 @@ def _check_cells(graph: GraphBuilder) -> None:
         except EquationError as error:
             graph.problems += [
                 graph.spec.document.problem(
-                    ("cells", name, *each.path),
-                    each.message,
-                    code=_CODES.get(str(each.path[0]), "E429"),
-                    key=each.key,
-                    column=each.column,
+                    ("cells", name, *fault.path),
+                    fault.message,
+                    code=_CODES.get(str(fault.path[0]), "E429"),
+                    key=fault.key,
+                    column=fault.column,
                 )
-                for each in (error, *error.others)
+                for fault in (error, *error.others)
             ]
     if graph.problems:
         raise SpecError(in_file_order(tuple(graph.problems)))
@@ -218,11 +222,13 @@ def _check_read(graph: GraphBuilder, network: nodes.Network) -> None:
     read = {name for names in nodes.sources(network).values() for name in names}
     read.update(layer.name for layer in network.results.values())
     read.update(port.layer for port in network.ports.values())
-    for each in network.inputs:
+    for network_input in network.inputs:
         # The state of a layer is read by it.
-        if each.name not in read:
-            message = f"no layer reads the input '{each.name}': name it in 'of', or remove it"
-            graph.refuse(("inputs", each.name), message, code="E434", key=True)
+        if network_input.name not in read:
+            message = (
+                f"no layer reads the input '{network_input.name}': name it in 'of', or remove it"
+            )
+            graph.refuse(("inputs", network_input.name), message, code="E434", key=True)
     for layer in network.layers:
         if layer.name not in read:
             section = graph.places[layer.name][0]

@@ -195,7 +195,7 @@ class GraphBuilder:
             message = f"expected at most {MAX_NAME_LENGTH} characters; '{name}' has {len(name)}"
             self.refuse(path, message, code="E416")
         if name in self._names:
-            is_input = any(each.name == name for each in self.inputs)
+            is_input = any(network_input.name == name for network_input in self.inputs)
             what = "an input" if is_input else "another layer"
             self.refuse(path, f"{what} is already named '{name}'", code="E415")
         self._names.add(name)
@@ -283,7 +283,7 @@ class GraphBuilder:
             if name is None:
                 self._read(self.last, self.place)
         elif self.last is None:
-            names = listed([f"'{each.name}'" for each in self.inputs], "or")
+            names = listed([f"'{network_input.name}'" for network_input in self.inputs], "or")
             message = f"expected 'of', the input that the first layer takes: {names}"
             self.refuse(path[:-1], message, code="E425")
             self.last = self.first
@@ -331,7 +331,10 @@ class GraphBuilder:
 
     def _refuse_name(self, declared: str, path: Path) -> None:
         # The embedding of an input has its name too.
-        hidden = {_PRETENDED, *(self.blocks.get(each.name) for each in self.inputs)}
+        hidden = {
+            _PRETENDED,
+            *(self.blocks.get(network_input.name) for network_input in self.inputs),
+        }
         last = list(
             islice((name for name in reversed(self.values) if name not in hidden), _NAMES_SHOWN)
         )

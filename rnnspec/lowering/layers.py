@@ -286,14 +286,14 @@ def _read_formula(
     try:
         equations = read_formula(layer, widths)
     except EquationError as error:
-        for each in (error, *error.others):
-            section, *rest = each.path
+        for fault in (error, *error.others):
+            section, *rest = fault.path
             graph.refuse(
                 (*path, "of" if section == "inputs" else section, *rest),
-                each.message,
+                fault.message,
                 code="E431" if section == "settings" else "E429",
-                key=each.key,
-                column=each.column,
+                key=fault.key,
+                column=fault.column,
             )
         return "multiply"
     return nodes.Formula(names=tuple(layer.of), equations=equations)

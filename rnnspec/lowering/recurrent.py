@@ -352,10 +352,10 @@ def read_equation_cell(
     try:
         read = equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, graph.defaults)
     except EquationError as error:
-        for each in (error, *error.others):
-            at, message = path, f"with these settings, {each}"
-            if each.path[0] == "settings":
-                at, message = (*path, each.path[-1]), each.message
+        for fault in (error, *error.others):
+            at, message = path, f"with these settings, {fault}"
+            if fault.path[0] == "settings":
+                at, message = (*path, fault.path[-1]), fault.message
             graph.refuse(at, message, code="E431")
     else:
         _check_effects(graph, path, layer, read, features)

@@ -89,15 +89,19 @@ def _inputs(graph: GraphReader) -> Words:
         return words
     tables = {layer.name: name for name, layer in graph.embeddings.items()}
     sections: Words = {}
-    for each in inputs:
-        section = input_words(graph, models.NamedInput, each)
-        layer = graph.embeddings.get(each.name)
+    for network_input in inputs:
+        section = input_words(graph, models.NamedInput, network_input)
+        layer = graph.embeddings.get(network_input.name)
         if layer is not None and layer.table is not None:
             section["embedding"] = tables[layer.table]
-        elif isinstance(each, nodes.TokenInput | nodes.LabelInput):
-            section["embedding"] = _embedding(graph, each, models.InputEmbedding)
-        sections[each.name] = section
-    names = [each.name for each in network.inputs if isinstance(each, nodes.SequenceInput)]
+        elif isinstance(network_input, nodes.TokenInput | nodes.LabelInput):
+            section["embedding"] = _embedding(graph, network_input, models.InputEmbedding)
+        sections[network_input.name] = section
+    names = [
+        network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.SequenceInput)
+    ]
     is_default = network.stream == (names[0] if len(names) == 1 else None)
     return {"inputs": sections} | ({} if is_default else {"stream": network.stream})
 

@@ -106,8 +106,8 @@ class GraphReader:
         self.problems: list[Problem] = []
         self.sources = nodes.sources(network)
         self.by_name: dict[str, nodes.Layer] = {layer.name: layer for layer in network.layers}
-        self.inputs = {each.name: each for each in network.inputs}
-        self.named = [each.name for each in self.declared_inputs] != [nodes.INPUT]
+        self.inputs = {network_input.name: network_input for network_input in network.inputs}
+        self.named = [network_input.name for network_input in self.declared_inputs] != [nodes.INPUT]
         """True if the spec declares its inputs by name."""
         self.embeddings: dict[str, nodes.Embedding] = {}
         """The embedding of each input that has one."""
@@ -163,9 +163,9 @@ class GraphReader:
     def declared_inputs(self) -> tuple[nodes.Input, ...]:
         """The inputs but the first states that a caller passes on."""
         return tuple(
-            each
-            for each in self.network.inputs
-            if not (isinstance(each, nodes.VectorInput) and each.state)
+            network_input
+            for network_input in self.network.inputs
+            if not (isinstance(network_input, nodes.VectorInput) and network_input.state)
         )
 
     def _is_added(self, layer: nodes.Layer) -> bool:
@@ -215,7 +215,11 @@ class GraphReader:
 
     def _find_sequences(self) -> frozenset[str]:
         """Return the inputs and layers whose value has time steps."""
-        found = {each.name for each in self.network.inputs if isinstance(each, nodes.SequenceInput)}
+        found = {
+            network_input.name
+            for network_input in self.network.inputs
+            if isinstance(network_input, nodes.SequenceInput)
+        }
         for layer in self.network.layers:
             match layer:
                 case nodes.Recurrent(return_sequences=gives_steps):
@@ -232,7 +236,9 @@ class GraphReader:
 
     def _find_padded(self) -> frozenset[str]:
         """Return the inputs and layers whose value may have padding."""
-        found = {each.name for each in self.network.inputs if each.masked}
+        found = {
+            network_input.name for network_input in self.network.inputs if network_input.masked
+        }
         for layer in self.network.layers:
             names = self.sources[layer.name]
             read = names if isinstance(layer, nodes.Join) else names[:1]
@@ -352,8 +358,8 @@ class GraphReader:
             others[other.name] = other
         (other, *more) = others.values()
         own, its = (
-            (self._kind(each, nodes.cell_type(each.cell)), each.units, each.merge is None)
-            for each in (layer, other)
+            (self._kind(side, nodes.cell_type(side.cell)), side.units, side.merge is None)
+            for side in (layer, other)
         )
         return other if own == its and not more else None
 

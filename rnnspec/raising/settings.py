@@ -138,10 +138,10 @@ def _network(graph: GraphReader) -> Words:
     """Read the keys of the whole network: its name, inputs, heads and initializers."""
     network = graph.network
     words: Words = {"name": network.name}
-    for each in graph.declared_inputs:
-        place = f"inputs.{each.name}" if graph.named else "input"
-        words[place] = _kind(each)
-        own = input_words(graph, models.NamedInput, each)
+    for network_input in graph.declared_inputs:
+        place = f"inputs.{network_input.name}" if graph.named else "input"
+        words[place] = _kind(network_input)
+        own = input_words(graph, models.NamedInput, network_input)
         words |= {f"{place}.{key}": value for key, value in own.items() if key != "per"}
     if list(graph.results) != [RESULT]:
         words["heads"] = tuple(graph.results)

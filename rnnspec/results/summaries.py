@@ -224,7 +224,10 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         {name: s for name, s in stepwise.items() if s},
         {name: network.called(value) for name, value in network.outputs},
         {name: layers for name, layers in stock.items() if layers},
-        {each.name: (None, *each.shape) for each in network.named_inputs},
+        {
+            network_input.name: (None, *network_input.shape)
+            for network_input in network.named_inputs
+        },
     )
 
 

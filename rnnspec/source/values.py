@@ -164,8 +164,8 @@ def variables(
         taken.add(name)
         result[key] = name
 
-    for each in network.inputs:
-        add(each.name, f"{each.name}{suffix}")
+    for network_input in network.inputs:
+        add(network_input.name, f"{network_input.name}{suffix}")
     values = (value.name for value in network.values if not isinstance(value, nodes.Port))
     for name in (*values, *network.ports):
         add(name, f"{name}{suffix}")

@@ -115,7 +115,7 @@ class Walk(LayerWriter):
     @cached_property
     def _starts(self) -> frozenset[str]:
         """The layers before which a residual starts."""
-        residuals = (each for each in self.network.layers if isinstance(each, nodes.Residual))
+        residuals = (layer for layer in self.network.layers if isinstance(layer, nodes.Residual))
         return frozenset(residual.start for residual in residuals)
 
     @cached_property
@@ -129,7 +129,10 @@ class Walk(LayerWriter):
         scope = self.scope
         scope.inputs, scope.current, scope.masks = inputs, self.network.inputs[0].name, {}
         scope.kept = kept_values(self.network, layers, results)
-        own = {each.name: code("{}", self.variables_of[each.name]) for each in inputs}
+        own = {
+            network_input.name: code("{}", self.variables_of[network_input.name])
+            for network_input in inputs
+        }
         scope.entries = dict.fromkeys(own, code("x")) if self.flows else own
         scope.values = scope.entries | {name: own[name] for name in own if name in scope.kept}
         scope.like = scope.entries[inputs[0].name]
@@ -175,7 +178,7 @@ class Walk(LayerWriter):
 
         One of them would be the same for all, or at each step, in arithmetic.
         """
-        one, *others = (self.output(each.name) for each in self.scope.inputs)
+        one, *others = (self.output(network_input.name) for network_input in self.scope.inputs)
         if others:
             check = code(
                 """
@@ -189,7 +192,7 @@ class Walk(LayerWriter):
             )
             loop = code("for x in ({}):\n    {}", listed(*others), check)
             yield loop if others[1:] else check
-        by_name = {each.name: each for each in self.scope.inputs}
+        by_name = {network_input.name: network_input for network_input in self.scope.inputs}
         for name, first in nodes.equal_steps(self.network).items():
             if name == first or name not in by_name or first not in by_name:
                 continue
@@ -218,7 +221,8 @@ class Walk(LayerWriter):
     def _signature(self, method: str, option: Code, *, returns: Code) -> Code:
         """Return the line of a method that takes the inputs of the scope, by keyword if named."""
         inputs = [
-            code("{}: {}", self._parameters[each.name], self.array) for each in self.scope.inputs
+            code("{}: {}", self._parameters[network_input.name], self.array)
+            for network_input in self.scope.inputs
         ]
         positional = inputs if self.flows else []
         keywords = [option] if self.flows else [*inputs, option]
@@ -284,8 +288,12 @@ class Walk(LayerWriter):
     def _chunk_methods(self) -> Iterator[Code]:
         """Yield the methods of the step form: the first states, and a chunk's output."""
         network, array = self.network, code("{}", self.array)
-        (stream,) = (each for each in network.inputs if each.name == network.stream)
-        others = [each for each in network.inputs if each is not stream]
+        (stream,) = (
+            network_input
+            for network_input in network.inputs
+            if network_input.name == network.stream
+        )
+        others = [network_input for network_input in network.inputs if network_input is not stream]
         yield self._first_method(stream, others)
         in_chunks = [layer for layer in network.layers if layer.name in self.streamed]
         self._begin([stream], in_chunks, set(self._kept_results).intersection(self.streamed))
@@ -331,7 +339,7 @@ class Walk(LayerWriter):
     def _short_chunk(self, chunk: Code) -> Iterator[Code]:
         """Yield the check of the first chunk, if it needs more steps than those after it."""
         least = nodes.least_steps_by_input(self.network)[self.network.stream or ""]
-        short = (each for each in states(self.network) if each.first_shape != each.shape)
+        short = (state for state in states(self.network) if state.first_shape != state.shape)
         if state := next(short, None):
             yield code(
                 """
@@ -437,10 +445,10 @@ class Walk(LayerWriter):
         if not self._has_plain_mask:
             layers = self._padded_results
             used = {name for layer in layers.values() for name, _, _ in self._masks.origins[layer]}
-            for each in self.network.inputs:
-                if each.name in used:
-                    is_real = self._is_real(each, self._parameters[each.name])
-                    yield code("{} = {}", self._masks.names[(each.name, 0, 1),], is_real)
+            for network_input in self.network.inputs:
+                if network_input.name in used:
+                    is_real = self._is_real(network_input, self._parameters[network_input.name])
+                    yield code("{} = {}", self._masks.names[(network_input.name, 0, 1),], is_real)
             masks = {name: self._masks.write(layer) for name, layer in layers.items()}
             several = self._has_several_masks
             yield code("return {}", _entries(masks) if several else next(iter(masks.values())))
@@ -464,10 +472,13 @@ class Walk(LayerWriter):
     def _prepare(self, states: Code) -> Code:
         """Return the statements before the first layer."""
         prepared = list[Code]()
-        for each in self.scope.inputs:
-            x, parameter = self.scope.entries[each.name], self._parameters[each.name]
+        for network_input in self.scope.inputs:
+            x, parameter = (
+                self.scope.entries[network_input.name],
+                self._parameters[network_input.name],
+            )
             prepared.append(code("{} = {}", x, parameter) if x != parameter else Code())
-            prepared += self._enter(each, x, states if self.flows else Code())
+            prepared += self._enter(network_input, x, states if self.flows else Code())
         return lines(prepared, self._unequal_sizes(), Code() if self.flows else states)
 
     def _enter(self, source: nodes.Input, x: Code, states: Code) -> Iterator[Code]:

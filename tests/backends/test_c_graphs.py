@@ -215,7 +215,9 @@ def test_the_header_says_how_much_memory_a_program_needs(quantize: SourceOptions
     # The state has floats, a number of steps and the bytes of a mask.
     types = {"float": np.float32, "size_t": np.uint64, "unsigned char": np.uint8}
     assert {member.number for member in source.members} == set(types)
-    members = [(each.name, types[each.number], max(each.size, 1)) for each in source.members]
+    members = [
+        (member.name, types[member.number], max(member.size, 1)) for member in source.members
+    ]
     state = np.dtype(members, align=True).itemsize
     arrays = re.findall(r"^TRANSLATOR_ALIGNED static const (\w+) \w+\[(\d+)\]", text, re.MULTILINE)
     sizes = [int(size) * (1 if number == "int8_t" else 4) for number, size in arrays]

@@ -151,7 +151,10 @@ def test_nothing_warns(language: str, tmp_path: Path) -> None:
         *([name] for name in (*SINGLE, "relus", "product", "product_int8")),
         PRODUCTS,
     ]
-    for functions, target in [*((each, "portable") for each in families), (PRODUCTS, "cortex-m")]:
+    for functions, target in [
+        *((family, "portable") for family in families),
+        (PRODUCTS, "cortex-m"),
+    ]:
         source = tmp_path / "kernels.c"
         source.write_text(laid_out(functions, target) + "\n" + uses(functions))
         # Where gcc knows all sizes, it has seen loops that might not end.

@@ -124,7 +124,7 @@ head: {pooling: max}
 def test_a_model_whose_arrays_are_replaced_draws_masks_of_its_own() -> None:
     generated = pipeline.generate(pipeline.reads(TEXT), get("jax"))
     one, other = (pipeline.instantiate(generated, drawn=False) for _ in range(2))
-    assert not any(np.any(np.asarray(each)) for each in jax.tree.leaves(nnx.state(one, nnx.Param)))
+    assert not any(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(nnx.state(one, nnx.Param)))
     keys = [
         tuple(jax.random.key_data(key).tolist())
         for each in (one, other)

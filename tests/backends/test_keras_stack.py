@@ -238,7 +238,9 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(form: Form) -> Non
     known = {layer.name for layer in network.layers} | {
         state.name for state in forms.states(network)
     }
-    operations = {each.name for each in rnnspec.build(spec, "keras", form=form).operations}
+    operations = {
+        operation.name for operation in rnnspec.build(spec, "keras", form=form).operations
+    }
     # Layers that a layer consists of, whose names the test above refuses.
     further = {name for name in operations if name.startswith(("attention_pool", "activation_1_"))}
     assert operations - known - further

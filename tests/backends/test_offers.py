@@ -340,9 +340,9 @@ def imports(path: Path) -> Iterator[str]:
     """Yield the modules that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
+            yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{each.name}" for each in node.names)
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def foreign(name: str, modules: Iterable[str]) -> list[str]:
@@ -375,7 +375,7 @@ def test_an_import_of_another_backend_is_found() -> None:
         "get",
         "torch.slots",
     )
-    found = foreign("torch", [f"rnnspec.backends.{each}" for each in modules])
+    found = foreign("torch", [f"rnnspec.backends.{module}" for module in modules])
     assert [each.removeprefix("rnnspec.backends.") for each in found] == [
         *("keras", "keras.slots", "get")
     ]

@@ -104,8 +104,8 @@ def test_a_written_file_takes_any_length_and_batch(tmp_path: Path) -> None:
     arrays = rnnspec.read_weights(rnnspec.build(program.spec, "onnx", seed=1))
     exact = {name: array.astype(np.float64) for name, array in arrays.items()}
     session = onnxruntime.InferenceSession(built(tmp_path, STACK))
-    assert [each.shape for each in session.get_inputs()] == [["batch", "steps", 3]]
-    assert [each.shape for each in session.get_outputs()] == [["batch", 2]]
+    assert [input_.shape for input_ in session.get_inputs()] == [["batch", "steps", 3]]
+    assert [output.shape for output in session.get_outputs()] == [["batch", 2]]
     for batch in batches(program):
         (found,) = session.run(None, {"inputs": batch.astype(np.float32)})
         truth = reference.run(program.network, exact, batch.astype(np.float32)).output
@@ -115,9 +115,9 @@ def test_a_written_file_takes_any_length_and_batch(tmp_path: Path) -> None:
 def nodes_of(graph: Any) -> Iterator[Any]:
     for node in graph.node:
         yield node
-        for each in node.attribute:
-            if each.HasField("g"):
-                yield from nodes_of(each.g)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from nodes_of(attribute.g)
 
 
 def test_no_operator_has_what_other_runtimes_misread() -> None:
@@ -133,7 +133,7 @@ def test_no_operator_has_what_other_runtimes_misread() -> None:
         for node in nodes_of(graph):
             if node.op_type in ("RNN", "LSTM", "GRU"):
                 fused += 1
-                assert "layout" not in {each.name for each in node.attribute}
+                assert "layout" not in {attribute.name for attribute in node.attribute}
                 assert not held.intersection(node.input[5:]), "it would have a batch size"
         # ONNX Runtime warns of those that are not used.
         assert held <= {name for node in nodes_of(graph) for name in node.input}
@@ -184,7 +184,7 @@ def test_a_file_that_differs_is_not_written(
     spoilt = STACK + "initializers: {bias: {uniform: 1}, kernel: {uniform: 1}}\n"
     with source_edited("onnx", [edit]), pytest.raises(ParityError) as caught:
         built(tmp_path, spoilt)
-    assert [each.layer for each in caught.value.differences] == [layer]
+    assert [difference.layer for difference in caught.value.differences] == [layer]
     assert not list(tmp_path.iterdir())
 
 

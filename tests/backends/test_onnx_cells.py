@@ -85,7 +85,10 @@ def scans(cell: str) -> Iterator[tuple[Any, Any]]:
     graph = parser.parse_model(rnnspec.codegen(program(cell).spec, "onnx")).graph
     for node in graph.node:
         if node.op_type == "Scan":
-            yield graph, next(each.g for each in node.attribute if each.name == "body")
+            yield (
+                graph,
+                next(attribute.g for attribute in node.attribute if attribute.name == "body"),
+            )
 
 
 @pytest.mark.parametrize("cell", CELLS)

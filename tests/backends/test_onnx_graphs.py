@@ -100,7 +100,12 @@ def test_a_graph_is_that_of_the_reference_and_comes_back(
 
 def names_in(graph: Any) -> set[str]:
     """Return all that the nodes of a graph take."""
-    bodies = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    bodies = [
+        attribute.g
+        for node in graph.node
+        for attribute in node.attribute
+        if attribute.HasField("g")
+    ]
     names = {name for node in graph.node for name in node.input}
     return names.union(*map(names_in, bodies))
 
@@ -126,11 +131,11 @@ def test_a_session_begins_with_the_states_of_the_other_file(tmp_path: Path) -> N
     begin, step = (
         onnxruntime.InferenceSession(tmp_path / name) for name in ("net_begin.onnx", "net.onnx")
     )
-    assert [each.name for each in begin.get_inputs()] == ["source"]
-    states = [each.name for each in begin.get_outputs()]
-    assert ["target", *states] == [each.name for each in step.get_inputs()]
+    assert [input_.name for input_ in begin.get_inputs()] == ["source"]
+    states = [output.name for output in begin.get_outputs()]
+    assert ["target", *states] == [input_.name for input_ in step.get_inputs()]
     first = dict(zip(states, begin.run(None, {"source": np.array([[2, 3, 0]])}), strict=True))
-    names = [each.name for each in step.get_outputs()]
+    names = [output.name for output in step.get_outputs()]
     outputs = dict(zip(names, step.run(None, {"target": np.array([[4]]), **first}), strict=True))
     assert outputs["dense_1"].shape == (1, 1, 7)
     held = {name for name in states if name.endswith("_value")}

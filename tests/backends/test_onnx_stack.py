@@ -95,7 +95,7 @@ def test_the_last_inputs_are_a_state() -> None:
     text = text_of(INPUTS["masked numbers"], STREAMS["conv"], "head: {pooling: none}")
     model = rnnspec.build(rnnspec.loads(text), "onnx", seed=1, form="step")
     session = onnxruntime.InferenceSession(model.to_proto().SerializeToString())
-    shapes = {each.name: each.shape for each in session.get_inputs()}
+    shapes = {input_.name: input_.shape for input_ in session.get_inputs()}
     assert shapes["conv_1_inputs"] == ["batch", 2, 3]
     assert session.get_outputs()[1].name == "conv_1_inputs_next"
     chunk = np.full((2, 3, 3), 0.5, np.float32)
@@ -218,7 +218,12 @@ def test_every_value_of_a_graph_is_used() -> None:
         text = text_of(INPUTS[network_input], STACKS[stack], HEADS[head])
         graph = onnx.parser.parse_model(rnnspec.codegen(rnnspec.loads(text), "onnx")).graph
         used = {name for node in graph.node for name in node.input}
-        bodies = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+        bodies = [
+            attribute.g
+            for node in graph.node
+            for attribute in node.attribute
+            if attribute.HasField("g")
+        ]
         used |= {name for body in bodies for node in body.node for name in node.input}
         assert {each.name for each in (*graph.initializer, *graph.value_info)} <= used, text
 
@@ -273,7 +278,7 @@ def test_outputs_have_the_names_of_the_heads(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     build_model(pipeline.reads(text), get("onnx"), seed=1, output=Output(path))
     session = onnxruntime.InferenceSession(path)
-    assert [(each.name, each.shape) for each in session.get_outputs()] == [
+    assert [(output.name, output.shape) for output in session.get_outputs()] == [
         ("tags", ["batch", "output_steps", 2]),
         ("one", ["batch", 4]),
         ("all", ["batch", "output_steps", 4]),
@@ -337,7 +342,7 @@ def test_a_file_that_differs_is_not_written(
     program, output = pipeline.reads(text), Output(tmp_path / "net.onnx")
     with source_edited("onnx", [edit]), pytest.raises(ParityError) as caught:
         build_model(program, get("onnx"), seed=1, output=output)
-    assert [each.layer for each in caught.value.differences] == [layer]
+    assert [difference.layer for difference in caught.value.differences] == [layer]
     assert not list(tmp_path.iterdir())
 
 

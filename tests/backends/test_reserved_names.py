@@ -41,11 +41,11 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
     norms = "[{type: instance_norm}, {type: gru, units: 4}, {type: repeat, steps: 2}"
     normed = f"rnn: {norms}, {{type: instance_norm}}, {{type: gru, units: 4}}]\n"
     specs = [rnnspec.loads(start + text + end) for text in (rnn, normed)]
-    layers = {layer.name for each in specs for layer in rnnspec.summary(each).layers}
-    models = [rnnspec.build(each, "keras") for each in specs]
+    layers = {layer.name for spec in specs for layer in rnnspec.summary(spec).layers}
+    models = [rnnspec.build(spec, "keras") for spec in specs]
     models.append(rnnspec.build(specs[0], "keras", form="step"))
     states = {state.name for state in forms.states(program(specs[0]).network)}
-    there = {each.name for model in models for each in model.operations} - layers - states
+    there = {operation.name for model in models for operation in model.operations} - layers - states
     assert there
     for name in there:
         with pytest.raises(PydanticCustomError):

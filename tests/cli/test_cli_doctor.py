@@ -69,8 +69,8 @@ def test_deep_compares_the_installed_backends(run: Run, monkeypatch: pytest.Monk
 def test_a_backend_that_is_not_there_is_no_problem(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, each in BACKENDS.items():
-        absent = replace(each, distribution="nosuch_framework")
+    for name, backend in BACKENDS.items():
+        absent = replace(backend, distribution="nosuch_framework")
         monkeypatch.setitem(BACKENDS, name, absent)
     ran = run("doctor")
     assert (ran.code, ran.err) == (0, "")

@@ -137,7 +137,7 @@ def test_annotations_are_commands_of_ours(run: Run) -> None:
     for each in (first, second):
         assert each.startswith("::error file=%3A%3Ax.yaml,line=4,")
         assert "::::x.yaml:4:" in each
-    assert [each.partition(": ")[0] for each in others] == ["1 spec"]
+    assert [other.partition(": ")[0] for other in others] == ["1 spec"]
 
 
 @cases(("name", "value"), VARIABLES)

@@ -172,7 +172,7 @@ def runner(line: str) -> tuple[str, dict[str, str], str]:
             text = text.replace(escape, character)
         return text
 
-    pairs = (each.partition("=") for each in properties.split(","))
+    pairs = (word.partition("=") for word in properties.split(","))
     return command, {key: plain(value) for key, _, value in pairs}, plain(data)
 
 

@@ -181,7 +181,7 @@ def with_frameworks(monkeypatch: pytest.MonkeyPatch, *installed: str) -> None:
     # Their help names backends, and stays as it is when they are imported.
     for command in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
         importlib.import_module(command.name)
-    left = {name: each for name, each in BACKENDS.items() if each.distribution}
+    left = {name: backend for name, backend in BACKENDS.items() if backend.distribution}
     monkeypatch.setattr("rnnspec.backends.BACKENDS", left)
     for each in left.values():
         if each.distribution not in installed:
@@ -204,7 +204,9 @@ def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPa
     with_frameworks(monkeypatch)
     ran = run("build", spec)
     assert (ran.code, ran.out) == (3, "")
-    commands = [f"pip install '.[{each.extra}]'" for each in BACKENDS.values() if each.extra]
+    commands = [
+        f"pip install '.[{backend.extra}]'" for backend in BACKENDS.values() if backend.extra
+    ]
     every = f"{listed(commands, 'or')} in a clone of rnnspec"
     assert f"no backend is installed: {every}\n" in ran.err
 
@@ -213,7 +215,7 @@ def test_source_needs_none_installed(run: Run, spec: str, monkeypatch: pytest.Mo
     with_frameworks(monkeypatch)
     ran = run("codegen", spec)
     assert (ran.code, ran.out) == (2, "")
-    able = listed([each.name for each in having(needs.SOURCE) if each.distribution], "or")
+    able = listed([backend.name for backend in having(needs.SOURCE) if backend.distribution], "or")
     assert ran.err.endswith(f"none is needed: choose one with --backend {able}\n")
     assert "pip install" not in ran.err
 
@@ -331,8 +333,8 @@ def test_an_ending_is_no_part_of_a_version(run: Run, spec: str) -> None:
 def test_the_help_of_a_form_says_which_is_the_default(run: Run) -> None:
     said = " ".join(run("build", "--help").out.split())
     others: dict[str, list[str]] = {}
-    for each in having(needs.SOURCE):
-        others.setdefault(each.forms[0], []).append(each.name)
+    for backend in having(needs.SOURCE):
+        others.setdefault(backend.forms[0], []).append(backend.name)
     del others["training"]
     shown = (f"for {listed(backends)} {form}" for form, backends in others.items())
     assert f"by default training, {', '.join(shown)}" in said
@@ -340,8 +342,8 @@ def test_the_help_of_a_form_says_which_is_the_default(run: Run) -> None:
 
 def test_the_help_of_convert_names_every_kind_of_file(run: Run) -> None:
     said = " ".join(run("convert", "--help").out.split())
-    for each in having(needs.FILES):
-        assert said.count(each.suffix or each.title) >= 2, each.name
+    for backend in having(needs.FILES):
+        assert said.count(backend.suffix or backend.title) >= 2, backend.name
 
 
 def test_a_layer_has_the_type_of_the_framework_or_of_the_spec(run: Run) -> None:

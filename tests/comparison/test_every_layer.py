@@ -267,24 +267,28 @@ def probe(name: str, form: Form, source: str) -> pipeline.Program:
 def filled(network: Network, batch: Any) -> tuple[Network, Any]:
     """Return a network and its batch with another value in padded steps of features."""
     inputs, arrays = list[nodes.Input](), dict(by_name(batch))
-    for each in network.inputs:
-        if isinstance(each, nodes.NumericInput) and each.masked:
-            padded = ~reference.padding_mask(each, arrays[each.name])
-            arrays[each.name] = np.where(padded[..., None], FILLER, arrays[each.name])
-            inputs.append(replace(each, mask_value=FILLER))
+    for network_input in network.inputs:
+        if isinstance(network_input, nodes.NumericInput) and network_input.masked:
+            padded = ~reference.padding_mask(network_input, arrays[network_input.name])
+            arrays[network_input.name] = np.where(
+                padded[..., None], FILLER, arrays[network_input.name]
+            )
+            inputs.append(replace(network_input, mask_value=FILLER))
         else:
-            inputs.append(each)
+            inputs.append(network_input)
     return replace(network, inputs=tuple(inputs)), as_batch(arrays)
 
 
 def of_padding_alone(network: Network, batch: Any) -> Any:
     """Return a batch without a real step in the inputs that have padding."""
     arrays = dict(by_name(batch))
-    for each in network.inputs:
-        if isinstance(each, nodes.TokenInput) and each.masked:
-            arrays[each.name] = np.zeros_like(arrays[each.name])
-        elif isinstance(each, nodes.NumericInput) and each.masked:
-            arrays[each.name] = np.full_like(arrays[each.name], each.mask_value)
+    for network_input in network.inputs:
+        if isinstance(network_input, nodes.TokenInput) and network_input.masked:
+            arrays[network_input.name] = np.zeros_like(arrays[network_input.name])
+        elif isinstance(network_input, nodes.NumericInput) and network_input.masked:
+            arrays[network_input.name] = np.full_like(
+                arrays[network_input.name], network_input.mask_value
+            )
     return as_batch(arrays)
 
 

@@ -114,7 +114,7 @@ def right(name: str, form: Form) -> pipeline.Program:
     """Return a network with all wires that a backend has in a form."""
     wires = ((wire, lines[0]) for wire, lines in WIRES.items())
     return network(
-        tuple(each for each in wires if not refusals(get(name), network((each,)).network, form))
+        tuple(wire for wire in wires if not refusals(get(name), network((wire,)).network, form))
     )
 
 
@@ -155,7 +155,11 @@ def test_a_wrong_wire_has_another_output(wire: str) -> None:
         first, second = (draw_scaled(program.network, 0)[name] for name in names)
         wrong = computed(program, dict(zip(names, (second, first), strict=True)))
     else:
-        names = [each.name for each in program.network.inputs if "given" in each.name]
+        names = [
+            network_input.name
+            for network_input in program.network.inputs
+            if "given" in network_input.name
+        ]
         drawn = draw_batch(
             program.network, np.random.default_rng(0), steps_to_draw(program.network)
         )

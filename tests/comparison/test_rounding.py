@@ -72,7 +72,7 @@ def test_right_models_keep_their_bounds_with_room(backend: str) -> None:
 def test_bounds_of_a_small_network_are_below_a_constant_and_others_grow() -> None:
     case = Case.of(pipeline.reads(PLAIN), 0, "float32")
     for backend in BACKENDS.values():
-        assert all(1e-8 < each <= 1e-5 for each in case.bounds(backend.function_error).values())
+        assert all(1e-8 < bound <= 1e-5 for bound in case.bounds(backend.function_error).values())
     network = pipeline.reads(AMPLIFYING).network
     given = Case.of(pipeline.reads(AMPLIFYING), 0, "float64")
     arrays = draw_scaled(network, 0)

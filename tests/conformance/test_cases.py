@@ -83,7 +83,9 @@ def test_what_is_read_is_what_was_written(written: dict[str, Case]) -> None:
     for scenario in CASES:
         case = written[scenario.name]
         assert (case.fact, case.consequence) == (scenario.fact, scenario.consequence)
-        assert [fault.name for fault in case.faults] == [each.name for each in scenario.mistakes]
+        assert [fault.name for fault in case.faults] == [
+            mistake.name for mistake in scenario.mistakes
+        ]
         assert len(case.calls) == len(scenario.batches)
         for name in FAST:
             path = case.model(name)
@@ -208,7 +210,7 @@ def test_onnx_files_are_written_as_by_exporters_but_for_what_a_case_omits(
         for node in graph.node:
             if node.op_type not in outputs:
                 continue
-            settings = {each.name: each for each in node.attribute}
+            settings = {attribute.name: attribute for attribute in node.attribute}
             functions = len(settings["activations"].strings) if "activations" in settings else 0
             states = [*node.input, "", "", ""][5 : 4 + outputs[node.op_type]]
             zeros = [makers[name] for name in states if name in makers]

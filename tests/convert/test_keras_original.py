@@ -109,7 +109,7 @@ def test_an_original_that_differs(
 
     def spoilt(path: Path, *classes: Any) -> Any:
         model = opened(path, *classes)
-        model.set_weights([each + np.float32(1e-3) for each in model.get_weights()])
+        model.set_weights([weight + np.float32(1e-3) for weight in model.get_weights()])
         return model
 
     monkeypatch.setattr(runtime, "open_original", spoilt)

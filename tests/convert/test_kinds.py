@@ -97,7 +97,7 @@ def test_the_written_spec_is_the_named_one(run: Run) -> None:
 @pytest.mark.parametrize("target", ["torch", "canonical"])
 def test_numbers_of_other_precision(run: Run, target: str) -> None:
     arrays = {name: each.astype(np.float64) for name, each in arrays_of(TEXT).items()}
-    exact = {name: each + 1e-9 for name, each in arrays.items()}
+    exact = {name: array + 1e-9 for name, array in arrays.items()}
     save_file(exact, "in.safetensors", metadata={"rnnspec": TEXT})
     ran = run("convert", "in.safetensors", OUTPUTS[target])
     assert ran.code == 0

@@ -379,5 +379,5 @@ head: {pooling: none, units: 1}
 )
 def test_a_change_of_a_graph_is_told_by_its_key(old: str, new: str, changed: set[str]) -> None:
     result = diff(pipeline.reads(GRAPH), pipeline.reads(GRAPH.replace(old, new)))
-    changes = [*result.network, *(each for layer in result.layers for each in layer.changes)]
+    changes = [*result.network, *(change for layer in result.layers for change in layer.changes)]
     assert {change.key for change in changes} == changed

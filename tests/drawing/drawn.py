@@ -375,7 +375,11 @@ def is_chain(network: Network) -> bool:
 
 def options(network: Network) -> Iterator[Options]:
     """Yield every kind of picture of a network that may overlap in its own way."""
-    steps = [each.steps or 64 for each in network.inputs if isinstance(each, SequenceInput)]
+    steps = [
+        network_input.steps or 64
+        for network_input in network.inputs
+        if isinstance(network_input, SequenceInput)
+    ]
     most = min(max(steps), 64)
     yield Options()
     yield Options(form="folded")

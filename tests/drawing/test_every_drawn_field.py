@@ -77,7 +77,7 @@ def _possible(network: Network, layer: str, field: str, value: object) -> bool:
     elif field not in _REFERENCES:
         return True
     before = takewhile(lambda other: other.name != layer, network.layers)
-    known = {None, *(each.name for each in (*network.inputs, *before))}
+    known = {None, *(node.name for node in (*network.inputs, *before))}
     return known.issuperset(value if isinstance(value, tuple) else (value,))
 
 

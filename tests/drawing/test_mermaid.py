@@ -60,16 +60,18 @@ def check(network: Network) -> None:
         assert layer.name in nodes[f"l{index}"]
     assert {end for edge in edges for end in (edge[0], edge[3])} == set(nodes)
     loops = [edge for edge in edges if edge[0] == edge[3]]
-    cells = [each for each in network.layers if isinstance(each, Recurrent)]
-    assert len(loops) == sum(1 if each.merge is None else 2 for each in cells)
+    cells = [layer for layer in network.layers if isinstance(layer, Recurrent)]
+    assert len(loops) == sum(1 if cell.merge is None else 2 for cell in cells)
     dotted = sum(arrow == "-.->" for _, arrow, _, _ in loops)
     assert dotted == sum(
-        bool(each.recurrent_dropout) * (1 if each.merge is None else 2) for each in cells
+        bool(cell.recurrent_dropout) * (1 if cell.merge is None else 2) for cell in cells
     )
-    sums = [each for each in network.layers if isinstance(each, Residual)]
+    sums = [layer for layer in network.layers if isinstance(layer, Residual)]
     assert sum(text.endswith("the input as it was") for _, _, text, _ in edges) == len(sums)
-    tied = [each.tied for each in network.layers if isinstance(each, Dense) and each.tied]
-    tied += [each.table for each in network.layers if isinstance(each, Embedding) and each.table]
+    tied = [layer.tied for layer in network.layers if isinstance(layer, Dense) and layer.tied]
+    tied += [
+        layer.table for layer in network.layers if isinstance(layer, Embedding) and layer.table
+    ]
     assert sum(text == "shared vectors" for _, _, text, _ in edges) == len(tied)
     check_sources(network, nodes, edges)
 
@@ -79,7 +81,7 @@ def check_sources(
 ) -> None:
     """Check that the lines into each node come from the layers that it takes."""
     taken = sources(network)
-    node = {each.name: f"in{at or ''}" for at, each in enumerate(network.inputs)}
+    node = {network_input.name: f"in{at or ''}" for at, network_input in enumerate(network.inputs)}
     for index, layer in enumerate(network.values):
         if isinstance(layer, Learned):
             node[layer.name] = f"l{index}"

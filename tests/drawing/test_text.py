@@ -108,30 +108,30 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
     for of in drawn():
         folded = text(of, form="folded")
         cells = [layer for layer in of.layers if isinstance(layer, Recurrent)]
-        assert folded.count("↺") == sum(1 if each.merge is None else 2 for each in cells)
-        arrows = sum(bool(each.dropout) * (1 if each.merge is None else 2) for each in cells)
+        assert folded.count("↺") == sum(1 if cell.merge is None else 2 for cell in cells)
+        arrows = sum(bool(cell.dropout) * (1 if cell.merge is None else 2) for cell in cells)
         assert folded.count("⇡") == arrows
-        assert folded.count("[repeat]") == sum(isinstance(each, Repeat) for each in of.layers)
-        norms = sum(isinstance(each, LayerNorm | BatchNorm | InstanceNorm) for each in of.layers)
-        divided = sum(isinstance(each, Normalize) for each in of.layers)
+        assert folded.count("[repeat]") == sum(isinstance(layer, Repeat) for layer in of.layers)
+        norms = sum(isinstance(layer, LayerNorm | BatchNorm | InstanceNorm) for layer in of.layers)
+        divided = sum(isinstance(layer, Normalize) for layer in of.layers)
         assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided
         pools = [
-            each for each in of.layers if isinstance(each, Pooling | AttentionPooling | Flatten)
+            layer for layer in of.layers if isinstance(layer, Pooling | AttentionPooling | Flatten)
         ]
         trunk, heads = split_heads(fold_projections(of).network)
         stages = [*trunk, *(one for head in heads for one in side_by_side(of, head.layers))]
-        lists = [each.join.of for each in stages if isinstance(each, Poolings)]
+        lists = [stage.join.of for stage in stages if isinstance(stage, Poolings)]
         beside = {name for names in lists for name in names}
-        boxes = [pooling_word(each) for each in pools if each.name not in beside]
+        boxes = [pooling_word(pool) for pool in pools if pool.name not in beside]
         for word in [*boxes, *(f"{len(names)} pools" for names in lists)]:
             assert f"[{word}]" in folded
         for name, layer in of.results.items():
             is_state = layer.name in of.ports
             assert not name or (name in folded if is_state else f"\n  → {name} " in folded)
-        convolutions = sum(isinstance(each, Conv) for each in of.layers)
+        convolutions = sum(isinstance(layer, Conv) for layer in of.layers)
         assert len(re.findall(r" conv$", folded, re.MULTILINE)) == convolutions
-        if any(isinstance(each, Dropout) for each in of.layers):
+        if any(isinstance(layer, Dropout) for layer in of.layers):
             assert "┊" in folded
 
 

@@ -73,7 +73,9 @@ def test_a_page_shows_what_its_examples_print(
             case Excerpt(arguments=arguments, text=text):
                 called(arguments, monkeypatch)
                 printed, code = capfd.readouterr().out, dedent(text)
-                assert any(indent(code, " " * margin) in printed for margin in (0, 4, 8, 12)), place
+                assert any(indent(code, " " * margin) in printed for margin in (0, 2, 4, 8, 12)), (
+                    place
+                )
             case Command(output=None):
                 pass  # a picture, which has a test of its own
             case Command(arguments=arguments, output=output):
@@ -135,14 +137,16 @@ def test_no_example_is_overlooked(page: str) -> None:
 
 
 def test_the_readme_is_short_and_has_examples() -> None:
-    found = [each for each in examples(PAGES["README.md"]) if isinstance(each, Command)]
+    found = [example for example in examples(PAGES["README.md"]) if isinstance(example, Command)]
     assert [each.arguments[0] for each in found] == ["draw", "parity", "convert"]
     assert len(PAGES["README.md"].splitlines()) <= 150
 
 
 def test_the_spec_it_shows_is_the_one_in_the_gallery() -> None:
     ((name, text),) = (
-        (each.name, each.text) for each in examples(PAGES["README.md"]) if isinstance(each, File)
+        (example.name, example.text)
+        for example in examples(PAGES["README.md"])
+        if isinstance(example, File)
     )
     assert text == (ROOT / name).read_text(encoding="utf-8")
     # The other block is the middle of a cell.

@@ -59,7 +59,11 @@ class Deployed:
     def part(self, rows: int | None = None, steps: int | None = None) -> dict[str, Any]:
         """Return the arguments for the first sequences, or for the first steps of them."""
         kinds = VectorInput | LabelInput
-        vectors = {each.name for each in self.network.inputs if isinstance(each, kinds)}
+        vectors = {
+            network_input.name
+            for network_input in self.network.inputs
+            if isinstance(network_input, kinds)
+        }
         return {
             name: array[:rows] if name in vectors else array[:rows, :steps]
             for name, array in self.batch.items()

@@ -104,7 +104,7 @@ def test_a_fault_in_the_source_is_found(name: str, edit: tuple[str, str]) -> Non
     require("torch", needs.form("inference"))
     with source_edited("torch", [edit]):
         report = rnnspec.parity(ROOT / "specs" / f"{name}.yaml", ["torch"], form="inference")
-    assert [each.quantity for each in report.differences] == ["output"]
+    assert [difference.quantity for difference in report.differences] == ["output"]
 
 
 def test_a_report_tells_the_form() -> None:

@@ -88,7 +88,7 @@ def answer(text: str) -> None:
     try:
         program = pipeline.reads(text)
     except SpecError as error:
-        longest = max(len(render_problem(each)) for each in error.problems)
+        longest = max(len(render_problem(problem)) for problem in error.problems)
         assert longest < LONGEST_MESSAGE
         return
     lint(program, frozenset(CODES))

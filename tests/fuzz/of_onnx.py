@@ -138,7 +138,7 @@ def _value(field: Any, messages: list[Any], rng: random.Random) -> Any:
             return rng.choice([b"", b"\xff" * 8, bytes(4), b"forward", rng.randbytes(16)])
         case field.CPPTYPE_STRING:
             # A name that is somewhere else in the file often fits here.
-            others = [name for each in messages for name in _names(each)]
+            others = [name for message in messages for name in _names(message)]
             return rng.choice(others if rng.random() < 0.7 and others else TEXTS)
         case field.CPPTYPE_FLOAT | field.CPPTYPE_DOUBLE:
             return rng.choice(FLOATS)

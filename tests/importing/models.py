@@ -235,7 +235,7 @@ def write(keras: Any, folder: Path) -> None:
     """Write every model, its batch and what it predicts."""
     rng = np.random.default_rng(0)
     for name, model in models(keras):
-        drawn = [rng.normal(0.0, 0.4, np.shape(each)) for each in model.get_weights()]
+        drawn = [rng.normal(0.0, 0.4, np.shape(weight)) for weight in model.get_weights()]
         for array, weight in zip(drawn, model.weights, strict=True):
             if "variance" in getattr(weight, "path", weight.name):
                 np.abs(array, out=array)

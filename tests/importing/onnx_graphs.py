@@ -127,7 +127,14 @@ def check_taken(taken: ImportedModel, sizes: Sequence[tuple[int, int]] = ()) -> 
 def steps_of(network: nodes.Network) -> int | None:
     """Return the number of steps of the first input that has one."""
     sequences = (nodes.TokenInput, nodes.NumericInput)
-    return next((each.steps for each in network.inputs if isinstance(each, sequences)), None)
+    return next(
+        (
+            network_input.steps
+            for network_input in network.inputs
+            if isinstance(network_input, sequences)
+        ),
+        None,
+    )
 
 
 def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator) -> Any:

@@ -192,7 +192,7 @@ def test_a_module_is_run_with_and_without_an_example(name: str, given: bool, mes
 def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def tampered(source: str, imported: Imported) -> ImportedModel:
         taken = write_spec(source, imported)
-        return replace(taken, arrays={key: 1.0001 * each for key, each in taken.arrays.items()})
+        return replace(taken, arrays={key: 1.0001 * array for key, array in taken.arrays.items()})
 
     torch.manual_seed(2)
     module = traced.Tutorial(traced.ZEROS[name])
@@ -296,7 +296,9 @@ def test_all_reasons_are_given_at_once() -> None:
             rnnspec.from_torch(module)
     finally:
         hook.remove()
-    received = [(each.where, each.message.partition(";")[0][:40]) for each in caught.value.problems]
+    received = [
+        (problem.where, problem.message.partition(";")[0][:40]) for problem in caught.value.problems
+    ]
     assert received == [
         ("conv", "has a hook, whose code is not read"),
         ("module", "PyTorch has a hook for all modules, whic"),
@@ -311,7 +313,7 @@ def test_all_reasons_are_given_at_once() -> None:
     shared.written = lambda m, x: torch.relu(m.fc(m.one(m.rnn(x)[0])) + 1)
     with pytest.raises(ModelError) as caught:
         rnnspec.from_torch(shared)
-    assert [(each.where, each.code) for each in caught.value.problems] == [
+    assert [(problem.where, problem.code) for problem in caught.value.problems] == [
         ("add", "E704"),
         ("one.weight", "E708"),
         ("fc.weight", "E704"),
@@ -336,8 +338,8 @@ def test_what_the_language_lacks_is_refused_with_its_line(module: Any) -> None:
     with pytest.raises(ModelError) as caught:
         rnnspec.from_torch(module.make())
     assert module.told[0] in str(caught.value)
-    assert not INTERNAL.search(str([each.message for each in caught.value.problems]))
-    named = [each for each in caught.value.problems if each.span]
+    assert not INTERNAL.search(str([problem.message for problem in caught.value.problems]))
+    named = [problem for problem in caught.value.problems if problem.span]
     assert {Path(each.source).name for each in named} <= {"refused.txt", "untraced.py"}
     marked = [each.span.text[each.span.column - 1 :] for each in named if each.span]
     assert any(text.startswith(module.at) for text in marked) if module.at else not named

@@ -270,7 +270,7 @@ def model_of(make: Make, *, masked: bool) -> Any:
     x = of.Embedding(VOCABULARY, FEATURES, mask_zero=masked)(start)
     model = keras.Model(start, make(x))
     rng = np.random.default_rng(1)
-    drawn = [rng.normal(0.0, 0.5, np.shape(each)) for each in model.get_weights()]
+    drawn = [rng.normal(0.0, 0.5, np.shape(weight)) for weight in model.get_weights()]
     # Some vectors are variances.
     model.set_weights([np.abs(each) if each.ndim == 1 else each for each in drawn])
     return model
@@ -285,7 +285,7 @@ def check_equal(model: Any, batch: Any, *, padded: bool) -> rnnspec.models.forei
     assert output.shape == wanted.shape
     if padded and wanted.ndim == 3:
         output, wanted = output[REAL], wanted[REAL]
-    if padded and any(isinstance(each, of.GlobalAveragePooling1D) for each in model.layers):
+    if padded and any(isinstance(layer, of.GlobalAveragePooling1D) for layer in model.layers):
         output, wanted = output[:-1], wanted[:-1]
     np.testing.assert_allclose(output, wanted, atol=1e-12)
     return found

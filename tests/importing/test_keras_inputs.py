@@ -141,7 +141,7 @@ def test_a_graph_of_layers_is_read_and_compared(name: str) -> None:
     body, lines = GRAPHS[name]
     model = built(name, body, globals())
     rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(0.0, 0.5, np.shape(each)) for each in model.get_weights()])
+    model.set_weights([rng.normal(0.0, 0.5, np.shape(weight)) for weight in model.get_weights()])
     found = rnnspec.from_keras(model, name="net")
     assert found.compared.startswith("compared with the model in Keras")
     text = found.spec.document.text

@@ -84,7 +84,7 @@ def masked(keras: Any, policy: str = "float32") -> Any:
     finally:
         keras.config.set_dtype_policy("float32")
     rng = np.random.default_rng(0)
-    shapes = [np.shape(each) for each in model.get_weights()]
+    shapes = [np.shape(weight) for weight in model.get_weights()]
     model.set_weights([rng.normal(0.0, 0.4, shape).astype(np.float32) for shape in shapes])
     return model
 
@@ -119,7 +119,10 @@ def test_it_stays_as_it_is(keras: Any) -> None:
     model.train_on_batch(np.ones((2, 3), np.int32), np.ones((2, 2), np.float32))
 
     def state() -> tuple[Any, ...]:
-        arrays = [each.numpy().tobytes() for each in (*model.variables, *model.optimizer.variables)]
+        arrays = [
+            variable.numpy().tobytes()
+            for variable in (*model.variables, *model.optimizer.variables)
+        ]
         return arrays, model.to_json(), model.predict_function, model.compiled
 
     before = state()
@@ -142,7 +145,7 @@ def test_a_sum_that_drops_the_mask(keras: Any) -> None:
     x = x + of.LSTM(3, return_sequences=True, bias_initializer="ones")(x)
     with pytest.raises(ModelError) as caught:
         rnnspec.from_keras(keras.Model(inputs, of.GRU(4, bias_initializer="ones")(x)))
-    assert {each.code for each in caught.value.problems} <= {"E701", "E704", "E709"}
+    assert {problem.code for problem in caught.value.problems} <= {"E701", "E704", "E709"}
 
 
 def test_batches_of_one_size(keras: Any) -> None:

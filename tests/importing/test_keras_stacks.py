@@ -39,10 +39,10 @@ def drawn(model: Any) -> Any:
     rng = np.random.default_rng(1)
     model.set_weights(
         [
-            np.abs(rng.normal(0.3, 0.4, np.shape(each))) + 0.1
-            if np.ndim(each) == 1
-            else rng.normal(0.0, 0.4, np.shape(each))
-            for each in model.get_weights()
+            np.abs(rng.normal(0.3, 0.4, np.shape(weight))) + 0.1
+            if np.ndim(weight) == 1
+            else rng.normal(0.0, 0.4, np.shape(weight))
+            for weight in model.get_weights()
         ]
     )
     return model
@@ -250,7 +250,7 @@ def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> Non
             try:
                 taken = take(path)
             except ModelError as error:
-                refused |= {each.code for each in error.problems}
+                refused |= {problem.code for problem in error.problems}
                 continue
             found = taken.program.network
             check_same(spec_text(words), without_names(wanted.network), without_names(found))

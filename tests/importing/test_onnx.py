@@ -75,7 +75,7 @@ def test_the_step_form_comes_back(stepped: Path) -> None:
 )
 def test_another_form_than_that_of_the_graph(stepped: Path, form: str, message: str) -> None:
     proto = onnx.load_model(stepped)
-    next(each for each in proto.metadata_props if each.key == "form").value = form
+    next(prop for prop in proto.metadata_props if prop.key == "form").value = form
     stepped.write_bytes(proto.SerializeToString())
     with pytest.raises(ModelError, match=message) as caught:
         take(stepped)

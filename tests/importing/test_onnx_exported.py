@@ -26,10 +26,12 @@ def exported(
     """Write a module by tracing, with the sizes of batches and the numbers of steps open."""
     path = folder / "traced.onnx"
     open_sizes = {}
-    for name, each in zip(names, inputs, strict=True):
+    for name, network_input in zip(names, inputs, strict=True):
         # A state has the layers before the batch.
-        is_state = each.dim() == 3 and len(each) == 1
-        steps = {1: f"{name}_steps"} if each.dim() > 1 and each.shape[1] > 4 else {}
+        is_state = network_input.dim() == 3 and len(network_input) == 1
+        steps = (
+            {1: f"{name}_steps"} if network_input.dim() > 1 and network_input.shape[1] > 4 else {}
+        )
         open_sizes[name] = {1: "batch"} if is_state else {0: "batch", **steps}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -113,7 +113,10 @@ def check_own_graph(folder: Path, text: str) -> None:
     own = batch
     if program.network.named_inputs:
         names = taken.imported.inputs
-        own = {each.name: batch[names[each.name]] for each in taken.program.network.inputs}
+        own = {
+            network_input.name: batch[names[network_input.name]]
+            for network_input in taken.program.network.inputs
+        }
     received, expected = (
         reference.run(network, {name: one.astype("f8") for name, one in several.items()}, values)
         for network, several, values in (

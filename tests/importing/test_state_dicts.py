@@ -510,7 +510,7 @@ def test_names_as_long_as_the_file(tmp_path: Path, name: str) -> None:
     )
     imported = take(tmp_path / name).imported
     for text in (
-        *(each.layer for each in imported.layers),
+        *(layer.layer for layer in imported.layers),
         *(what for _, what in imported.guesses),
     ):
         assert len(text) < 1_000

@@ -72,7 +72,7 @@ def test_a_refusal_says_what_is_not_read(name: str) -> None:
 def test_a_changed_array_is_another_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def tampered(source: str, imported: Imported) -> ImportedModel:
         taken = write_spec(source, imported)
-        return replace(taken, arrays={key: 1.01 * each for key, each in taken.arrays.items()})
+        return replace(taken, arrays={key: 1.01 * array for key, array in taken.arrays.items()})
 
     module, example = make(name)
     monkeypatch.setattr(foreign, "write_spec", tampered)

@@ -254,7 +254,7 @@ def test_names_in_a_spec_decide_between_equal_shapes(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"may be those of one\.0 or dense_1; .* --map") as caught:
         take(tmp_path / "net.pt", spec=pipeline.reads(f"{text}}}}}"))
     expected = [("dense_1", "E710"), ("dense_2", "E710")]
-    assert [(each.where, each.code) for each in caught.value.problems] == expected
+    assert [(problem.where, problem.code) for problem in caught.value.problems] == expected
     taken = take(tmp_path / "net.pt", spec=pipeline.reads(f"{text}, name: one_0}}}}"))
     assert [layer.layer for layer in taken.imported.layers] == ["rnn[0]", "dense_1", "one.0"]
     assert not taken.imported.inferred

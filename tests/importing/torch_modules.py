@@ -58,8 +58,8 @@ def both(**words: Any) -> nn.LSTM:
 
 def random_norm(size: int) -> nn.LayerNorm:
     norm = nn.LayerNorm(size)
-    for each in norm.parameters():
-        nn.init.normal_(each)
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
     return norm
 
 

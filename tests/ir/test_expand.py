@@ -209,7 +209,10 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
     ``known`` has the inputs, and what was computed before the chunks. The states before a chunk are
     ``before``. Masks are outputs too, ``NAME_mask``.
     """
-    outputs, inputs = dict(known), {each.name: each for each in network.inputs}
+    outputs, inputs = (
+        dict(known),
+        {network_input.name: network_input for network_input in network.inputs},
+    )
     masks = {
         name: reference.padding_mask(inputs[name], array)
         for name, array in known.items()
@@ -278,7 +281,7 @@ PROGRAMS = list(map(pipeline.reads, TEXTS))
 
 
 def numbered(programs: list[pipeline.Program]) -> dict[str, pipeline.Program]:
-    return {f"{number} {each.network.name}": each for number, each in enumerate(programs)}
+    return {f"{number} {program.network.name}": program for number, program in enumerate(programs)}
 
 
 def compare(
@@ -378,7 +381,7 @@ def test_a_mask_over_fewer_windows_has_no_step_form(
 ) -> None:
     conv = f"{{type: conv, filters: 1, kernel_size: 3, padding: {padding}}}"
     rest = f"input: {{features: 2{mask}}}\nrnn: [{conv}, {{type: gru, units: 1}}]\n"
-    reasons = [each.reason for each in step_refusals(pipeline.reads(f"{NET}{rest}").network)]
+    reasons = [refusal.reason for refusal in step_refusals(pipeline.reads(f"{NET}{rest}").network)]
     assert [reason in each for each in reasons if reason] == ([True] if reason else [])
     assert len(reasons) == (reason is not None)
 
@@ -402,9 +405,9 @@ def first_values(
                 f"{layer.name}_{state}": begun[vector] for state, vector in layer.begins_as.items()
             }
             before |= {
-                f"{layer.name}_{each.state}": np.tile(
-                    arrays[f"{layer.name}.{each.param}"], (rows, 1)
+                f"{layer.name}_{vector.state}": np.tile(
+                    arrays[f"{layer.name}.{vector.param}"], (rows, 1)
                 )
-                for each in layer.learned
+                for vector in layer.learned
             }
     return before

@@ -133,7 +133,7 @@ def test_a_backend_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     (sentence,) = first["refusals"]
     assert sentence.startswith("lstm_1.units: not supported by ")
     assert "4 is one too many; supported by " in sentence
-    assert all(bool(each["text"]) != bool(each["refusals"]) for each in others)
+    assert all(bool(other["text"]) != bool(other["refusals"]) for other in others)
 
 
 def test_only_what_is_shown_has_content() -> None:

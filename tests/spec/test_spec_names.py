@@ -115,8 +115,8 @@ def required(distribution: str, met: set[str]) -> set[str]:
         except metadata.PackageNotFoundError:
             return met
         met.add(name)
-        for each in requirements:
-            if "extra ==" not in each and (match := re.match(r"[\w.-]+", each)):
+        for requirement in requirements:
+            if "extra ==" not in requirement and (match := re.match(r"[\w.-]+", requirement)):
                 required(match.group(), met)
     return met
 

@@ -49,9 +49,9 @@ def is_equal_or_refused(path: Path, backend: str) -> None:
         return
     refused = refusals(chosen, network, "step")
     assert [(each.layer, each.key) for each in refused] == [(network.name, "stream")]
-    for each in network.inputs:
-        if isinstance(each, SequenceInput):
-            program = pipeline.reads(f"{text}stream: {each.name}\n")
+    for network_input in network.inputs:
+        if isinstance(network_input, SequenceInput):
+            program = pipeline.reads(f"{text}stream: {network_input.name}\n")
             is_program_equal_or_refused(program, chosen)
 
 

@@ -18,8 +18,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 def test_inputs_and_outputs_have_the_names_of_the_states(entrance: str, head: str) -> None:
     made = each_of("keras", entrance, head)
     states = {state.name: (None, state.size) for state in forms.states(made.program.network)}
-    assert {each.name: each.shape for each in made.model.inputs if each.name in states} == states
-    assert {each.name for each in made.model.inputs} == {"inputs", *states}
+    assert {
+        network_input.name: network_input.shape
+        for network_input in made.model.inputs
+        if network_input.name in states
+    } == states
+    assert {network_input.name for network_input in made.model.inputs} == {"inputs", *states}
     assert set(made.model.output) == {"output", *states}
 
 

@@ -24,7 +24,7 @@ onnxruntime: Any = import_later("onnxruntime")
 def test_inputs_and_outputs_have_the_names_of_the_states(entrance: str, head: str) -> None:
     made = each_of("onnx", entrance, head)
     session = onnxruntime.InferenceSession(made.model.to_proto().SerializeToString())
-    states = {each.name: ["batch", each.size] for each in forms.states(made.program.network)}
+    states = {state.name: ["batch", state.size] for state in forms.states(made.program.network)}
     first, *given = session.get_inputs()
     output, *new = session.get_outputs()
     assert (first.name, output.name) == ("inputs", made.program.network.layers[-1].name)

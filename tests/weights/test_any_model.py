@@ -119,7 +119,7 @@ def test_the_callers_gradient_mode_changes_nothing(
         module, built = written_class(tmp_path)(), rnnspec.build(SPEC, "torch", seed=1)
         rnnspec.parity(SPEC, ["torch"])
         rnnspec.write_weights(torch_model, arrays_like(rnnspec.read_weights(built)))
-    assert not any(each.is_inference() for each in built.parameters())
+    assert not any(parameter.is_inference() for parameter in built.parameters())
     moves(module)
     moves(built)
 
@@ -193,8 +193,8 @@ def test_dtype_and_device_stay(torch_model: Any, dtype: str) -> None:
     torch = pytest.importorskip("torch")
     torch_model.to(getattr(torch, dtype))
     rnnspec.write_weights(torch_model, rnnspec.read_weights(torch_model), SPEC)
-    assert {each.dtype for each in torch_model.parameters()} == {getattr(torch, dtype)}
-    assert {each.device.type for each in torch_model.parameters()} == {"cpu"}
+    assert {parameter.dtype for parameter in torch_model.parameters()} == {getattr(torch, dtype)}
+    assert {parameter.device.type for parameter in torch_model.parameters()} == {"cpu"}
 
 
 LAYOUTS: list[Callable[[Any], Any]] = [

@@ -18,14 +18,18 @@ _MOST_IN_TEXT = 2**23
 
 def _refuse_steps(network: Network, form: Form, steps: int) -> str:
     """Return why source cannot have a longest sequence, empty if it can."""
-    sequences = [each for each in network.inputs if isinstance(each, SequenceInput)]
+    sequences = [
+        network_input
+        for network_input in network.inputs
+        if isinstance(network_input, SequenceInput)
+    ]
     if form == "step":
-        sequences = [each for each in sequences if each.name != network.stream]
+        sequences = [sequence for sequence in sequences if sequence.name != network.stream]
         if not sequences:
             return "in step form, a sequence may have any number of steps"
-    known = [each for each in sequences if each.steps is not None]
+    known = [sequence for sequence in sequences if sequence.steps is not None]
     if len(known) == len(sequences):
-        lengths = [f"{network.key_of(each.name)}.length is {each.steps:,}" for each in known]
+        lengths = [f"{network.key_of(source.name)}.length is {source.steps:,}" for source in known]
         what = f"{listed(lengths)} already" if known else "no input has steps"
         return f"{what}; leave max_steps out"
     if steps < (least := least_steps(network)):

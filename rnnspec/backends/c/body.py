@@ -86,7 +86,9 @@ class Body:
         self.streams = streams = frozenset[str]() if part == "run" else streamed(network)
         self.in_chunks = in_chunks = part in ("step", "block")
         self.inputs = {
-            each.name: each for each in network.inputs if (each.name in streams) == in_chunks
+            network_input.name: network_input
+            for network_input in network.inputs
+            if (network_input.name in streams) == in_chunks
         }
         self.delays = delays(network) if part == "step" else {}
         self.computed = sorted(
@@ -99,10 +101,12 @@ class Body:
         self.symbols = input_symbols(network)
         self.pointers = self._pointers()
         is_whole = not in_chunks
-        self.lengths = [each for each in lengths if is_whole and each.inputs[0] in self.inputs]
-        self.length_of = {name: each for each in self.lengths for name in each.inputs}
+        self.lengths = [
+            length for length in lengths if is_whole and length.inputs[0] in self.inputs
+        ]
+        self.length_of = {name: length for length in self.lengths for name in length.inputs}
         self.counts = step_counts(network)
-        self.steps = {name: each.symbol for name, each in self.length_of.items()}
+        self.steps = {name: length.symbol for name, length in self.length_of.items()}
         self.held = held_memories(network) if part != "run" else {}
         if in_chunks and network.stream is not None:
             self.steps[network.stream] = "steps"
@@ -123,8 +127,8 @@ class Body:
     def _pointers(self) -> dict[str, str]:
         """Return where the inputs are, and the layers that nothing is computed for."""
         pointers = {
-            name: "&" * isinstance(each, nodes.LabelInput) + self.symbols[name]
-            for name, each in self.inputs.items()
+            name: "&" * isinstance(network_input, nodes.LabelInput) + self.symbols[name]
+            for name, network_input in self.inputs.items()
         }
         held = held_values(self.network) if self.part != "run" else ()
         values = {s.layer: s for s in held if s.kind == "value"}
@@ -224,7 +228,7 @@ class Body:
         last, places = self._last_uses(), dict[str, int]()
         live: list[tuple[int, int, int]] = []
         for index, layer in enumerate(self.computed):
-            live = [each for each in live if each[2] >= index]
+            live = [node for node in live if node[2] >= index]
             for placed in self._placed_with(layer):
                 if placed.name in self.pointers or self._owner(placed.name) != placed.name:
                     continue
@@ -305,14 +309,14 @@ class Body:
         if self.part == "begin":
             yield "memset(state, 0, sizeof(*state));"
         # The mask of an attention is that of its memory.
-        own = (each for each in self.computed if not isinstance(each, nodes.Attention))
-        if self.part == "step" and any(getattr(each, "masked", False) for each in own):
+        own = (node for node in self.computed if not isinstance(node, nodes.Attention))
+        if self.part == "step" and any(getattr(source, "masked", False) for source in own):
             yield from self._real()
         delay = 0
         for layer in self.computed:
             while (later := self.delays.get(layer.name, 0)) > delay:
                 yield from self._copies(delay)
-                delay = min(each for each in self.delays.values() if each > delay)
+                delay = min(other for other in self.delays.values() if other > delay)
                 yield from self._wait(delay)
             assert later == delay
             yield from self._layer(layer)

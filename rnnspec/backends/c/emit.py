@@ -72,16 +72,19 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         for name in length.inputs
     }
     symbols = input_symbols(network)
-    arguments = {each.name: _argument(each, symbols[each.name], limits) for each in network.inputs}
+    arguments = {
+        network_input.name: _argument(network_input, symbols[network_input.name], limits)
+        for network_input in network.inputs
+    }
     stream = arguments.pop(network.stream or "", None) if stepped else None
     if stream and stream.length:
         stream = replace(stream, length=replace(stream.length, symbol="steps"))
     if begin_lines or not stepped:
         read = {word for line in begin_lines or lines for word in re.findall(r"\w+", line)}
         unused = tuple(
-            f"(void){each.symbol}; /* its steps count, not what they hold */"
-            for each in arguments.values()
-            if each.symbol not in read
+            f"(void){argument.symbol}; /* its steps count, not what they hold */"
+            for argument in arguments.values()
+            if argument.symbol not in read
         )
         begin_lines, lines = (
             ((*unused, *begin_lines), lines) if stepped else ((), (*unused, *lines))
@@ -145,9 +148,9 @@ def _bodies(
         block.lines()
         by_layer = 4 * block.floats <= _MOST_STACK
     whole = by_layer or any(
-        isinstance(each, nodes.SequenceInput) or len(getattr(each, "output", ())) > 1
-        for each in (*network.inputs, *network.layers)
-        if each.name not in streams
+        isinstance(node, nodes.SequenceInput) or len(getattr(node, "output", ())) > 1
+        for node in (*network.inputs, *network.layers)
+        if node.name not in streams
     )
     first = Layers(network, by_path, target=target, stepped=not whole, whole=whole)
     # The functions of both are in one file.
@@ -172,7 +175,7 @@ def _is_computed(network: nodes.Network) -> bool:
     """Return whether anything is known before the first chunk, but for zeros."""
     streams = streamed(network)
     inputs_and_layers = (*network.inputs, *network.layers)
-    return bool(network.learned) or any(each.name not in streams for each in inputs_and_layers)
+    return bool(network.learned) or any(layer.name not in streams for layer in inputs_and_layers)
 
 
 def _argument(
@@ -203,11 +206,13 @@ def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
 
 def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator[InterfaceConstant]:
     """Yield the constants; ``body`` is the function that takes whole sequences, if one does."""
-    sequences = any(isinstance(each, nodes.SequenceInput) for each in network.inputs)
+    sequences = any(
+        isinstance(network_input, nodes.SequenceInput) for network_input in network.inputs
+    )
     tokens = [
         kind
         for kind, type_ in (("token", nodes.TokenInput), ("label", nodes.LabelInput))
-        if any(isinstance(each, type_) for each in network.inputs)
+        if any(isinstance(network_input, type_) for network_input in network.inputs)
     ]
     yield InterfaceConstant("OK", 0, "done")
     if sequences:
@@ -329,7 +334,7 @@ def _fields(network: nodes.Network, limits: tuple[SharedLength, ...]) -> Iterato
     of_layer = {layer.name: layer for layer in network.layers}
     held = {state.name for state in held_values(network)}
     memories = held_memories(network)
-    most = _steps_of(network, {name: each.most for each in limits for name in each.inputs})
+    most = _steps_of(network, {name: limit.most for limit in limits for name in limit.inputs})
     for state in states(network):
         layer = None if state.name in held else of_layer[state.layer]
         of_steps = most.get(state.layer, 1)

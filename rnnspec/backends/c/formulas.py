@@ -58,9 +58,9 @@ class FormulaLines:
 
     def write(self, results: Iterable[core.Result], width: int) -> tuple[str, ...]:
         """Return the lines that compute ``y``, whose rows are as wide as ``width``."""
-        has_steps = any(each.steps for each in self.arrays.values()) and not self.stepped
+        has_steps = any(array.steps for array in self.arrays.values()) and not self.stepped
         if not has_steps:
-            self.arrays = {key: replace(each, steps=False) for key, each in self.arrays.items()}
+            self.arrays = {key: replace(array, steps=False) for key, array in self.arrays.items()}
         y = Operand("y", width, has_steps)
         for result in results:
             to = y if result.name == "x" else self._memory(result.name, self._width(result.value))
@@ -71,7 +71,7 @@ class FormulaLines:
 
     def _memory(self, name: str, width: int) -> Operand:
         """Declare memory for one step of a value."""
-        taken = {*self.names, *_LOCALS, *(each.name for each in self.arrays.values())}
+        taken = {*self.names, *_LOCALS, *(array.name for array in self.arrays.values())}
         name = _free(name, taken, self.prefix)
         self.names.add(name)
         self.declared.append(

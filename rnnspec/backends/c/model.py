@@ -404,10 +404,10 @@ class CModel:
             source = self.source
             several = (*source.inputs, *([source.stream] if source.stream else []))
             texts = [
-                f"{'labels' if each.label else 'tokens'}{f' of {each.name}' * source.named} "
-                f"from 0 to {each.vocabulary - 1}"
-                for each in several
-                if each.vocabulary is not None
+                f"{'labels' if given.label else 'tokens'}{f' of {given.name}' * source.named} "
+                f"from 0 to {given.vocabulary - 1}"
+                for given in several
+                if given.vocabulary is not None
             ]
             raise UsageError(f"expected {listed(texts)}")
 
@@ -499,8 +499,8 @@ def _watched(model: CModel, blob: Path | None = None) -> str:
     cases = "".join(
         f"    case {index}:\n        return (void *){name};\n" for index, name in enumerate(symbols)
     )
-    counts = ", ".join(["int output", *(f"size_t {each.symbol}" for each in source.lengths)])
-    used = "".join(f"    (void){each.symbol};\n" for each in source.lengths)
+    counts = ", ".join(["int output", *(f"size_t {length.symbol}" for length in source.lengths)])
+    used = "".join(f"    (void){length.symbol};\n" for length in source.lengths)
     steps = "".join(
         f"    case {index}:\n        return {result.sizes[0]};\n"
         for index, result in enumerate(() if source.stepped else source.outputs)

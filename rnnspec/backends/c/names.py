@@ -125,7 +125,7 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
     """Return what each input is called in C: its name if that is free, or x without a name."""
     symbols = network.arguments("x")
     taken = {*pointers(network), *_OWN, *_sizes_of_inputs(network)}
-    for name in (each.name for each in network.named_inputs):
+    for name in (network_input.name for network_input in network.named_inputs):
         own = own_name(name)
         # Functions have names that begin so, here and where a library calls them.
         own = f"{own}_" if own.startswith((f"{network.name}_", "rnnspec_")) else own
@@ -137,7 +137,11 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
 
 def _sizes_of_inputs(network: nodes.Network) -> set[str]:
     """Return the variables beside the inputs that have names."""
-    return {f"{each.name}{end}" for each in network.named_inputs for end in ("_steps", "_mask")}
+    return {
+        f"{network_input.name}{end}"
+        for network_input in network.named_inputs
+        for end in ("_steps", "_mask")
+    }
 
 
 _KERNEL = re.compile(

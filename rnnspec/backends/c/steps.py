@@ -38,9 +38,9 @@ class SharedLength:
 def step_counts(network: nodes.Network) -> dict[str, Count]:
     """Return the number of steps of each input and layer that is a sequence."""
     counts: dict[str, Count] = {
-        each.name: (each.name, 0, 1)
-        for each in network.inputs
-        if isinstance(each, nodes.SequenceInput)
+        network_input.name: (network_input.name, 0, 1)
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.SequenceInput)
     }
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         match layer:
@@ -71,9 +71,9 @@ def delays(network: nodes.Network) -> dict[str, int]:
     A convolution in step form waits until its window is full.
     """
     result, streams, taken = dict[str, int](), streamed(network), nodes.sources(network)
-    for each in network.inputs:
-        if each.name in streams:
-            result[each.name] = 0
+    for network_input in network.inputs:
+        if network_input.name in streams:
+            result[network_input.name] = 0
     for layer in network.layers:
         if layer.name in streams:
             names = list(taken[layer.name])
@@ -126,7 +126,9 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLeng
     Inputs whose steps are joined share one. ``most`` limits those that may be of any length.
     """
     leaders = {
-        each.name: each.name for each in network.inputs if isinstance(each, nodes.SequenceInput)
+        network_input.name: network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.SequenceInput)
     }
 
     def leader(name: str) -> str:
@@ -143,9 +145,9 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLeng
                 # They are equal for the lengths that the spec gives.
                 exact |= {count[0] for count in (one, other) if not isinstance(count, int)}
     groups = dict[str, list[nodes.SequenceInput]]()
-    for each in network.inputs:
-        if isinstance(each, nodes.SequenceInput):
-            groups.setdefault(leader(each.name), []).append(each)
+    for network_input in network.inputs:
+        if isinstance(network_input, nodes.SequenceInput):
+            groups.setdefault(leader(network_input.name), []).append(network_input)
     if any(isinstance(layer, nodes.Flatten | nodes.Transpose) for layer in network.layers):
         exact.update(leaders)
     least = nodes.least_steps_by_input(network)
@@ -153,8 +155,11 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLeng
     longest = most or max(MOST_STEPS, 4 * nodes.least_steps(network))
     result = []
     for inputs in groups.values():
-        names = tuple(each.name for each in inputs)
-        known = min((each.steps for each in inputs if each.steps is not None), default=None)
+        names = tuple(network_input.name for network_input in inputs)
+        known = min(
+            (network_input.steps for network_input in inputs if network_input.steps is not None),
+            default=None,
+        )
         lowest = max(least[name] for name in names)
         alone = len(groups) == 1
         result.append(

@@ -147,7 +147,7 @@ def statements(
     match value:
         case core.Combine():
             like = (to.count, to.width)
-            is_even = all((each.count, each.width) == like for each in map(array, _terms(value)))
+            is_even = all((term.count, term.width) == like for term in map(array, _terms(value)))
             if is_even:
                 yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
                 return
@@ -212,16 +212,16 @@ def compose(
     writer = _Writer(prefix, stepped=states is not None)
     writer.parameters |= others
     if states is not None:
-        results = tuple(replace(each, value=_of_one_step(each.value)) for each in results)
+        results = tuple(replace(result, value=_of_one_step(result.value)) for result in results)
         writer.memory |= {
             core.Name(name): _Memory(name, steps=False, units=units)
             for name, units in states.items()
         }
-    masks = {each.name: each.value for each in results if _is_mask(each.value)}
+    masks = {result.name: result.value for result in results if _is_mask(result.value)}
     results = tuple(
-        replace(each, value=core.inline(each.value, masks))
-        for each in results
-        if each.name not in masks
+        replace(result, value=core.inline(result.value, masks))
+        for result in results
+        if result.name not in masks
     )
     values = [part for result in results for part in _parts(result.value)]
     writer.counts = any(isinstance(part, core.Reduce) and _is_mask(part.x) for part in values)
@@ -544,7 +544,7 @@ def _is_mask(value: core.Expression) -> bool:
 def _operands(value: Any) -> Iterator[core.Expression]:
     """Yield what an expression is made of."""
     if is_dataclass(value) and isinstance(value, core.Verb):
-        for part in (getattr(value, each.name) for each in fields(value)):
+        for part in (getattr(value, named.name) for named in fields(value)):
             yield from (
                 one
                 for one in (part if isinstance(part, tuple) else (part,))

@@ -218,7 +218,7 @@ class JaxWalk(RecurrentCalls):
         self, layer: nodes.Windowed, results: Iterable[core.Result]
     ) -> Iterator[Code]:
         """Yield the statements of results, leaving out zeros where padding is zeros already."""
-        inputs = {each.name for each in self.network.inputs}
+        inputs = {network_input.name for network_input in self.network.inputs}
         is_zeros = inputs.issuperset(self._sources[layer.name])
         for result in results:
             match result.value:
@@ -389,7 +389,7 @@ class JaxWalk(RecurrentCalls):
         first = next(filter(slots, (*recurrent, *self.network.layers)), None)
         if first is None:
             return code("jnp.result_type({})", x)
-        slot = next((each for each in slots(first) if each.module is None), slots(first)[0])
+        slot = next((other for other in slots(first) if other.module is None), slots(first)[0])
         array = code("self.{}.{}", slot.module or first.name, Code(slot.path))
         return code("jnp.result_type({}, {}.dtype)", x, array)
 
@@ -413,7 +413,7 @@ class JaxWalk(RecurrentCalls):
         """Yield the statements of a statistic over all steps."""
         main = self._sources[layer.name][0]
         # None for an input.
-        before = next((each for each in self.network.layers if each.name == main), None)
+        before = next((other for other in self.network.layers if other.name == main), None)
         # A final state is at the last and at the first step, because it stays as it is at padding.
         stays = isinstance(before, nodes.Recurrent) and not before.first_states
         is_state = layer.statistic == "last" and stays
@@ -471,7 +471,11 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     attentions = pooling_classes(network).items()
     classes: list[tuple[str, nodes.Layer]] = [
         *((name, layer) for name, layers in attentions for layer in layers),
-        *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),
+        *(
+            (class_name(layer), layer)
+            for layer in network.layers
+            if isinstance(layer, nodes.Recurrent)
+        ),
     ]
     scored = filter(None, map(attention_layer, network.layers))
     classes += ((composed_class(layer), layer) for layer in scored if layer.additive)

@@ -69,7 +69,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     if form != "training":
         network = initialize_by_default(network)
     model = tuple(_model(network, form))
-    classes = [write_formula(network, *each, form) for each in formulas(network)]
+    classes = [write_formula(network, *formula, form) for formula in formulas(network)]
     needed = (*parts(network, form, lines(model, classes)), *classes)
     deep = recursion(network)
     limit = f"sys.setrecursionlimit(sys.getrecursionlimit() + {deep})"
@@ -99,7 +99,11 @@ def _model(network: nodes.Network, form: Form) -> Iterator[Code]:
 
 def _begin(network: nodes.Network) -> Iterator[Code]:
     """Yield the function of the model that computes the first states."""
-    others = [f'"{each.name}"' for each in network.inputs if each.name != network.stream]
+    others = [
+        f'"{network_input.name}"'
+        for network_input in network.inputs
+        if network_input.name != network.stream
+    ]
     about = (
         f"Return the model that computes the states of {network.name} before the first chunk.",
         "",
@@ -238,7 +242,10 @@ class _Inputs:
             (only,) = inputs
             named = _dictionary({"inputs": variable})
             return cls(_make_input(only, "inputs"), named, {only.name: variable})
-        made = {each.name: _make_input(each, each.name) for each in inputs}
+        made = {
+            network_input.name: _make_input(network_input, network_input.name)
+            for network_input in inputs
+        }
         return cls(_dictionary(made), variable, {name: code("inputs[{!r}]", name) for name in made})
 
     def write(self) -> Code:
@@ -268,7 +275,10 @@ def _dictionary(values: Mapping[str, Code]) -> Code:
 def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
     """Return the statements of a model that takes a chunk with states, and the call of it."""
     in_chunks, before = streamed(network), states(network)
-    inputs = _Inputs.of(network, [each for each in network.inputs if each.name in in_chunks])
+    inputs = _Inputs.of(
+        network,
+        [network_input for network_input in network.inputs if network_input.name in in_chunks],
+    )
     held = held_values(network)
     made = {state.name: _make_state(state, is_mask=_is_mask(state, held)) for state in before}
     fixed = {state.name: code("states[{!r}]", state.name) for state in held}
@@ -315,7 +325,9 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     """Yield the statements of the model that computes the states before the first chunk."""
     in_chunks = streamed(network)
     # Without another input, the first chunk tells the number of sequences.
-    others = [each for each in network.inputs if each.name not in in_chunks] or network.inputs
+    others = [
+        network_input for network_input in network.inputs if network_input.name not in in_chunks
+    ] or network.inputs
     inputs = _Inputs.of(network, others)
     layers = [layer for layer in network.layers if layer.name not in in_chunks]
     graph = FunctionalModel(network, "inference", layers, inputs.values)
@@ -399,9 +411,9 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 def _refusals(network: nodes.Network) -> Iterator[Refusal]:
     names = {*network.learned, *(layer.name for layer in network.layers)}
-    for each in network.named_inputs:
-        if (name := f"{each.name}_masking") in names:
-            reason = f"in Keras, the masking of {each.name} is a layer of this name"
+    for network_input in network.named_inputs:
+        if (name := f"{network_input.name}_masking") in names:
+            reason = f"in Keras, the masking of {network_input.name} is a layer of this name"
             yield Refusal(name, "name", reason)
     for layer in network.layers:
         for role, name in parts_of(layer).items():

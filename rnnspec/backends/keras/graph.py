@@ -14,7 +14,6 @@ from rnnspec.backends.keras.layers import (
     compare_padding,
     layers_of_arrays,
     make_activation,
-    make_concatenation,
     make_conv,
     make_embedding,
     make_layer,
@@ -22,11 +21,9 @@ from rnnspec.backends.keras.layers import (
     make_masking,
     make_merge,
     make_padding,
-    make_query,
     make_recurrent,
     make_reshape,
     make_scaling,
-    make_scorer,
     make_window_pooling,
     parts_of,
     project_tied,
@@ -34,7 +31,7 @@ from rnnspec.backends.keras.layers import (
 )
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
 from rnnspec.backends.keras.parts import RecipeVerbs
-from rnnspec.ir import core, nodes
+from rnnspec.ir import nodes
 from rnnspec.ir.expand import expand, is_state, running
 from rnnspec.ir.forms import held_values, states_of
 from rnnspec.source.code import Code, OutputStatement, assignment, code, listed
@@ -86,7 +83,7 @@ class FunctionalModel:
         beside = network.ports or network.learned
         self.is_graph = bool(beside) or not network.takes_one_array
         self.kept = set(nodes.kept_outputs(network))
-        self.kept.update(each.name for each in network.named_inputs)
+        self.kept.update(network_input.name for network_input in network.named_inputs)
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
@@ -97,12 +94,18 @@ class FunctionalModel:
 
     def statements(self) -> Iterator[Code]:
         """Yield the statements that compute all layers."""
-        inputs = [each for each in self.network.inputs if each.name in self.masks.inputs]
-        padded = [each for each in inputs if has_masking(self.network, each)]
-        for each in padded[:1]:
-            yield from compare_padding(each)
-        for each in padded:
-            yield from self._mask_input(each)
+        inputs = [
+            network_input
+            for network_input in self.network.inputs
+            if network_input.name in self.masks.inputs
+        ]
+        padded = [
+            network_input for network_input in inputs if has_masking(self.network, network_input)
+        ]
+        for network_input in padded[:1]:
+            yield from compare_padding(network_input)
+        for network_input in padded:
+            yield from self._mask_input(network_input)
         yield from self.masks.before()
         computed = {layer.name for layer in self.layers}
         for layer in self.network.layers:
@@ -176,8 +179,6 @@ class FunctionalModel:
             case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
                 mask = self.masks.variable(main)
                 yield OutputStatement(code("masked_{}({}, {})", layer.statistic, x, mask))
-            case nodes.AttentionPooling():
-                yield from self._attention_pooling(layer, x)
             case nodes.LastSteps():
                 last = code("{}[:, -{!r}:]", x, layer.count)
                 # A sequence that is too short has no such shape, and is refused.
@@ -196,11 +197,6 @@ class FunctionalModel:
                 parts_of_formula = (self._operand(layer, name) for name in dict.fromkeys(layer.of))
                 inputs = listed(*parts_of_formula)
                 yield OutputStatement(code("{}([{}])", make_formula(layer), inputs))
-            case nodes.Join(how="concat"):
-                (joined,) = expand(layer, "inference")
-                assert isinstance(joined.value, core.Join)
-                parts = listed(*map(self._body(layer, x).write, joined.value.parts))
-                yield OutputStatement(code("{}([{}])", make_concatenation(layer), parts))
             case _ if made := make_layer(layer):
                 memory = [self.value(name) for name in self.sources[layer.name][1:]]
                 taken = [code("[{}]", listed(x, *memory)) if memory else x]
@@ -211,7 +207,7 @@ class FunctionalModel:
                 # A layer is what its recipe says, if Keras has none that is the same.
                 yield from self._body(layer, x).statements(expand(layer, "inference"))
 
-    def _body(self, layer: nodes.Layer, x: Code, *names: str) -> RecipeVerbs:
+    def _body(self, layer: nodes.Layer, x: Code) -> RecipeVerbs:
         """Return the writer of the recipe of a layer."""
         variables = {"x": x, **(_states_by_name(layer) if self.form == "step" else {})}
         attention, memory_mask, roles = nodes.attention_of(layer), Code(), parts_of(layer)
@@ -220,14 +216,17 @@ class FunctionalModel:
         elif getattr(layer, "masked", False):
             variables["mask"] = self.masks.variable(self.sources[layer.name][0])
         # What scores and scales by arrays has the name of a layer itself.
-        own = () if isinstance(layer, nodes.ComposedNode) else (layer.name,)
+        layers = layers_of_arrays(layer)
+        own = () if layers or isinstance(layer, nodes.ComposedNode) else (layer.name,)
         return RecipeVerbs(
             variables=variables,
-            names=iter(names or (*own, *roles.values())),
-            layers=layers_of_arrays(layer),
+            names=iter((*own, *roles.values())),
+            layers=layers,
             earlier=lambda name: self._operand(layer, name),
             tokens=frozenset(
-                each.name for each in self.network.inputs if isinstance(each, nodes.TokenInput)
+                network_input.name
+                for network_input in self.network.inputs
+                if isinstance(network_input, nodes.TokenInput)
             ),
             memory_mask=memory_mask,
         )
@@ -246,7 +245,7 @@ class FunctionalModel:
         if name not in self.values and name != self.previous:
             # Only the number of sequences matters.
             name = next(iter(self.inputs))
-        inputs = {each.name: each for each in self.network.inputs}
+        inputs = {network_input.name: network_input for network_input in self.network.inputs}
         x, values = self.value(name), {**self.by_name, **self.network.ports, **inputs}
         match values[name]:
             case nodes.TokenInput() | nodes.LabelInput() as tokens:
@@ -481,25 +480,6 @@ class FunctionalModel:
             yield from self._fill_windows(layer)
         elif max(padding) > layer.window.reach:
             yield OutputStatement(code("keras.ops.where(x > -3e38, x, 0)"))
-
-    def _attention_pooling(self, layer: nodes.AttentionPooling, x: Code) -> Iterator[Code]:
-        """Yield the statements that reduce the steps to their weighted mean."""
-        scores, names = x, parts_of(layer)
-        if layer.units is not None:
-            yield code("scores = {}({})", make_scorer(layer, layer.units), x)
-            scores = code("scores")
-        elif layer.activation != "linear":
-            yield code("scores = {}({})", make_activation(layer.activation, names["scores"]), x)
-            scores = code("scores")
-        if layer.query is None:
-            yield code("scores = {}({})", make_query(layer), scores)
-        else:
-            query = self.value(layer.query)
-            product = code('keras.ops.einsum("btf,bf->bt", {}, {})', scores, query)
-            yield code("scores = keras.ops.expand_dims({}, -1)", product)
-        _, *results = expand(layer, "inference")
-        body = self._body(layer, x, names["weights"])
-        yield from body.statements(results)
 
     def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]

@@ -72,9 +72,11 @@ class Masks:
 
     def before(self) -> Iterator[Code]:
         """Yield the statements that compute the masks of inputs."""
-        for each in self.network.inputs:
-            if each.name in self.inputs and self.of(each.name) in self.needed:
-                yield code("{} = {}", self.variable(each.name), self._compare(each))
+        for network_input in self.network.inputs:
+            if network_input.name in self.inputs and self.of(network_input.name) in self.needed:
+                yield code(
+                    "{} = {}", self.variable(network_input.name), self._compare(network_input)
+                )
 
     def after(self, layer: nodes.Layer) -> Iterator[Code]:
         """Yield the statement that computes the mask of windows or of a join, if it is needed."""
@@ -107,9 +109,9 @@ class Masks:
         """Return the masks that Keras passes on with outputs."""
         by_name = {layer.name: layer for layer in self.network.layers}
         passed = {
-            each.name: self.of(each.name)
-            for each in self.network.inputs
-            if each.name in self.inputs and has_masking(self.network, each)
+            network_input.name: self.of(network_input.name)
+            for network_input in self.network.inputs
+            if network_input.name in self.inputs and has_masking(self.network, network_input)
         }
         for layer in self.layers:
             sources = self.sources[layer.name]
@@ -205,7 +207,7 @@ def has_masking(network: nodes.Network, network_input: nodes.Input) -> bool:
 def masks_zero(network: nodes.Network, table: nodes.Layer) -> bool:
     """True if an embedding of Keras makes a mask: all that share its vectors have padding."""
     tables = (layer for layer in network.layers if isinstance(layer, nodes.Embedding))
-    shared = [each for each in tables if table.name in (each.name, each.table)]
+    shared = [other for other in tables if table.name in (other.name, other.table)]
     return all(layer.masked for layer in shared)
 
 

@@ -434,7 +434,7 @@ def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, 
         if type(made_by).__name__ == "Where":
             # The mean of real steps gets zeros for the others, of steps that are added too.
             filled = keras.tree.flatten(made_by.input)
-            makers = (type(each._keras_history.operation).__name__ for each in filled)  # noqa: SLF001
+            makers = (type(slot._keras_history.operation).__name__ for slot in filled)  # noqa: SLF001
             is_other |= "Pad" in makers
         # A layer that is a bias alone gets no features.
         if tensor.shape[-1] != 0 and not is_other:
@@ -465,7 +465,7 @@ def _weights(model: keras.Model, kind: str) -> list[Any]:
     whole, *others = _models(model)
     own = {layer.name for layer in whole.layers}
     layers = [layer for part in others for layer in part.layers if layer.name not in own]
-    return [*getattr(whole, kind), *(each for layer in layers for each in getattr(layer, kind))]
+    return [*getattr(whole, kind), *(array for layer in layers for array in getattr(layer, kind))]
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
     graph = OnnxGraph(
         name=network.name,
         inputs=(
-            *(_input_value(network, each, axes) for each in layers.inputs),
+            *(_input_value(network, network_input, axes) for network_input in layers.inputs),
             *(_first_value(state, axes) for state in network_states),
         ),
         outputs=(
@@ -136,9 +136,9 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
             *(((BEGIN, "true"),) if begins else ()),
             *(((NAMED, str(len(outputs)) if stepped else "true"),) if network.outputs else ()),
             *(
-                (f"{GIVEN} {each.name}", "true")
-                for each in network.inputs
-                if any(each.name == state.name for state in network_states)
+                (f"{GIVEN} {network_input.name}", "true")
+                for network_input in network.inputs
+                if any(network_input.name == state.name for state in network_states)
             ),
             *(
                 (f"{FIRST_STEPS} {state.name}", str(state.first_shape[0]))
@@ -157,7 +157,7 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
     builder = Builder()
     layers = Layers(builder, network, stepped=False, once=True)
     axes = _step_axes(network, stepped=True)
-    inputs = tuple(_input_value(network, each, axes) for each in layers.inputs)
+    inputs = tuple(_input_value(network, network_input, axes) for network_input in layers.inputs)
     layers.add()
     layers.add_first_states()
     graph = OnnxGraph(
@@ -219,10 +219,10 @@ def _steps_needed(
 ) -> Iterator[tuple[str, str]]:
     """Yield the smallest numbers of steps: ONNX Runtime pools a part of a window too."""
     by_input, arguments = nodes.least_steps_by_input(network), network.arguments(INPUT)
-    for each in _sequences(inputs):
-        least = by_input[each.name]
-        if each.steps is None and least > 1:
-            yield key_about(LEAST_STEPS, arguments[each.name]), str(least)
+    for sequence in _sequences(inputs):
+        least = by_input[sequence.name]
+        if sequence.steps is None and least > 1:
+            yield key_about(LEAST_STEPS, arguments[sequence.name]), str(least)
 
 
 def _vocabularies(
@@ -234,15 +234,19 @@ def _vocabularies(
     end of the vocabulary.
     """
     arguments = network.arguments(INPUT)
-    for each in inputs:
-        if isinstance(each, nodes.TokenInput | nodes.LabelInput):
-            name = arguments[each.name]
+    for network_input in inputs:
+        if isinstance(network_input, nodes.TokenInput | nodes.LabelInput):
+            name = arguments[network_input.name]
             if stepped or name != INPUT:
-                yield key_about(VOCABULARY, name), str(each.vocabulary)
+                yield key_about(VOCABULARY, name), str(network_input.vocabulary)
 
 
 def _sequences(inputs: Iterable[nodes.Input]) -> list[nodes.SequenceInput]:
-    return [each for each in inputs if isinstance(each, nodes.TokenInput | nodes.NumericInput)]
+    return [
+        network_input
+        for network_input in inputs
+        if isinstance(network_input, nodes.TokenInput | nodes.NumericInput)
+    ]
 
 
 def _input_value(
@@ -276,7 +280,7 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
             name = equal[name]
         return name
 
-    steps = {each.name: each.steps for each in _sequences(network.inputs)}
+    steps = {sequence.name: sequence.steps for sequence in _sequences(network.inputs)}
     values = (*network.layers, *network.ports.values())
     steps |= {value.name: value.output[0] for value in values if len(value.output) > 1}
     equal = {name: name for name in steps}
@@ -295,9 +299,9 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
             if steps.get(layer.name, 0) is None and steps.get(name, 0) is None:
                 equal[first(layer.name)] = first(name)
     inputs = dict[str, str]()
-    for each in _sequences(network.inputs):
-        if each.steps is None:
-            inputs.setdefault(first(each.name), each.name)
+    for sequence in _sequences(network.inputs):
+        if sequence.steps is None:
+            inputs.setdefault(first(sequence.name), sequence.name)
     results = [layer.name for layer in network.results.values()]
     if stepped:
         results += [state.layer for state in held_values(network)]
@@ -329,7 +333,11 @@ def _first_value(state: State, axes: Mapping[str, str]) -> OnnxValue:
 
 def _describe_states(network: nodes.Network, axes: Mapping[str, str]) -> Iterator[str]:
     """Yield comment lines about the states and their shapes."""
-    given = {each.name for each in network.inputs if isinstance(each, nodes.VectorInput)}
+    given = {
+        network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.VectorInput)
+    }
     if has_begin(network):
         where = f"given before the first chunk by {network.name}_begin.onnx, whose source is below"
     else:
@@ -411,7 +419,7 @@ def _taken_names(network: nodes.Network) -> Iterator[Refusal]:
         if owner := owners.get(name):
             reason = f"in step form, the next state of {owner} has this name"
             yield Refusal(name, "name", reason)
-    names = [each.name for each in network.inputs]
+    names = [network_input.name for network_input in network.inputs]
     names += [name for name, of in network.results.items() if not is_next_state(of, name)]
     for name in names:
         if owner := owners.get(name):

@@ -51,7 +51,9 @@ class Layers:
                 layer for layer in network.layers if (layer.name in in_chunks) == stepped
             ]
             taken = {network.stream} if stepped else _taken_once(network)
-            self.inputs = [each for each in network.inputs if each.name in taken]
+            self.inputs = [
+                network_input for network_input in network.inputs if network_input.name in taken
+            ]
         self.ahead: dict[str, Axes] = {}
         self.held_masks: dict[str, str] = {}
         self.recurrent = {
@@ -164,15 +166,16 @@ class Layers:
                 else:
                     sequences.put(state.layer, _axes_of(state), state.name)
         masks, masked_by = nodes.masks(network), nodes.masked_by(network)
-        sources = {name for each in self.layers for name in masked_by.get(each.name, ())}
+        sources = {name for layer in self.layers for name in masked_by.get(layer.name, ())}
         if self.once:
             sources |= {state.layer for state in held_values(network) if state.kind == "mask"}
         padded = {name for source in sources for name, *_ in masks.get(source, ())}
         arguments = network.arguments(INPUT)
-        for each in self.inputs:
-            axes: Axes = "sbf" if needs.get(each.name) == "sbf" else "bsf"
-            prefix = network.prefix(each.name, "_")
-            sequences.begin(each, arguments[each.name], axes, prefix, padded=each.name in padded)
+        for network_input in self.inputs:
+            name = network_input.name
+            axes: Axes = "sbf" if needs.get(name) == "sbf" else "bsf"
+            prefix = network.prefix(name, "_")
+            sequences.begin(network_input, arguments[name], axes, prefix, padded=name in padded)
 
     def _look_ahead(self) -> dict[str, Axes]:
         """Return the axes in which each input and output is needed first."""

@@ -309,8 +309,12 @@ class TorchWalk(RecurrentCalls):
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
         main, *_ = self._sources[layer.name]
-        filled = (each for each in self.network.inputs if isinstance(each, nodes.NumericInput))
-        return any(each.name == main for each in filled)
+        filled = (
+            network_input
+            for network_input in self.network.inputs
+            if isinstance(network_input, nodes.NumericInput)
+        )
+        return any(slot.name == main for slot in filled)
 
     def window_pooling(self, layer: nodes.WindowPooling) -> Code:
         """Return a pool, with padding that is the same at both ends."""

@@ -158,7 +158,7 @@ def stack_of(layer: Layer) -> Stack | None:
 def plan_layers(network: Network, form: Form) -> Network:
     """Return a lowered network whose recurrent layers have their plans."""
     layers, name_class = list(network.layers), _ClassNames(network)
-    in_chunks, finals = streamed(network), [each for each in network.ports.values() if each.state]
+    in_chunks, finals = streamed(network), [port for port in network.ports.values() if port.state]
     for run in _runs(network, _drawn_alike if form == "training" else _alike):
         size = sum(isinstance(layers[index], Recurrent) for index in run)
         rates = [

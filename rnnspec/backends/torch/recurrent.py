@@ -490,18 +490,18 @@ class _Forward:
             )
         weights, bias = self._join(product.matrices), self._bias(product)
         arrays = code("{}.chunk({})", weights, count)
-        each = code("nn.functional.linear(variational_dropout(x, self.dropout, True), weight)")
+        one = code("nn.functional.linear(variational_dropout(x, self.dropout, True), weight)")
         variables = code("weight")
         if bias:
             arrays = code("zip({}, {}.chunk({}))", arrays, bias, count)
-            each = code("nn.functional.linear(variational_dropout(x, self.dropout, True), *arrays)")
+            one = code("nn.functional.linear(variational_dropout(x, self.dropout, True), *arrays)")
             variables = code("arrays")
         return code(
             """
             if self.training:
                 {why}
                 products = [
-                    {each}
+                    {one}
                     for {variables} in {arrays}
                 ]
                 {name} = torch.stack(products).permute(2, 0, 1, 3)
@@ -511,7 +511,7 @@ class _Forward:
             axis = 0 if self.training else 1
             """,
             why=why,
-            each=each,
+            one=one,
             variables=variables,
             arrays=arrays,
             name=product.name,

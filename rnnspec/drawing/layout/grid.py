@@ -152,7 +152,9 @@ def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
 
     A branch is drawn as a whole, and what a layer takes from below stands right below it.
     """
-    stages: dict[str, Input | Layer] = {each.name: each for each in network.inputs}
+    stages: dict[str, Input | Layer] = {
+        network_input.name: network_input for network_input in network.inputs
+    }
     stages |= {layer.name: layer for layer in network.layers}
     taken = sources(network)
     order, known = list[Input | Layer](), set[str]()
@@ -390,9 +392,9 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
     """Return the steps of each input and layer, and where the places of its columns come from."""
     names = lengths(network)
     planned: dict[str, _Axis] = {
-        each.name: (input_steps(network, each, columns), None, None)
-        for each in network.inputs
-        if isinstance(each, SequenceInput)
+        network_input.name: (input_steps(network, network_input, columns), None, None)
+        for network_input in network.inputs
+        if isinstance(network_input, SequenceInput)
     }
     for layer, read in zip(network.layers, sources(network).values(), strict=True):
         if is_vector(layer):
@@ -434,7 +436,11 @@ def reads(
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return what each stage takes from below, and the vectors that it takes from the side."""
     taken = sources(network)
-    states = {each.name for each in network.inputs if isinstance(each, VectorInput) and each.state}
+    states = {
+        network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, VectorInput) and network_input.state
+    }
     result = list[tuple[tuple[str, ...], tuple[str, ...]]]()
     for stage in stages:
         match stage:
@@ -475,7 +481,7 @@ def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
         stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, SideOutput)
     }
     values = (*network.inputs, *network.layers, *network.ports.values())
-    kinds = {each.name: is_vector(each) for each in values}
+    kinds = {value.name: is_vector(value) for value in values}
     # A memory goes as a whole.
     kinds |= {stage.name: True for stage in stages if isinstance(stage, DrawnMemory)}
     parts = {name: begins[port.layer] for name, port in network.ports.items()}

@@ -59,10 +59,10 @@ def mermaid(network: Network) -> str:
     network = drawn.network
     sources_of = sources(network)
     chart = _Chart(names)
-    for index, each in enumerate(network.inputs):
+    for index, network_input in enumerate(network.inputs):
         name = f"in{index or ''}"
-        chart.node(name, "pill", "plain", ["x", *_lines(input_entry(each))])
-        chart.outputs[each.name] = _Origin(name)
+        chart.node(name, "pill", "plain", ["x", *_lines(input_entry(network_input))])
+        chart.outputs[network_input.name] = _Origin(name)
     for index, layer in enumerate(network.values):
         words = entry(layer, names[layer.name])
         if isinstance(layer, Learned):

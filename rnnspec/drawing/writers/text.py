@@ -138,7 +138,7 @@ def _join_lanes(network: Network) -> dict[str, int]:
 
     All else that is not right below a layer is named there.
     """
-    vectors = {each.name for each in (*network.inputs, *network.layers) if is_vector(each)}
+    vectors = {node.name for node in (*network.inputs, *network.layers) if is_vector(node)}
     vectors |= network.ports.keys()
     stages, far, last = split_heads(network)[0], set[str](), ""
     for stage, (below, _) in zip(stages, reads(stages, network), strict=True):
@@ -183,7 +183,9 @@ class _Picture:
         self._uses_padding = padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = {} if grid.is_folded else _join_lanes(network)
-        self._states = {each.name: input_entry(each) for each in network.inputs}
+        self._states = {
+            network_input.name: input_entry(network_input) for network_input in network.inputs
+        }
         self._states |= {name: entry(vector) for name, vector in network.learned.items()}
         self._layers = {layer.name: layer for layer in network.layers}
         self._branches: dict[str, int] = {}

@@ -342,7 +342,7 @@ def _place_norm(draft: KerasDraft, piece: pieces.NormPiece) -> None:
 
 
 def _place_embedding(draft: KerasDraft, layer: Foreign, node: nodes.Embedding) -> None:
-    inputs = {each.name: each for each in draft.inputs.values()}
+    inputs = {declared.name: declared for declared in draft.inputs.values()}
     taken = inputs.get(draft.now.node)
     if not isinstance(taken, nodes.TokenInput | nodes.LabelInput):
         if draft.placed or draft.now.certain:

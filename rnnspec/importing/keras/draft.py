@@ -278,7 +278,7 @@ class KerasDraft:
         with_taken = [
             part
             for layer in layers
-            for part in (layer, *(each for each in taken if each.source == layer.name))
+            for part in (layer, *(other for other in taken if other.source == layer.name))
         ]
         kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
         assembled = assemble(

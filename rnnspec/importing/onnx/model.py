@@ -89,7 +89,8 @@ def read_file(path: Path, name: str) -> Imported:
     _check_masks(account, reader, pairs)
     least = nodes.least_steps(network)
     open_ended = any(
-        isinstance(each, nodes.SequenceInput) and each.steps is None for each in network.inputs
+        isinstance(network_input, nodes.SequenceInput) and network_input.steps is None
+        for network_input in network.inputs
     )
     if open_ended and least > 1:
         # A runtime may give a window that is longer than the sequence.

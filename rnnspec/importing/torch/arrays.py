@@ -222,24 +222,24 @@ def gather(network: nodes.Network, filled: Sequence[Filled], account: Account) -
         ModelError: they are not equal, or not finite.
     """
     of = dict[str, list[tuple[Filled, int]]]()
-    for each in filled:
-        if not each.names:
-            account.leave(each.name, reason="a softmax is the same without it")
-        for row, name in enumerate(each.names):
-            of.setdefault(name, []).append((each, row))
+    for target in filled:
+        if not target.names:
+            account.leave(target.name, reason="a softmax is the same without it")
+        for row, name in enumerate(target.names):
+            of.setdefault(name, []).append((target, row))
     result = dict[str, "Array"]()
     for name, layer, param in named_params(network):
         arrays = list["Array"]()
-        for each, row in of[name]:
-            slot = slot_of(layer, param, canonical=each.canonical, gates=each.gates)
-            array = each.entry.read()
-            array = array[row] if len(each.names) > 1 else array
+        for target, row in of[name]:
+            slot = slot_of(layer, param, canonical=target.canonical, gates=target.gates)
+            array = target.entry.read()
+            array = array[row] if len(target.names) > 1 else array
             arrays.append(unpack(param, slot, array.reshape(shape_in(param, slot))))
-        for (each, _), array in zip(of[name][1:], arrays[1:], strict=True):
+        for (target, _), array in zip(of[name][1:], arrays[1:], strict=True):
             if not name.endswith("bias") and not np.array_equal(arrays[0], array):
                 first = of[name][0][0].name
                 message = f"expected the numbers of {first}, as both are {name}, received others"
-                account.refuse(each.name, message, "E707")
+                account.refuse(target.name, message, "E707")
         if name.endswith("bias") and len(arrays) > 1:
             # In float64, so that the sum is rounded once. What is not finite is refused later.
             with np.errstate(invalid="ignore"):

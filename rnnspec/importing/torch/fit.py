@@ -73,7 +73,9 @@ def is_in_shape(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
     """True if an array is in a shape; a vector may have an axis of 1 more or less."""
     if shape == expected:
         return True
-    vectors = [len(each) in (1, 2) and math.prod(each) == max(each) for each in (shape, expected)]
+    vectors = [
+        len(sizes) in (1, 2) and math.prod(sizes) == max(sizes) for sizes in (shape, expected)
+    ]
     return all(vectors) and math.prod(shape) == math.prod(expected)
 
 
@@ -149,14 +151,14 @@ def fit(
     order = [layer.name for layer in network.layers]
     search.chosen.sort(key=lambda option: order.index(option.pieces[0].layer.name))
     search.report(account)
-    filled = [*given.values(), *(each for option in search.chosen for each in option.filled)]
-    found = {name for each in filled for name in each.names}
+    filled = [*given.values(), *(slot for option in search.chosen for slot in option.filled)]
+    found = {name for slot in filled for name in slot.names}
     missing = tuple(name for name in named if name not in found)
     candidates = dict[str, list[str]]()
     for unit in search.units:
         for array in [] if search.is_chosen(unit) else unit.arrays:
-            options = [each for option in search.options[unit] for each in option.filled]
-            names = [name for each in options if each.name == array for name in each.names]
+            options = [slot for option in search.options[unit] for slot in option.filled]
+            names = [name for slot in options if slot.name == array for name in slot.names]
             candidates[array] = list(dict.fromkeys(names)) or [
                 name for name in missing if _may_be(*named[name], shapes[array])
             ]
@@ -182,7 +184,7 @@ class _Search:
         self.given = given
         self.pieces = pieces(network)
         self.of_keras = [p for layer in network.layers for p in _canonical_pieces(layer)]
-        self.claimed = {name for each in given.values() for name in each.names}
+        self.claimed = {name for slot in given.values() for name in slot.names}
         self.open = {
             name
             for piece in self.pieces
@@ -235,10 +237,10 @@ class _Search:
 
     def _agrees(self, option: _Option) -> bool:
         """True if an option says the same as the user."""
-        own = [each for each in option.filled if each.name in self.given]
-        decided = {name for each in own for name in self.given[each.name].names}
+        own = [slot for slot in option.filled if slot.name in self.given]
+        decided = {name for slot in own for name in self.given[slot.name].names}
         return all(
-            replace(each, name="") == replace(self.given[each.name], name="") for each in own
+            replace(slot, name="") == replace(self.given[slot.name], name="") for slot in own
         ) and (not (option.covers & self.claimed) - decided)
 
     def _uses(self, unit: _Unit, pieces: Sequence[Piece]) -> Iterator[_Option]:
@@ -254,7 +256,7 @@ class _Search:
         for direction, places in ways:
             filled = self._fill(unit, places)
             if filled is not None:
-                required = [v for each in places for v in each.values() if v.required]
+                required = [v for place in places for v in place.values() if v.required]
                 covers = {name for place in required for name in place.names}
                 # A layer that may do without arrays has those of one module at most.
                 names = frozenset(covers or {pieces[0].name})
@@ -392,8 +394,8 @@ class _Search:
 
     def report(self, account: Account) -> None:
         """Record what became of each unit that is certain, and a problem for each other one."""
-        for each in self.given.values():
-            account.became.append(Became(each.name, "array", few(list(each.names))))
+        for slot in self.given.values():
+            account.became.append(Became(slot.name, "array", few(list(slot.names))))
         for option in self.chosen:
             for index, piece in enumerate(option.pieces):
                 where = option.unit.name + (f"[{index}]" if option.unit.kind == "stack" else "")
@@ -410,9 +412,13 @@ class _Search:
                 told.update(units)
                 several = listed([unit.name or "the model" for unit in units[:_MOST_NAMED]], "or")
                 ways = several if len(units) > 1 else f"{several}, in several ways"
+                advice = (
+                    "say which in the mapping"
+                    if self.given
+                    else "'rnnspec import' with --map FILE writes a mapping to complete"
+                )
                 message = (
-                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; "
-                    "'rnnspec import' with --map FILE writes a mapping to complete"
+                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; {advice}"
                 )
                 account.refuse(piece.name, message, "E710")
             elif lacking and piece not in self.blamed:

@@ -185,7 +185,7 @@ class _Roller:
             index: Any = (_ALL,) * self._number(op.args[1]) + (self._number(op.args[2]),)
         else:
             index = op.args[1]
-        by_name = {each.name: each for each in self._operations}
+        by_name = {operation.name: operation for operation in self._operations}
         several = by_name.get(source.name)
         if several is not None and several.target in ("unbind", "split", "chunk"):
             base = several.args[0]
@@ -315,7 +315,7 @@ class _Roller:
             self._members[first] = place + 1
             return _Step(first, place, axis if keeps and self._keeps(op) else None)
         source = op.args[0]
-        by_name = {each.name: each for each in self._operations}
+        by_name = {operation.name: operation for operation in self._operations}
         if by_name[source.name].target in ("unbind", "split", "chunk"):
             source = by_name[source.name].args[0]
         sequence = self._resolve(source)
@@ -376,7 +376,7 @@ class _Roller:
 
     def _depends(self, op: Op) -> bool:
         """True if the input of a cell follows from its output before."""
-        by_name = {each.name: each for each in self._operations}
+        by_name = {operation.name: operation for operation in self._operations}
         waiting = [*names_in(op.args[:1] or op.kwargs.get("input"))]
         seen = set[str]()
         while waiting:
@@ -480,7 +480,7 @@ class _Roller:
         source = op.args[0] if op.args else None
         if not self._inputs or op.target != "getitem" or not isinstance(source, Ref):
             return None
-        by_name = {each.name: each for each in self._operations}
+        by_name = {operation.name: operation for operation in self._operations}
         layer = by_name[source.name]
         if not isinstance(layer.module, nn.RNNBase) or op.args[1] != 0:
             return None

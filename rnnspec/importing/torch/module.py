@@ -113,7 +113,7 @@ def read_module(
         arranged,
         [_network_input(account, scope, arranged, at) for at in inputs_at],
     )
-    for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
+    for argument, own in reader.renamed(called, [input_.name for input_ in network_inputs]):
         account.infer(f"the input {argument} is named {own}")
     kinds = {
         step.layer.name: f"nn.{type(scope.modules[step.modules[0]]).__name__}"

@@ -227,12 +227,14 @@ def _laid_out(result: Array, layout: ResultLayout, shape: tuple[int, ...] = ()) 
 
 def _with_names(layout: ModuleLayout, network: nodes.Network) -> ModuleLayout:
     """Return a layout with the names that the inputs have in a network."""
-    names = dict(zip(layout.inputs, (each.name for each in network.inputs), strict=True))
+    names = dict(
+        zip(layout.inputs, (network_input.name for network_input in network.inputs), strict=True)
+    )
     given = {
         argument: replace(
-            each, names=tuple(tuple(names[name] for name in part) for part in each.names)
+            inside, names=tuple(tuple(names[name] for name in part) for part in inside.names)
         )
-        for argument, each in layout.given.items()
+        for argument, inside in layout.given.items()
     }
     return replace(
         layout,
@@ -261,7 +263,7 @@ def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Module
             plain = graph_values.describe(Tensor(0, tuple(sorted(axes, key="BTF".find))))
             raise UsageError(f"expected the shape {plain}, received {values.shape}", "example")
         batch[name] = _as_batch(values, axes)
-    by_name = {each.name: each for each in network.inputs}
+    by_name = {network_input.name: network_input for network_input in network.inputs}
     for name, values in batch.items():
         if isinstance(by_name[name], nodes.TokenInput | nodes.LabelInput):
             batch[name] = values.astype(np.int64)
@@ -351,21 +353,31 @@ def _draw(module: Any, network: nodes.Network, layout: ModuleLayout) -> Iterator
     rng, rows = np.random.default_rng(0), layout.batch or _ROWS
     least = nodes.least_steps(network)
     several = dict.fromkeys((max(7, least + 4), max(4, least + 1), least))
-    fixed = [each.steps for each in network.inputs if isinstance(each, nodes.SequenceInput)]
-    masked = {each.name for each in network.inputs if each.masked}
+    fixed = [
+        network_input.steps
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.SequenceInput)
+    ]
+    masked = {network_input.name for network_input in network.inputs if network_input.masked}
     first = nodes.equal_steps(network)
     groups = [*dict.fromkeys(first.values())]
     told = {first[name] for name in masked}
     more = {name: 0 if of in told else groups.index(of) for name, of in first.items()}
-    passed = {f"{each.name}_next" for each in network.inputs if isinstance(each, nodes.VectorInput)}
+    passed = {
+        f"{network_input.name}_next"
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.VectorInput)
+    }
     if layout.stepwise and not passed <= network.results.keys():
         # A state that the module does not return is that of the first step only.
         several = {1: None}
     for steps in several if None in fixed else fixed[:1]:
         assert steps is not None
         batch = {
-            each.name: _values(rng, each, rows, steps + more.get(each.name, 0))
-            for each in network.inputs
+            network_input.name: _values(
+                rng, network_input, rows, steps + more.get(network_input.name, 0)
+            )
+            for network_input in network.inputs
         }
         lengths = np.linspace(steps, 1, rows).round().astype(np.int64)
         if not (layout.has_lengths or layout.counted):
@@ -377,11 +389,11 @@ def _draw(module: Any, network: nodes.Network, layout: ModuleLayout) -> Iterator
         orders = (lengths,) if layout.decreasing else (lengths, np.roll(lengths, 1))
         for order in orders:
             padded = dict(batch)
-            for each in network.inputs:
-                if each.name in masked or len(network.inputs) == 1:
-                    filler = getattr(each, "mask_value", None) or 0
-                    padded[each.name] = padded[each.name].copy()
-                    padded[each.name][np.arange(steps) >= order[:, np.newaxis]] = filler
+            for network_input in network.inputs:
+                if network_input.name in masked or len(network.inputs) == 1:
+                    filler = getattr(network_input, "mask_value", None) or 0
+                    padded[network_input.name] = padded[network_input.name].copy()
+                    padded[network_input.name][np.arange(steps) >= order[:, np.newaxis]] = filler
             yield _inputs(module, padded, order, layout)
 
 
@@ -441,7 +453,11 @@ def _run_steps(
         layout,
         axes={n: tuple(axis for axis in axes if axis != "T") for n, axes in layout.axes.items()},
     )
-    sequences = {each.name for each in network.inputs if isinstance(each, nodes.SequenceInput)}
+    sequences = {
+        network_input.name
+        for network_input in network.inputs
+        if isinstance(network_input, nodes.SequenceInput)
+    }
     states = {name: array for name, array in batch.items() if name not in sequences}
     rows, count, *_ = batch[next(iter(sequences))].shape
     outcomes = list[dict[tuple[int | str, ...], "Array"]]()

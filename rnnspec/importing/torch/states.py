@@ -158,7 +158,11 @@ def hand_on(
         arranged: the layers.
         inputs: the inputs of the network.
     """
-    given = {each.name for each in inputs if isinstance(each, nodes.VectorInput)}
+    given = {
+        network_input.name
+        for network_input in inputs
+        if isinstance(network_input, nodes.VectorInput)
+    }
     layers = {step.layer.name: step.layer for step in arranged.steps}
     taken = Counter(source for step in arranged.steps for source in step.sources if source <= 0)
     names, last = dict[str, str](), dict[int, str]()
@@ -181,17 +185,17 @@ def hand_on(
     if not names or not others:
         # A single result has no name.
         places = [*range(len(arranged.outputs) or 1)]
-        return arranged, tuple(inputs), [each.name for each in inputs], places
+        return arranged, tuple(inputs), [network_input.name for network_input in inputs], places
     if len(others) == 1:
         others = dict.fromkeys(others, "output")
     states = list(names)
-    declared = [each.name for each in inputs if each.name not in names]
+    declared = [network_input.name for network_input in inputs if network_input.name not in names]
     if len(declared) == 1:
         names[declared[0]] = nodes.INPUT
-    by_name = {each.name: each for each in inputs}
-    renamed = {name: replace(each, name=names.get(name, name)) for name, each in by_name.items()}
+    by_name = {network_input.name: network_input for network_input in inputs}
+    renamed = {name: replace(value, name=names.get(name, name)) for name, value in by_name.items()}
     vector_inputs = [
-        each for name in states if isinstance(each := renamed[name], nodes.VectorInput)
+        value for name in states if isinstance(value := renamed[name], nodes.VectorInput)
     ]
     result = replace(
         arranged,

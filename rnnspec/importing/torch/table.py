@@ -216,7 +216,7 @@ def _einsum(m: Operators, equation: Any, *operands: Any) -> Any:
         raise refused
     # What is summed away of one operand alone has size 1, and is no axis of the product.
     for place, other in enumerate(reversed(letters)):
-        for letter in [each for each in letters[place] if each not in other + result]:
+        for letter in [name for name in letters[place] if name not in other + result]:
             values[place] = _squeeze(m, values[place], letters[place].index(letter))
             letters[place] = letters[place].replace(letter, "")
     one, two = letters

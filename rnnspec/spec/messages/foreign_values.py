@@ -19,7 +19,7 @@ from rnnspec.spec.messages.foreign_keys import (
     squeeze,
     tables,
 )
-from rnnspec.spec.zoo import zoo_names
+from rnnspec.spec.zoo import zoo_names, zoo_publication
 from rnnspec.words import Statistic
 
 if TYPE_CHECKING:
@@ -86,7 +86,18 @@ def cell_for(name: str) -> str | None:
     """Return the cell of rnnspec that is meant by a foreign name, or None."""
     bare = squeeze(without_module(name).removesuffix("Cell"))
     own = {squeeze(cell): cell for cell in zoo_names()}
-    return own.get(bare) or _values().equivalents["cell"].get(bare)
+    return own.get(bare) or _values().equivalents["cell"].get(bare) or _published().get(bare)
+
+
+@cache
+def _published() -> dict[str, str]:
+    """Return the cell that has each name of its title, such as "light GRU"."""
+    cells: dict[str, str] = {}
+    for cell in zoo_names():
+        for name in zoo_publication(cell).names:
+            # Of two cells of one paper, the first is the shorter name: lem, lem_explicit.
+            cells.setdefault(squeeze(name), cell)
+    return cells
 
 
 def layer_for(name: str) -> str | None:

@@ -108,7 +108,7 @@ def _workers(parent: int) -> list[int]:
     """Return the worker processes of a process."""
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        commands = {int(each): Path(f"/proc/{each}/cmdline").read_text() for each in children}
+        commands = {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in children}
     except FileNotFoundError:
         return []
     return [each for each, command in commands.items() if "spawn_main" in command]

@@ -107,7 +107,7 @@ END = list(range(-120, 0, 4))
 
 @pytest.mark.parametrize(
     ("state", "points"),
-    [("warm", [*START, *END]), ("cold", [(each + 0.5) / 8 for each in range(8)])],
+    [("warm", [*START, *END]), ("cold", [(index + 0.5) / 8 for index in range(8)])],
 )
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_at_any_time(

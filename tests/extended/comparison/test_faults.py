@@ -52,7 +52,7 @@ def test_a_fault_in_step_form_is_found(backend_name: str, edit: tuple[str, str])
         report = rnnspec.parity(
             made.program.spec, [backend_name], form="step", dtype=made.backend.dtypes[0]
         )
-    assert [each.quantity for each in report.differences] == ["output"]
+    assert [difference.quantity for difference in report.differences] == ["output"]
 
 
 _TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"

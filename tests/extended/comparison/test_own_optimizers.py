@@ -78,7 +78,7 @@ def test_an_unknown_difference_is_none_that_passes(monkeypatch: pytest.MonkeyPat
     keras = replace(get("keras"), causes=lambda: ("rounded", "repeated"))
     with registered(keras, get("torch")):
         report = compared(FEATURES)
-    assert [(each.backend, each.quantity) for each in report.differences] == [
+    assert [(difference.backend, difference.quantity) for difference in report.differences] == [
         ("keras", "keras.optimizers.Adam"),
         ("keras", "keras.optimizers.AdamW"),
         ("torch", "torch.optim.AdamW"),

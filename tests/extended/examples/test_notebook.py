@@ -24,8 +24,8 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with warnings.catch_warnings(action="ignore"):  # of Jupyter's own
         NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     outputs = [each for cell in notebook.cells for each in cell.get("outputs", ())]
-    shown = [each["data"] for each in outputs if each["output_type"] == "execute_result"]
+    shown = [output["data"] for output in outputs if output["output_type"] == "execute_result"]
     assert any("<img" in data.get("text/html", "") for data in shown)
-    printed = "".join(each["text"] for each in outputs if each["output_type"] == "stream")
+    printed = "".join(output["text"] for output in outputs if output["output_type"] == "stream")
     assert "Total parameters: " in printed
     assert "class Sentiment(nn.Module)" in printed

@@ -130,7 +130,7 @@ def test_keras_on_jax_in_two_processes(tmp_path: Path) -> None:
     finally:
         other.kill()
     kept, found = (
-        {each.path: each.numpy() for each in keras.saving.load_model(path).weights}
+        {weight.path: weight.numpy() for weight in keras.saving.load_model(path).weights}
         for path in (one / "characters.keras", two / "characters.keras")
     )
     assert difference(kept, found) < 1e-6

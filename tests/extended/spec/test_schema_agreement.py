@@ -272,9 +272,9 @@ def test_what_a_schema_cannot_say(pattern: str, document: dict[str, Any]) -> Non
 
 
 def models_below(model: type[models.Model]) -> Iterator[type[models.Model]]:
-    for each in model.__subclasses__():
-        yield each
-        yield from models_below(each)
+    for subclass in model.__subclasses__():
+        yield subclass
+        yield from models_below(subclass)
 
 
 EXAMPLES = [
@@ -326,7 +326,7 @@ def containers(node: Data) -> list[Data]:
     if not isinstance(node, dict | list):
         return []
     inner = node.values() if isinstance(node, dict) else node
-    return [node, *(each for value in inner for each in containers(value))]
+    return [node, *(container for value in inner for container in containers(value))]
 
 
 def put(draw: st.DrawFn, node: Data) -> None:
