@@ -23,42 +23,44 @@ addEventListener("DOMContentLoaded", () => {
   }
 });
 
-// The gallery can be searched, and filtered by what is in a network.
+// The gallery and the table of cells can be searched, and the gallery filtered by what is in a network.
 addEventListener("DOMContentLoaded", () => {
-  const gallery = document.querySelector(".md-typeset .networks");
-  if (!gallery) return;
-  const cards = [...gallery.querySelectorAll("li")].map((item) => ({
-    item,
-    text: item.textContent.toLowerCase(),
-    kinds: item.querySelector(".kinds").textContent.split(", "),
-  }));
-  const search = document.createElement("input");
-  search.type = "search";
-  search.placeholder = "Search, such as: keras review";
-  search.setAttribute("aria-label", "Search the gallery");
-  const choice = document.createElement("select");
-  choice.setAttribute("aria-label", "Networks with");
-  choice.add(new Option("all networks", ""));
-  for (const kind of [...new Set(cards.flatMap(({ kinds }) => kinds))].sort()) {
-    const many = cards.filter(({ kinds }) => kinds.includes(kind)).length;
-    choice.add(new Option(`${kind} (${many})`, kind));
-  }
-  const count = document.createElement("output");
-  const show = () => {
-    const words = search.value.toLowerCase().split(/\s+/);
-    for (const { item, text, kinds } of cards) {
-      const isOfKind = !choice.value || kinds.includes(choice.value);
-      item.hidden = !(isOfKind && words.every((word) => text.includes(word)));
+  for (const list of document.querySelectorAll(".md-typeset :is(.networks, .searchable)")) {
+    const entries = [...list.querySelectorAll("li, tbody tr")].map((item) => ({
+      item,
+      text: item.textContent.toLowerCase(),
+      kinds: item.querySelector(".kinds")?.textContent.split(", ") ?? [],
+    }));
+    const noun = list.dataset.noun ?? "networks";
+    const search = document.createElement("input");
+    search.type = "search";
+    search.placeholder = noun === "cells" ? "Search, such as: light GRU 2018" : "Search, such as: keras review";
+    search.setAttribute("aria-label", `Search the ${noun}`);
+    const choice = document.createElement("select");
+    choice.setAttribute("aria-label", "Networks with");
+    choice.add(new Option("all networks", ""));
+    const known = [...new Set(entries.flatMap(({ kinds }) => kinds))].sort();
+    for (const kind of known) {
+      const many = entries.filter(({ kinds }) => kinds.includes(kind)).length;
+      choice.add(new Option(`${kind} (${many})`, kind));
     }
-    count.value = `${cards.filter(({ item }) => !item.hidden).length} of ${cards.length} networks`;
-  };
-  const form = document.createElement("form");
-  form.className = "networks-filter";
-  form.append(search, choice, count);
-  form.addEventListener("input", show);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  gallery.before(form);
-  show(); // a browser keeps what was typed when it comes back to a page
+    const count = document.createElement("output");
+    const show = () => {
+      const words = search.value.toLowerCase().split(/\s+/);
+      for (const { item, text, kinds } of entries) {
+        const isOfKind = !choice.value || kinds.includes(choice.value);
+        item.hidden = !(isOfKind && words.every((word) => text.includes(word)));
+      }
+      count.value = `${entries.filter(({ item }) => !item.hidden).length} of ${entries.length} ${noun}`;
+    };
+    const form = document.createElement("form");
+    form.className = "networks-filter";
+    form.append(search, ...(known.length ? [choice] : []), count);
+    form.addEventListener("input", show);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    list.before(form);
+    show(); // a browser keeps what was typed when it comes back to a page
+  }
 });
 
 // A picture that could not be read if it fitted the screen scrolls, and says so.

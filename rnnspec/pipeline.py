@@ -361,7 +361,7 @@ def _check_text(name: str, value: object, *types: type) -> None:
         raise UsageError(f"{name}: expected {expected}, received {received(value)}")
 
 
-def _check_draft(draft: reading.Draft) -> Program:
+def _check_draft(draft: reading.SpecDraft) -> Program:
     """Return the spec of ``draft`` with its network, after checking its ``expect``."""
     if draft.spec is None:
         raise SpecError(in_file_order(draft.problems))

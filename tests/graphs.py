@@ -240,13 +240,19 @@ rnn:
     s: softmax(a * 2, 2)
     t: v[-1] * max(a) + dot(v, a) + mean(n) - sum(s[2:] * v[:2])
     y: concat(n * g, a[1:3] * t, softmax(v, 4))
-- {type: formula, name: direction, of: {v: place}, equations: {n: v / norm(v), y: "concat(n[1:-1], split(n, 1, 2)) * max(v)"}}
+- type: formula
+  name: direction
+  of: {v: place}
+  equations: {n: v / norm(v), y: "concat(n[1:-1], split(n, 1, 2)) * max(v)"}
 - {type: formula, name: total, of: {v: direction, r: reduced}, equations: {y: "dot(v, r[-4:])"}}
 - {type: lstm, units: 3, of: total}
 - type: formula
   of: {b: add_1, x: add_1}
   equations: {y: "where(x <= b, x, 2) + where(x >= b, tanh(b), -x)"}
-heads: {whole: {pooling: mean, units: 2}, last: {of: formula_2, units: 1}, read: {of: lstm_1, units: 1}}
+heads:
+  whole: {pooling: mean, units: 2}
+  last: {of: formula_2, units: 1}
+  read: {of: lstm_1, units: 1}
 """
 GRAPHS = (
     TRANSLATION,

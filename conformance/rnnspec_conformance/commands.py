@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnspec.cli.app import PACKAGES, Command, Group
+from rnnspec.cli.app import PACKAGES, Command, CommandGroup
 from rnnspec.cli.completers import in_list, starting
 from rnnspec.cli.options import Force
 from rnnspec.errors import ParityError, UsageError, listed, printable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="conformance",
-    cls=Group,
+    cls=CommandGroup,
     help=PACKAGES["conformance"],
     epilog="Example: rnnspec conformance run --tool onnxruntime",
     no_args_is_help=True,

@@ -70,7 +70,7 @@ _BLOCKS = re.compile(
     r"|^(?P<j> *)```console\n(?P<console>.*?)^(?P=j)```$"
     r"|^(?P<k> *)```python\n(?P<code>.*?)^(?P=k)```$"
     r"(?:\n\n(?P=k)```text\n(?P<output>.*?)^(?P=k)```$)?"
-    r"|^<!-- rnnspec (?P<printed>codegen .*?) -->\n\n```\w+\n(?P<excerpt>.*?)^```$"
+    r"|^<!-- rnnspec (?P<printed>(?:codegen|init) .*?) -->\n\n```\w+\n(?P<excerpt>.*?)^```$"
     r"|^<!-- rnnspec (?P<picture>.*?) -->$",
     re.DOTALL | re.MULTILINE,
 )

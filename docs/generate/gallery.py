@@ -9,7 +9,7 @@ from pathlib import Path
 
 import rnnspec
 from docs.generate.markdown import dark, fence, figure, tab, table
-from docs.generate.zoo import head_comment, zoo_pages
+from docs.generate.zoo import zoo_pages
 from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import UnsupportedError
@@ -18,6 +18,7 @@ from rnnspec.ir.text import type_name
 from rnnspec.pipeline import program
 from rnnspec.results.summaries import Summary
 from rnnspec.spec.models import Spec
+from rnnspec.spec.zoo import head_comment
 
 
 def gallery_pages(folder: Path) -> dict[str, str]:

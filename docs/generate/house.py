@@ -14,7 +14,17 @@ from typing import Any
 from docs.generate.examples import ROOT
 from docs.generate.markdown import dark, replace_between, table
 from rnnspec.drawing.options import Theme
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Line, Part, Point, Role, Scene, Text
+from rnnspec.drawing.scene import (
+    DARK,
+    PALETTES,
+    Box,
+    Point,
+    Polyline,
+    Role,
+    Scene,
+    ShapeGroup,
+    Text,
+)
 from rnnspec.drawing.scene import text_width as width_of
 from rnnspec.drawing.writers.svg import svg
 
@@ -116,27 +126,27 @@ def scene(theme: Theme) -> Scene:
     every = storeys()
     wall = max(_row_width(rooms) + _words_width(rooms) for rooms in every) + 2 * _WALL
     roles = {room: role for role, (_, rooms) in GROUPS.items() for room in rooms}
-    parts = [Part((), (_roof(wall),))]
+    parts = [ShapeGroup((), (_roof(wall),))]
     for at, rooms in enumerate(every):
         y, below = at * _PITCH, at * _PITCH + _PITCH / 2
-        parts.append(Part((), (_rule((0.0, below), (wall, below)),)))
+        parts.append(ShapeGroup((), (_rule((0.0, below), (wall, below)),)))
         storey, base = str(len(every) - at), y + 4.5
         number = Text(x=-10, y=base, content=storey, size=12, role="grey", anchor="end")
         said = Text(
             x=wall - _WALL, y=base, content=_words(rooms), size=12, role="grey", anchor="end"
         )
-        parts.append(Part((), (number, said) if said.content else (number,)))
+        parts.append(ShapeGroup((), (number, said) if said.content else (number,)))
         x = _WALL
         for room in rooms:
             width = _room_width(room)
             middle, role = x + width / 2, roles[room]
             box = Box(x=middle, y=y, width=width, height=_HEIGHT, radius=6, role=role)
             name = Text(x=middle, y=base, content=room, size=_SIZE, anchor="middle", weight=600)
-            parts.append(Part((("data-room", room),), (box, name)))
+            parts.append(ShapeGroup((("data-room", room),), (box, name)))
             x += width + _GAP
     bottom = len(every) * _PITCH - _PITCH / 2
     sides = [_rule((x, -_PITCH / 2), (x, bottom), width=2) for x in (0.0, wall)]
-    parts += [Part((), tuple(sides)), Part((), tuple(_legend(wall, bottom + 26)))]
+    parts += [ShapeGroup((), tuple(sides)), ShapeGroup((), tuple(_legend(wall, bottom + 26)))]
     return Scene(
         x=-32,
         y=-_PITCH / 2 - 62,
@@ -166,8 +176,8 @@ def _words_width(rooms: list[str]) -> float:
     return width_of(words, 12) + 2 * _GAP if words else 0.0
 
 
-def _rule(start: Point, end: Point, *, width: float = 1.4) -> Line:
-    return Line(points=(start, end), role="rule", head=False, width=width)
+def _rule(start: Point, end: Point, *, width: float = 1.4) -> Polyline:
+    return Polyline(points=(start, end), role="rule", head=False, width=width)
 
 
 def _room_width(room: str) -> float:
@@ -178,10 +188,10 @@ def _row_width(rooms: list[str]) -> float:
     return sum(map(_room_width, rooms)) + _GAP * (len(rooms) - 1)
 
 
-def _roof(wall: float) -> Line:
+def _roof(wall: float) -> Polyline:
     base = -_PITCH / 2
     points = ((-12.0, base), (wall / 2, base - 50), (wall + 12, base), (-12.0, base))
-    return Line(points=points, role="rule", head=False, width=2)
+    return Polyline(points=points, role="rule", head=False, width=2)
 
 
 def _legend(wall: float, top: float) -> Iterator[Box | Text]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
-from itertools import takewhile
 from pathlib import Path
 
 import rnnspec
@@ -19,12 +18,13 @@ from rnnspec.pipeline import program
 from rnnspec.results.elements import element, render
 from rnnspec.results.html import mathematics
 from rnnspec.spec.models import Cell, EquationBlock, Spec
+from rnnspec.spec.zoo import head_comment, zoo_publication
 
 LINES: dict[str, list[int]] = tomllib.loads(
     Path(__file__).with_name("torchrecurrent.toml").read_text("utf-8")
 )
 """The lines of a file of torchrecurrent, and the number of cells in it, by a cell that it has."""
-_HEAD = ("cell", "year", "lines", "parameters", "lines in torchrecurrent")
+_HEAD = ("cell", "name", "paper", "year", "lines", "parameters", "lines in torchrecurrent")
 
 _ABOUT = """# Cells
 
@@ -42,25 +42,25 @@ def zoo_pages(folder: Path) -> dict[str, str]:
     specs = {path: rnnspec.load(path) for path in sorted(folder.glob("*.yaml"))}
     rows = (_row(path, spec) for path, spec in specs.items())
     entries = (_entry(path, spec) for path, spec in specs.items())
-    page = f"{_ABOUT}\n{table(_HEAD, rows)}\n{''.join(entries)}"
+    page = f"{_ABOUT}\n{_listed(rows)}\n{''.join(entries)}"
     pictures = {place: text for path, spec in specs.items() for place, text in _draw(path, spec)}
     return {"gallery/cells.md": page, **pictures}
 
 
-def head_comment(text: str) -> str:
-    """Return the comment at the head of a spec: the source of its numbers, or what it shows."""
-    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
-    return " ".join(line.removeprefix("# ") for line in lines)
+def _listed(rows: Iterable[tuple[str, ...]]) -> str:
+    """Return the table of the cells, which ``site.js`` can search."""
+    return f'<div class="searchable" data-noun="cells" markdown>\n\n{table(_HEAD, rows)}\n</div>\n'
 
 
 def _row(path: Path, spec: Spec) -> tuple[str, ...]:
-    source, _, _ = head_comment(path.read_text("utf-8")).partition("http")
-    years = re.findall(r"\b(?:19|20)\d\d\b", source)
+    publication = zoo_publication(path.stem)
     (layer,) = (node for node in program(spec).network.layers if isinstance(node, Recurrent))
     lines, cells = LINES.get(path.stem, (0, 0))
     there = f"{lines:,}" + (f" for {cells} cells" if cells > 1 else "") if lines else ""
     name = f"[{path.stem}](#{path.stem})"
-    return name, years[-1], f"{_line_count(_cell(path, spec))}", f"{count(layer):,}", there
+    paper = f"[{publication.authors}]({publication.address})"
+    size = f"{_line_count(_cell(path, spec))}", f"{count(layer):,}", there
+    return name, publication.title, paper, publication.year, *size
 
 
 def _cell(path: Path, spec: Spec) -> Cell:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.optimizers import Optimizer, OptimizerStep
     from rnnspec.backends.slots import Array, Batch, Slot
     from rnnspec.errors import Refusal
     from rnnspec.ir.fields import Fields
@@ -293,7 +293,7 @@ class Runtime(ABC):
 
     def own_steps(
         self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
-    ) -> Callable[[Optimizer], Step]:
+    ) -> Callable[[Optimizer], OptimizerStep]:
         """Return a function that returns the step of one of the framework's own optimizers.
 
         The step changes the arrays at ``keys``, which are (layer, path). If ``summed`` is true, the

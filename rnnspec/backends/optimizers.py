@@ -16,7 +16,7 @@ Name = Literal["SGD", "Adam", "AdamW"]
 Cause = Literal["epsilon", "rounded", "repeated"]
 
 
-class Step(Protocol):
+class OptimizerStep(Protocol):
     """One step of an optimizer, which changes the arrays of a model."""
 
     def __call__(self, inputs: Batch, target: Array, weight: Array, /) -> float:

@@ -60,7 +60,7 @@ PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
 """The help of each command that comes with a package of its own, in the folder of its name."""
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """The commands; an unknown one is refused as any other unknown name is."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -76,7 +76,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-class _Commands(Group):
+class _Commands(CommandGroup):
     """The commands of rnnspec, imported when they are asked for, then those of packages.
 
     To import one costs time that all others would take; packages are looked for only when they run.

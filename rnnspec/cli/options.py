@@ -104,6 +104,17 @@ Ignore = Annotated[
     ),
 ]
 
+Map = Annotated[
+    Path | None,
+    typer.Option(
+        "--map",
+        metavar="YAML",
+        help="Which array of FILE is which of SPEC, where names and shapes do not tell; "
+        "written, to be completed, if there is no such file.",
+        show_default=False,
+    ),
+]
+
 
 def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that backends declare, in place of its parameter ``options``."""

@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913 - how a pass may differ from a plain one
     size = 8 * rows * sum(prod(size or 0 for size in shape) for shape in shapes)
     what = f"the outputs of the layers of {network.name} for {rows} sequences of {longest:,} steps"
     check_memory(sum(array.nbytes for array in given.values()) + size, what)
-    run = _Run(network, arrays, inputs, noise, training=training)
+    run = _ForwardPass(network, arrays, inputs, noise, training=training)
     run.first.update(states or {})
     return run.compute(network.layers)
 
@@ -118,7 +118,7 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
 ) -> FullTrace:
     """Return the result of ``run``, given that nothing before ``layer`` differs from ``result``."""
     before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
-    run = _Run(network, arrays, inputs, training=training)
+    run = _ForwardPass(network, arrays, inputs, training=training)
     for earlier in before:
         run.entered[earlier.name] = result.inputs[earlier.name]
         run.outputs[earlier.name] = result.outputs[earlier.name]
@@ -142,7 +142,7 @@ _EXACT = (
 """Layers whose output has no rounding of its own, or noise already; so has a concatenation."""
 
 
-class _Run:
+class _ForwardPass:
     """One forward pass: the input and output of each layer so far."""
 
     def __init__(
@@ -253,11 +253,11 @@ class _Run:
         (source, *_) = self.sources[layer.name]
         return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
 
-    def _memory(self, attention: nodes.Attention | nodes.StepAttention) -> _Memory:
+    def _memory(self, attention: nodes.Attention | nodes.StepAttention) -> _StepMemory:
         """Return what a layer attends to."""
         values, keys = self.outputs[attention.over], self.outputs[attention.keys]
         mask = self.masks[attention.over] if attention.masked else np.ones(values.shape[:2], bool)
-        return _Memory(keys, values, mask, attention.scale, self.noise)
+        return _StepMemory(keys, values, mask, attention.scale, self.noise)
 
     def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
         memory, score = self._memory(layer), arrays.get("score")
@@ -412,7 +412,7 @@ def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class _StepMemory:
     """The keys and values of what a layer attends to, (batch, steps, size), and the real steps."""
 
     keys: Array
@@ -575,7 +575,7 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     *,
     noise: Callable[[Array], Array],
     first: Sequence[Array | None],
-    memory: _Memory | None,
+    memory: _StepMemory | None,
 ) -> tuple[Array, list[Array], Array]:
     """Return h at each time step, (batch, steps, units), and the last states, kept at padding.
 
@@ -747,21 +747,13 @@ def _standardize(x: Array, epsilon: float) -> Array:
     return standard
 
 
-def _minimum(one: Array, other: Array) -> Array:
-    return np.where(np.real(one) <= np.real(other), one, other)
-
-
-def _maximum(one: Array, other: Array) -> Array:
-    return np.where(np.real(one) >= np.real(other), one, other)
-
-
 _OPERATORS: Mapping[Operator, Callable[[Array, Array], Array]] = {
     "+": add,
     "-": sub,
     "*": mul,
     "/": truediv,
-    "minimum": _minimum,
-    "maximum": _maximum,
+    "minimum": lambda x, y: np.where(np.real(x) <= np.real(y), x, y),
+    "maximum": lambda x, y: np.where(np.real(x) >= np.real(y), x, y),
 }
 _COMPARISONS: Mapping[Comparison, Callable[[Array, Array], Array]] = {
     "<": lt,

@@ -162,7 +162,7 @@ def prepare(  # noqa: PLR0913 - each is an option of the command line
 class Task:
     """One spec to compare, which can be pickled for another process."""
 
-    plan: _Plan
+    plan: _ParityPlan
     options: _Options
 
     @property
@@ -249,7 +249,7 @@ def _least(level: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _ParityPlan:
     """One spec, the backends that it is compared on, and those that refuse it."""
 
     program: Program
@@ -259,7 +259,7 @@ class _Plan:
 
 def _plan_all(
     programs: Sequence[Program], chosen: Sequence[Backend], options: _Options, *, named: bool
-) -> list[_Plan]:
+) -> list[_ParityPlan]:
     """Plan each comparison; backends that the user named must all take part."""
     if not chosen or not programs:
         raise UsageError("expected at least one spec and one backend")
@@ -270,14 +270,14 @@ def _plan_all(
     return [_plan(one, chosen, options.form, least) for one in programs]
 
 
-def _plan(one: Program, chosen: Sequence[Backend], form: Form | None, least: int) -> _Plan:
+def _plan(one: Program, chosen: Sequence[Backend], form: Form | None, least: int) -> _ParityPlan:
     """Leave out the backends that refuse a spec, unless fewer than ``least`` remain."""
     by_name = {backend.name: refusals(backend, one.network, form) for backend in chosen}
     refused = {name: keys for name, keys in by_name.items() if keys}
     if len(chosen) - len(refused) < least:
         name, keys = next(iter(refused.items()))
         raise UnsupportedError(one.source, name, keys)
-    return _Plan(one, [name for name in by_name if name not in refused], refused)
+    return _ParityPlan(one, [name for name in by_name if name not in refused], refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from rnnspec.weights.store import gather
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from rnnspec.backends.optimizers import Cause, Step
+    from rnnspec.backends.optimizers import Cause, OptimizerStep
     from rnnspec.backends.slots import Array, Batch
     from rnnspec.comparison.case import Case, Live
 
@@ -212,7 +212,7 @@ def train(
 
 
 def take_steps(
-    case: Case, live: Live, step: Step, *, share: float = 1.0, nudge: float = 0.0
+    case: Case, live: Live, step: OptimizerStep, *, share: float = 1.0, nudge: float = 0.0
 ) -> dict[str, Array]:
     """Return ``losses``, the loss at every step, and the arrays after the last."""
     rng = np.random.default_rng(case.seed)
@@ -225,7 +225,7 @@ def take_steps(
     return {"losses": losses, **live.store.read(live.model)}
 
 
-def step_by(update: Update, live: Live, gradients: Gradients) -> Step:
+def step_by(update: Update, live: Live, gradients: Gradients) -> OptimizerStep:
     """Return a function that takes a step by ``update``, with the framework's gradients."""
 
     def step(batch: Batch, target: Array, weight: Array) -> float:
@@ -287,8 +287,8 @@ class _Learner:
     case: Case
     live: Live
     gradients: Gradients
-    own_step: Callable[[Optimizer], Step]
-    summed_step: Callable[[Optimizer], Step]
+    own_step: Callable[[Optimizer], OptimizerStep]
+    summed_step: Callable[[Optimizer], OptimizerStep]
 
     @classmethod
     def of(cls, case: Case, live: Live, gradients: Gradients) -> _Learner:
@@ -340,7 +340,7 @@ class _Learner:
         step = step_by(update_of(optimizer, habits), self.live, self.gradients)
         return self._take(step, share)
 
-    def _take(self, step: Step, share: float) -> Values:
+    def _take(self, step: OptimizerStep, share: float) -> Values:
         return take_steps(self.case, self.live, step, share=share)
 
 

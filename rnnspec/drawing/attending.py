@@ -18,7 +18,7 @@ from rnnspec.ir.nodes import (
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class DrawnMemory:
     """The steps of a layer or an input, which attentions take as a whole."""
 
     of: str
@@ -76,18 +76,18 @@ def _skip(layer: Layer, apart: Mapping[str, Dense], taken: Mapping[str, Sequence
             return layer
 
 
-def memories(layer: Layer) -> tuple[Memory, ...]:
+def memories(layer: Layer) -> tuple[DrawnMemory, ...]:
     """Return what a layer attends to: one memory, or a second one that gives the keys."""
     attention = attention_of(layer)
     names = dict.fromkeys((attention.over, attention.keys)) if attention else ()
-    return tuple(map(Memory, names))
+    return tuple(map(DrawnMemory, names))
 
 
-def memory_rows(network: Network) -> dict[str, list[Memory]]:
+def memory_rows(network: Network) -> dict[str, list[DrawnMemory]]:
     """Return the memories that stand above each layer or input."""
-    result = dict[str, list[Memory]]()
+    result = dict[str, list[DrawnMemory]]()
     for memory in dict.fromkeys(one for layer in network.layers for one in memories(layer)):
-        # Contexts stand beside the layer that has them.
+        # A context stands beside its layer.
         port = network.ports.get(memory.of)
         result.setdefault(port.layer if port else memory.of, []).append(memory)
     return result

@@ -126,7 +126,7 @@ class Disc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Polyline:
     """A line through points, its corners rounded; ``head`` is an arrow head at the last point.
 
     A ``cased`` line has a margin in the colour of the ground, which separates it from the lines
@@ -164,7 +164,7 @@ class Line:
         dy = (before[1] - tip[1]) / length * HEAD_HALF_WIDTH
         return tip, (x - dy, y + dx), (x + dy, y - dx)
 
-    def outside(self, areas: Iterable[Area], gap: float) -> tuple[Line, ...]:
+    def outside(self, areas: Iterable[Area], gap: float) -> tuple[Polyline, ...]:
         """Return the line, broken from ``gap`` before to ``gap`` behind each area it runs through.
 
         An area is one that a straight part of the line enters and leaves; none is at a corner.
@@ -226,7 +226,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """Letters of one look in a formula, whose ``level`` is -1 for an index, 1 for an exponent."""
 
     text: str
@@ -238,13 +238,13 @@ class Run:
 class FormulaRow:
     """One row of equations: the runs before and from its ``=`` on, and the same as LaTeX."""
 
-    left: tuple[Run, ...]
-    right: tuple[Run, ...]
+    left: tuple[TextRun, ...]
+    right: tuple[TextRun, ...]
     latex: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Formula:
+class FormulaBlock:
     """Equations below each other, aligned at ``=``; (x, y) is the upper left corner."""
 
     x: float
@@ -253,7 +253,7 @@ class Formula:
     role: Role = "ink"
 
     @property
-    def lines(self) -> Iterator[tuple[float, float, tuple[Run, ...]]]:
+    def lines(self) -> Iterator[tuple[float, float, tuple[TextRun, ...]]]:
         """The place at which each side of a row begins, on its baseline, and its runs."""
         right = self.x + max(runs_width(row.left) for row in self.rows) + 5
         for number, row in enumerate(self.rows):
@@ -269,11 +269,11 @@ class Formula:
         return self.x, self.y, self.x + width, self.y + len(self.rows) * FORMULA_PITCH
 
 
-Shape = Box | Disc | Line | Text | Formula
+Shape = Box | Disc | Polyline | Text | FormulaBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShapeGroup:
     """Shapes that belong together, and attributes that say to programs what they are."""
 
     data: tuple[tuple[str, str], ...]
@@ -297,7 +297,7 @@ class Scene:
     palette: Palette
     dark: Palette | None
     has_ground: bool
-    parts: tuple[Part, ...]
+    parts: tuple[ShapeGroup, ...]
 
 
 def text_width(content: str, size: float, *, bold: bool = False) -> float:
@@ -306,7 +306,7 @@ def text_width(content: str, size: float, *, bold: bool = False) -> float:
     return fsum(_WIDTHS.get(letter, 0.64) for letter in content) * size * (1.15 if bold else 1.0)
 
 
-def runs_width(runs: tuple[Run, ...]) -> float:
+def runs_width(runs: tuple[TextRun, ...]) -> float:
     """Return the width of the runs of a formula, which no usual font exceeds."""
     # Serif fonts are a little wider than the sans serif ones of the same family.
     return 1.05 * fsum(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from rnnspec.drawing.scene import FormulaRow, Run, runs_width
+from rnnspec.drawing.scene import FormulaRow, TextRun, runs_width
 from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
@@ -79,7 +79,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MathRow:
     """Parts beside each other."""
 
     parts: tuple[Math, ...]
@@ -118,7 +118,7 @@ class Cases:
     otherwise: Math
 
 
-Math = Letters | Sign | Script | Row | Fenced | Fraction | Root | Cases
+Math = Letters | Sign | Script | MathRow | Fenced | Fraction | Root | Cases
 
 
 def lay_out(equations: Equations) -> Iterator[tuple[Math, Math]]:
@@ -173,7 +173,7 @@ class _Layout:
             case Elementwise(operator="/", left=left, right=right):
                 return Fraction(self.place(left), self.place(right))
             case Elementwise(operator="-", left=Number(value=0.0), right=right):
-                minus = Row((Letters("−", "mark"), self.place(right, _BINDING["*"])))
+                minus = MathRow((Letters("−", "mark"), self.place(right, _BINDING["*"])))
                 return _fence(minus) if binding > _BINDING["-"] else minus
             case Elementwise(operator="*", left=left, right=Number() as right):
                 return self._between(left, Sign("·"), right, "*", binding)
@@ -212,11 +212,11 @@ class _Layout:
 
     def _call(self, function: str, *arguments: Expression) -> Math:
         placed = tuple(_join(",", map(self.place, arguments)))
-        return Row((Letters(function, "function"), Fenced("(", placed, ")")))
+        return MathRow((Letters(function, "function"), Fenced("(", placed, ")")))
 
     def _choose(self, expression: Choose) -> Math:
         left, right, chosen, otherwise = map(self.place, operands(expression))
-        condition = Row((left, Sign(_COMPARISONS[expression.comparison]), right))
+        condition = MathRow((left, Sign(_COMPARISONS[expression.comparison]), right))
         return Cases(chosen, condition, otherwise)
 
     def _between(
@@ -225,7 +225,7 @@ class _Layout:
         rank = _BINDING[operator]
         # The product of matrices and a vector is the same in any order.
         after = self.place(right, rank if operator == "@" else rank + 1)
-        row = Row((self.place(left, rank), sign, after))
+        row = MathRow((self.place(left, rank), sign, after))
         return _fence(row) if rank < binding else row
 
     def _is_scalar(self, expression: Expression) -> bool:
@@ -251,7 +251,7 @@ def _number(value: float) -> Math:
     sign = "−" if power.startswith("−") else ""
     exponent = Letters(sign + power.lstrip("−+0"), "number")
     ten = Script(Letters("10", "number"), (), (exponent,))
-    return ten if factor == "1" else Row((Letters(factor, "number"), Sign("·"), ten))
+    return ten if factor == "1" else MathRow((Letters(factor, "number"), Sign("·"), ten))
 
 
 def _fence(content: Math) -> Math:
@@ -278,7 +278,7 @@ def write_latex(math: Math) -> str:
             below = f"_{{{_latex_parts(index).replace(' ', '')}}}" if index else ""
             above = f"^{{{_latex_parts(exponent)}}}" if exponent else ""
             return f"{write_latex(base)}{below}{above}"
-        case Row(parts=parts):
+        case MathRow(parts=parts):
             return _latex_parts(parts)
         case Fenced(left=left, parts=parts, right=right):
             inside = _latex_parts(parts)
@@ -324,21 +324,21 @@ def _escape(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
-def write_runs(*parts: Math) -> tuple[Run, ...]:
+def write_runs(*parts: Math) -> tuple[TextRun, ...]:
     """Return mathematics on one line, for text whose letters have no places: a / b for a fraction.
 
     Runs of one look are one.
     """
-    merged = list[Run]()
+    merged = list[TextRun]()
     for run in _parts_runs(parts, 0):
         if merged and (merged[-1].italic, merged[-1].level) == (run.italic, run.level):
-            merged[-1] = Run(merged[-1].text + run.text, run.italic, run.level)
+            merged[-1] = TextRun(merged[-1].text + run.text, run.italic, run.level)
         else:
             merged.append(run)
     return tuple(merged)
 
 
-def _parts_runs(parts: Sequence[Math], level: int) -> Iterator[Run]:
+def _parts_runs(parts: Sequence[Math], level: int) -> Iterator[TextRun]:
     binds = {Sign(" "), Sign("⊙"), Sign("·")}
     for before, part, after in zip((None, *parts), parts, (*parts[1:], None), strict=False):
         # A fraction on one line is no longer held together by its bar.
@@ -346,45 +346,45 @@ def _parts_runs(parts: Sequence[Math], level: int) -> Iterator[Run]:
         yield from _runs(_fence(part) if is_bound else part, level)
 
 
-def _runs(math: Math, level: int) -> Iterator[Run]:
+def _runs(math: Math, level: int) -> Iterator[TextRun]:
     match math:
         case Letters(text=text, kind=kind):
-            yield Run(text, kind == "variable", level)
+            yield TextRun(text, kind == "variable", level)
         case Sign(text=text):
             before = "" if text in (" ", ",", ";") or level else " "
             after = "" if text == " " or level else " "
-            yield Run(f"{before}{text}{after}", False, level)
+            yield TextRun(f"{before}{text}{after}", False, level)
         case Script(base=base, index=index, exponent=exponent):
             yield from _runs(base, level)
             yield from _parts_runs(index, -1)
             yield from _parts_runs(exponent, 1)
-        case Row(parts=parts):
+        case MathRow(parts=parts):
             yield from _parts_runs(parts, level)
         case Fenced(left=left, parts=parts, right=right):
-            yield Run(left, False, level)
+            yield TextRun(left, False, level)
             yield from _parts_runs(parts, level)
-            yield Run(right, False, level)
+            yield TextRun(right, False, level)
         case Fraction(above=above, below=below):
             yield from _runs(_hold_together(above), level)
-            yield Run(" / ", False, level)
+            yield TextRun(" / ", False, level)
             yield from _runs(_hold_together(below), level)
         case Root(radicand=radicand):
-            yield Run("√", False, level)
+            yield TextRun("√", False, level)
             yield from _runs(_fence(radicand), level)
         case Cases():
             words = (" if ", math.condition), (", otherwise ", math.otherwise)
-            yield Run("(", False, level)
+            yield TextRun("(", False, level)
             yield from _runs(math.chosen, level)
             for word, part in words:
-                yield Run(word, False, level)
+                yield TextRun(word, False, level)
                 yield from _runs(part, level)
-            yield Run(")", False, level)
+            yield TextRun(")", False, level)
         case _:
             assert_never(math)
 
 
 def _hold_together(math: Math) -> Math:
-    has_sign = isinstance(math, Row) and any(isinstance(part, Sign) for part in math.parts)
+    has_sign = isinstance(math, MathRow) and any(isinstance(part, Sign) for part in math.parts)
     return _fence(math) if has_sign or isinstance(math, Fraction) else math
 
 
@@ -398,7 +398,7 @@ def break_lines(equations: Equations, width: float) -> Iterator[FormulaRow]:
         start = f"{write_latex(left)} &{_latex_parts(first)}"
         yield FormulaRow(runs, write_runs(*first), start)
         for parts in rest:
-            indented = Run("\u2003\u2003", False, 0), *write_runs(*parts)
+            indented = TextRun("\u2003\u2003", False, 0), *write_runs(*parts)
             yield FormulaRow((), indented, rf"&\qquad{_latex_parts(parts)}")
 
 
@@ -432,7 +432,7 @@ def _chunks(parts: Sequence[Math], room: float) -> Iterator[tuple[Math, ...]]:
 
 def _flatten(parts: Sequence[Math]) -> Iterator[Math]:
     for part in parts:
-        yield from _flatten(part.parts) if isinstance(part, Row) else (part,)
+        yield from _flatten(part.parts) if isinstance(part, MathRow) else (part,)
 
 
 def _open(parts: Sequence[Math]) -> Iterator[Math]:

@@ -37,7 +37,7 @@ _MOST_DESCRIBED = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MarginEntry:
     """The text of a layer in the margin: its name, its kind, and its shape and parameters.
 
     The entry of a network is its name.
@@ -90,7 +90,7 @@ def lengths(network: Network) -> dict[str, str]:
     return result
 
 
-def entry(layer: Layer | Learned | Port, length: str = "T", head: str = "") -> Entry:
+def entry(layer: Layer | Learned | Port, length: str = "T", head: str = "") -> MarginEntry:
     """Return the margin entry of a layer of a named ``head``, with an output of any ``length``."""
     # What a layer learned to begin as is among its arrays.
     parameters = 0 if isinstance(layer, Learned | Port) else count(layer)
@@ -98,31 +98,31 @@ def entry(layer: Layer | Learned | Port, length: str = "T", head: str = "") -> E
     detail = [f"→ {sizes}", *([count_words(parameters, "parameter")] if parameters else [])]
     kind = "output" if isinstance(layer, Port) else "head"
     detail += [f"{kind} {head}"] if head else []
-    return Entry(layer.name, look(layer).kind, "  ·  ".join(detail))
+    return MarginEntry(layer.name, look(layer).kind, "  ·  ".join(detail))
 
 
-def hidden_entry(layers: Sequence[Layer]) -> Entry:
+def hidden_entry(layers: Sequence[Layer]) -> MarginEntry:
     """Return the margin entry of layers that a picture leaves out."""
     first, last = layers[0].name, layers[-1].name
     parameters = count_words(sum(map(count, layers)), "parameter")
-    return Entry(f"{first} to {last}", f"{len(layers)} layers", parameters)
+    return MarginEntry(f"{first} to {last}", f"{len(layers)} layers", parameters)
 
 
-def input_entry(node: Input) -> Entry:
+def input_entry(node: Input) -> MarginEntry:
     """Return the margin entry of an input."""
     match node:
         case TokenInput(mask_zero=masked):
             kind = count_words(node.steps, "token")
-            return Entry(node.name, kind, "token 0 is padding" if masked else "")
+            return MarginEntry(node.name, kind, "token 0 is padding" if masked else "")
         case NumericInput(features=features, mask_value=value):
             kind = f"{count_words(node.steps, 'step')} of {count_words(features, 'feature')}"
             padding = "" if value is None else f"a step of {value:g} alone is padding"
-            return Entry(node.name, kind, padding)
+            return MarginEntry(node.name, kind, padding)
         case VectorInput(features=features, state=state):
             what = "first state" if state else "vector"
-            return Entry(node.name, f"a {what} of {count_words(features, 'feature')}")
+            return MarginEntry(node.name, f"a {what} of {count_words(features, 'feature')}")
         case LabelInput():
-            return Entry(node.name, "one token for each sequence")
+            return MarginEntry(node.name, "one token for each sequence")
         case _:
             assert_never(node)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.importing.graph.layer_graph import RefusedError, Step, pooling
+from rnnspec.importing.graph.layer_graph import GraphLayer, RefusedError, pooling
 from rnnspec.importing.taken import DraftLayer, Taken
 from rnnspec.ir import nodes
 
@@ -24,7 +24,7 @@ _IN_BLOCK = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
 class Arranged:
     """The layers in the order of a spec, with the layers that they take, and the named outputs."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[GraphLayer, ...]
     outputs: tuple[tuple[str, str], ...]
     length: int | None
 
@@ -39,7 +39,7 @@ def arrange(
         results: the name of each result with its place; a single one may have none.
         steps: the number of steps of the example, if there is one.
     """
-    plan = _Plan(scope, [at for _, at in results])
+    plan = _GraphPlan(scope, [at for _, at in results])
     try:
         plan.simplify()
         placed = plan.place()
@@ -58,12 +58,12 @@ def arrange(
 class _MisplacedError(RefusedError):
     """A layer that has no place in a spec."""
 
-    def __init__(self, step: Step, message: str) -> None:
+    def __init__(self, step: GraphLayer, message: str) -> None:
         super().__init__(message)
         self.step = step
 
 
-class _Plan:
+class _GraphPlan:
     """The graph of the layers, which becomes that of a spec."""
 
     def __init__(self, scope: LayerGraph, results: list[int]) -> None:
@@ -236,7 +236,7 @@ class _Plan:
                     order[at] = None
         return list(order)
 
-    def place(self) -> tuple[Step, ...]:
+    def place(self) -> tuple[GraphLayer, ...]:
         """Return the layers in order, with the names of what they take."""
         for step in self.steps.values():
             main, *others = map(self.name_of, step.sources)

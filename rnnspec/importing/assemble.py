@@ -225,7 +225,7 @@ def _move_projections(draft: nodes.Network) -> nodes.Network:
     """Return a network with the projections of each attention right before it."""
     sources = nodes.sources(draft)
     own = find_projections(draft, placed=False)
-    moved = {layer.name for each in own.values() for layer in each.layers}
+    moved = {layer.name for block in own.values() for layer in block.layers}
     # In another order, each has to name what it takes.
     layers = [replace(layer, source=sources[layer.name][0]) for layer in draft.layers]
     by_name = {layer.name: layer for layer in layers}
@@ -546,7 +546,8 @@ def check_same(source: str, expected: nodes.Network, received: nodes.Network) ->
     """
     # Source has a class for each of two cells that settings made of one.
     parts = (
-        (*each.inputs, *each.layers) for each in map(with_distinct_cells, (expected, received))
+        (*network.inputs, *network.layers)
+        for network in map(with_distinct_cells, (expected, received))
     )
     for one, two in zip_longest(*parts):
         if one != two:

@@ -188,9 +188,9 @@ class Account:
     @property
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
-        parts = self._left_out.items()
         return tuple(
-            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in parts
+            shortened(f"{what}{f' of {listed(list(layers))}' if layers else ''} ({reason})")
+            for (what, reason), layers in self._left_out.items()
         )
 
     @property
@@ -204,10 +204,6 @@ class Account:
         sentences = self._inferred.items()
         texts = (f"{listed(list(on))}: {what}" if on else what for what, on in sentences)
         return tuple(map(shortened, texts))
-
-
-def _of(what: str, layers: Mapping[str, None]) -> str:
-    return f"{what} of {listed(list(layers))}" if layers else what
 
 
 def show_value(value: Any) -> str:

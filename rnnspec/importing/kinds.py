@@ -78,15 +78,23 @@ class Kind:
     instead: str = ""
 
     def check_options(
-        self, path: Path, config: Path | None, ignore: Sequence[str], mapping: Path | None = None
+        self,
+        path: Path,
+        config: Path | None,
+        ignore: Sequence[str],
+        mapping: Path | None,
+        *,
+        has_spec: bool,
     ) -> None:
-        """Raise UsageError for an option that this kind does not take."""
+        """Raise UsageError for an option that this kind does not take, or a map without a spec."""
         for option, value in (("--config", config), ("--ignore", ignore), ("--map", mapping)):
             if not value or option in self.options:
                 continue
             takers = [kind.title.partition(" (")[0] for kind in kinds() if option in kind.options]
             message = self.instead or f"takes no {{}}: expected {listed(takers, 'or')}"
             raise UsageError(message.format(option), str(path))
+        if mapping is not None and not has_spec:
+            raise UsageError("--map needs --spec, whose arrays the file has", str(path))
 
 
 def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:

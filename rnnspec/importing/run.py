@@ -64,7 +64,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
         UsageError: the file cannot be read.
     """
     kind = kind_of(path)
-    kind.check_options(path, config, ignore, mapping)
+    kind.check_options(path, config, ignore, mapping, has_spec=spec is not None)
     if spec is None and kind.spec_text is not None:
         spec = check_spec(path, kind.spec_text(path), None, allow_outside=True)
     chosen = name or network_name(path)
@@ -175,14 +175,13 @@ def import_file(  # noqa: PLR0913 - the options of the command
         UsageError: the file cannot be read, or an output exists and ``force`` is not given.
     """
     # First: where the outputs go says nothing to someone who has named another file.
-    kind_of(source, importable=True)
+    kind = kind_of(source, importable=True)
+    kind.check_options(source, config, ignore, mapping, has_spec=spec is not None)
     named = None if spec is None else pipeline.read(spec)
     target = _spec_path(source, output, spec)
     weights = weights or target.with_suffix(SUFFIX)
     if weights.suffix != SUFFIX:
         raise UsageError(f"expected a path that ends in {SUFFIX}", str(weights))
-    if mapping is not None and named is None:
-        raise UsageError("--map needs --spec, whose arrays the file has", str(source))
     known = mapping is not None and mapping.exists()
     read = [source, config, spec and Path(spec), mapping if known else None]
     inputs = Inputs.of([(Path(path), f"the input {path}") for path in read if path])

@@ -97,7 +97,7 @@ class _Guard:
 
     def _new(self, name: str, value: Expression, known: Expression) -> Name:
         """Add a line for a part of others, whose value is ``known`` as it was without guards."""
-        value, known = (rewrite(each, self._find_old_state) for each in (value, known))
+        value, known = (rewrite(side, self._find_old_state) for side in (value, known))
         name = self._declare(name, value)
         self._add(name, value, known)
         return Name(name, "line")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.initializers import NAMED, Constant, GlorotUniform, Normal, Uniform, in_words
 from rnnspec.ir.nodes import EquationCell
-from rnnspec.ir.notation import Block, Notation, Row, write_expression
+from rnnspec.ir.notation import Block, Notation, WrittenLine, write_expression
 from rnnspec.ir.parser import read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, read_size, size_names, size_text
 
@@ -84,8 +84,8 @@ def named_sizes(equations: Equations) -> list[str]:
 def _read_equations(definition: Mapping[str, Any]) -> Equations:
     lines: dict[str, str]
     match definition:
-        case {"states": [*states], "equations": dict(lines)} if _are_texts(
-            *states, *lines.values()
+        case {"states": [*states], "equations": dict(lines)} if all(
+            isinstance(text, str) for text in (*states, *lines.values())
         ):
             pass
         case _:
@@ -93,7 +93,7 @@ def _read_equations(definition: Mapping[str, Any]) -> Equations:
     sizes, parameters = definition.get("sizes", {}), definition.get("parameters", {})
     if not isinstance(sizes, dict) or not isinstance(parameters, dict):
         raise EquationError(("sizes",), 0, "expected sizes and parameters by their names")
-    rows = tuple(Row(name, text, ("equations", name)) for name, text in lines.items())
+    rows = tuple(WrittenLine(name, text, ("equations", name)) for name, text in lines.items())
     notation = Notation(
         states=tuple(states),
         blocks=(Block(rows, ("equations",)),),
@@ -101,10 +101,6 @@ def _read_equations(definition: Mapping[str, Any]) -> Equations:
         parameters={name: _read_shape(name, shape) for name, shape in parameters.items()},
     )
     return read_cell(notation).equations
-
-
-def _are_texts(*values: object) -> bool:
-    return all(isinstance(value, str) for value in values)
 
 
 def _read_shape(name: str, shape: object) -> Shape:

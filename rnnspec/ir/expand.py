@@ -358,7 +358,9 @@ def _memory(attention: nodes.StepAttention) -> Memory:
 
 def first_states(layer: nodes.Recurrent, direction: int) -> tuple[Expression, ...]:
     """Return the first value of each state of a direction, none if all are zeros."""
-    arrays = {each.state: Spread(Param(each.layer, each.param), X) for each in layer.learned}
+    arrays = {
+        vector.state: Spread(Param(vector.layer, vector.param), X) for vector in layer.learned
+    }
     if not layer.first_states:
         return ()
 

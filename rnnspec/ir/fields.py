@@ -38,7 +38,7 @@ class Fields:
                 yield from (f"{name}.{inner}" for inner in self.missing(value))
             elif isinstance(node, Network) and name == "inputs":
                 # The name of an input is part of all source.
-                inputs = (inner for each in value for inner in self.missing(each))
+                inputs = (inner for item in value for inner in self.missing(item))
                 yield from (f"{name}.{inner}" for inner in inputs if inner != "name")
 
     def differing(self, one: Any, other: Any) -> Iterator[str]:

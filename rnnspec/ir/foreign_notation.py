@@ -359,10 +359,6 @@ def _shown(tree: ast.expr, otherwise: str) -> str:
     return text if len(text) <= _SHOWN else otherwise
 
 
-def _atom(tree: ast.expr) -> str:
-    return tree.id if isinstance(tree, ast.Name) else "v"
-
-
 _NO_INDEX = "expected features by their numbers, as in v[0:3], v[2] and v[-1]"
 
 
@@ -372,7 +368,8 @@ def tree_hint(  # noqa: PLR0912 - a case for each kind of expression
     """Return what to write for an expression of Python that is none of a cell, or None."""
     match tree:
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            hint = f"a power is not supported; write {_product(_atom(left), ast.unparse(right))}"
+            factor = left.id if isinstance(left, ast.Name) else "v"
+            hint = f"a power is not supported; write {_product(factor, ast.unparse(right))}"
             named = "" if isinstance(left, ast.Name) else f", with a line v: {_shown(left, '...')}"
             return hint + named
         case ast.BinOp(op=op) if type(op) in _UNSUPPORTED:

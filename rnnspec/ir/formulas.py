@@ -164,7 +164,7 @@ class _Writer:
             return value
         names = chain([name], (f"{name}_{number}" for number in count(2)))
         # The names of lines are theirs, before they are there.
-        name = next(each for each in names if each not in self.taken)
+        name = next(free for free in names if free not in self.taken)
         self.taken.add(name)
         self.results.append(Result(f"{self.name}_{name}", value))
         return core.Name(self.results[-1].name)

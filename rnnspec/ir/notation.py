@@ -55,7 +55,7 @@ RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS}) - {*RE
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WrittenLine:
     """A line as it is written; its text has the expression from column ``start`` on."""
 
     name: str
@@ -68,7 +68,7 @@ class Row:
 class Block:
     """Lines that are repeated; each repetition has parameters of its own."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[WrittenLine, ...]
     path: Path
     repeat: int | None = None
     own: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Notation:
     states: tuple[str, ...]
     blocks: tuple[Block, ...]
     inputs: Mapping[str, Shape] = field(default_factory=lambda: {INPUT: ("features",)})
-    output: Row | None = None
+    output: WrittenLine | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Shape] = field(default_factory=dict)

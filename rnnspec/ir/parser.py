@@ -51,7 +51,7 @@ from rnnspec.ir.notation import (
     Block,
     Notation,
     Reading,
-    Row,
+    WrittenLine,
 )
 from rnnspec.ir.shapes import NAMED_SIZES, infer_shapes
 
@@ -103,7 +103,7 @@ def parse(
         name, _, expression = line.strip().partition(":")
         start = len(name) + 2 + len(expression) - len(expression.lstrip())
         if name:
-            rows.append(Row(name.strip(), expression.strip(), (name.strip(),), start))
+            rows.append(WrittenLine(name.strip(), expression.strip(), (name.strip(),), start))
     notation = Notation(
         states=tuple(states),
         blocks=(Block(tuple(rows), ()),),
@@ -134,7 +134,7 @@ def read_cell(notation: Notation, errors: EquationErrors | None = None) -> Readi
         end = Block((notation.output,), ())
         states = (OUTPUT, *notation.states)
         notation = replace(notation, states=states, blocks=(*notation.blocks, end))
-    reader = _Reader(notation, errors)
+    reader = _EquationReader(notation, errors)
     lines = reader.read()
     sizes = dict.fromkeys(notation.states, "units") | dict(notation.sizes)
     if notation.output is not None and OUTPUT not in notation.sizes:
@@ -170,7 +170,7 @@ _OF_OTHER_FUNCTIONS = (
 )
 
 
-class _Reader:
+class _EquationReader:
     """The names that lines have assigned so far, and those that any line assigns.
 
     ``names_of_lines`` has the name as written of each line, and ``paths`` the place of its text.
@@ -192,7 +192,7 @@ class _Reader:
         self.norms: dict[str, tuple[Path, float]] = {}
         self.written = set[str]()
         self.block = Block((), ())
-        self.row, self.repetition, self.norms_of_row = Row("", "", ()), 1, 0
+        self.row, self.repetition, self.norms_of_row = WrittenLine("", "", ()), 1, 0
 
     def read(self) -> list[Line]:
         """Return all lines with repetitions written out, without those that nothing uses."""
@@ -285,7 +285,7 @@ class _Reader:
             return f"expected another name: {name} is a Python keyword"
         return None
 
-    def _parse(self, row: Row) -> ast.expr:
+    def _parse(self, row: WrittenLine) -> ast.expr:
         self.row = row
         if len(row.text) > MAX_LENGTH:
             message = f"expected at most {MAX_LENGTH} characters, received {len(row.text)}"
@@ -636,7 +636,7 @@ class _Reader:
             if name in needed:
                 continue
             message = f"the input {name} is never used"
-            other = next((each for each in _INPUTS if each in self.parameters), None)
+            other = next((name for name in _INPUTS if name in self.parameters), None)
             hint = f"; write {name} for {other}" if other and name == INPUT else ""
             self._add(self.rows[0].path, message + hint, key=True)
         return kept[::-1]

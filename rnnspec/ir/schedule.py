@@ -76,7 +76,7 @@ class JoinedProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class ProductSlice:
     """The parts of a joined product from one on to before another."""
 
     product: str
@@ -90,7 +90,7 @@ class JoinedSum:
 
     names: tuple[str, ...]
     sizes: tuple[Size, ...]
-    slices: tuple[Slice, ...]
+    slices: tuple[ProductSlice, ...]
 
 
 Statement = JoinedProduct | JoinedSum | Line
@@ -123,7 +123,7 @@ class Schedule:
         products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
         return tuple(products[part.product] for part in total.slices)
 
-    def slices_of(self, product: str) -> list[Slice]:
+    def slices_of(self, product: str) -> list[ProductSlice]:
         """Return the slices of a product that sums take, each once."""
         sums = (part for part in (*self.before, *self.step) if isinstance(part, JoinedSum))
         slices = {part: None for total in sums for part in total.slices if part.product == product}
@@ -510,7 +510,7 @@ class _Scheduler:
 
     def _join(
         self, groups: Sequence[Sequence[_Sum]]
-    ) -> tuple[dict[str, JoinedProduct], dict[str, tuple[Slice, ...]]]:
+    ) -> tuple[dict[str, JoinedProduct], dict[str, tuple[ProductSlice, ...]]]:
         """Return the joined products, and the slices that each sum is made of."""
         members = dict[Expression, list[tuple[Expression, Size, Expression | None]]]()
         places = dict[str, list[tuple[Expression, int, int]]]()
@@ -539,7 +539,7 @@ class _Scheduler:
             joined_biases = biases if any(biases) else ()
             products[vector] = JoinedProduct(name.name, matrices, sizes, vector, joined_biases)
         slices = {
-            total: tuple(Slice(products[vector].name, *span) for vector, *span in spans)
+            total: tuple(ProductSlice(products[vector].name, *span) for vector, *span in spans)
             for total, spans in places.items()
         }
         return {product.name: product for product in products.values()}, slices

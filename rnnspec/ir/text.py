@@ -230,11 +230,7 @@ def default_kind(layer: Layer) -> str:
         and isinstance(layer.cell, EquationCell)
     ):
         return layer.cell.name
-    return _snake_case(type_name(layer))
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type_name(layer)).lower()
 
 
 def type_name(layer: Layer) -> str:

@@ -155,7 +155,7 @@ def _state_items(
     # Backwards, as a reader is behind what it reads.
     for index in reversed(range(len(spec.rnn))):
         own = [behind(reader) for reader in readers.get(index, ())]
-        known = [each for each in own if each is not None]
+        known = [value for value in own if value is not None]
         # Of an item that no layer reads, the states may be.
         if len(known) == len(own) and (own or index < len(spec.rnn) - 1):
             items[index] = reduce(or_, known, Behind())

@@ -22,7 +22,7 @@ from rnnspec.ir.equations import (
     rewrite,
     walk,
 )
-from rnnspec.ir.notation import RESERVED, Block, Notation, Row
+from rnnspec.ir.notation import RESERVED, Block, Notation, WrittenLine
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.parser import MAX_NUMBER, read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, add_terms, read_size, size_names, size_text
@@ -151,8 +151,8 @@ def _folded(expression: Expression, path: Path) -> Expression | None:
     return Number(value, expression.column)
 
 
-def _row(name: str, text: str, path: Path) -> Row:
-    return Row(name, text.strip(), path, 1 + len(text) - len(text.lstrip()))
+def _row(name: str, text: str, path: Path) -> WrittenLine:
+    return WrittenLine(name, text.strip(), path, 1 + len(text) - len(text.lstrip()))
 
 
 def _blocks(cell: models.Cell) -> Iterator[Block]:

@@ -146,7 +146,10 @@ class GraphBuilder:
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
-        if not spec.heads and any(_gives_states(layer) for layer in spec.rnn):
+        if not spec.heads and any(
+            isinstance(layer, models.RecurrentLayer) and layer.initial_state == "given"
+            for layer in spec.rnn
+        ):
             self._names.add(OUTPUT)
         self._large: set[Path] = set()
         self._long: set[Path] = set()
@@ -400,10 +403,6 @@ class GraphBuilder:
             of_steps = Value(port.output, None, masked=False) if state else self.values[layer.name]
             self.values[port.name] = replace(of_steps, shape=port.output)
         return port.name
-
-
-def _gives_states(layer: models.AnyLayer) -> bool:
-    return isinstance(layer, models.RecurrentLayer) and layer.initial_state == "given"
 
 
 def _fields(node: type[nodes.Layer]) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def _join(
         _pool(graph, where, part, None, others=others)
         if graph.last is not None:
             joined.append(graph.last)
-    inputs = tuple(graph.values[each].shape for each in joined)
+    inputs = tuple(graph.values[source].shape for source in joined)
     # A sequence instead of a vector has been refused.
     if any(len(shape) > 1 for shape in inputs):
         return

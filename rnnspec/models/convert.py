@@ -48,6 +48,7 @@ def convert(  # noqa: PLR0913 - the options of the command
     spec: str | None = None,
     config: Path | None = None,
     ignore: Sequence[str] = (),
+    mapping: Path | None = None,
     backend: str | None = None,
     form: str | None = None,
     options: SourceOptions = DEFAULTS,
@@ -63,6 +64,7 @@ def convert(  # noqa: PLR0913 - the options of the command
         spec: the path of the spec, if the source does not contain it.
         config: a file with the architecture, if the source has none.
         ignore: patterns of the arrays in a file of another tool that are left out.
+        mapping: a file that says which array is which of the spec, written if there is none.
         backend: the backend of a folder to write; by default the first that writes folders.
         form: the form of the source to write.
         options: the options of the source and the files.
@@ -80,10 +82,12 @@ def convert(  # noqa: PLR0913 - the options of the command
         OutputError: the files cannot be written.
     """
     kind = kind_of(source)
-    kind.check_options(source, config, ignore)
+    kind.check_options(source, config, ignore, mapping, has_spec=spec is not None)
     target = output_for(output, backend, form_named(form), options)
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
-    reading = partial(take, source, config=config, ignore=ignore, importing=importing)
+    reading = partial(
+        take, source, config=config, ignore=ignore, mapping=mapping, importing=importing
+    )
     model = None
     if named is None and kind.spec_text is None:
         model = reading()
@@ -97,7 +101,7 @@ def convert(  # noqa: PLR0913 - the options of the command
     else:
         text = kind.spec_text(source) if kind.spec_text else ""
     program = check_spec(source, text, named, allow_outside=allow_outside)
-    read = [*kind.files(source), *(Path(path) for path in (config, spec) if path)]
+    read = [*kind.files(source), *(Path(path) for path in (config, spec, mapping) if path)]
     inputs = Inputs.of([*((path, f"the input {path}") for path in read), *program.named_files])
     # Before the frameworks are imported, which takes seconds.
     target.check(output, program, force=force, inputs=inputs)

@@ -111,8 +111,7 @@ def _embedding(
 ) -> Words:
     layer = graph.embeddings.get(tokens.name)
     if layer is None:
-        where = tokens.name if graph.named else "input"
-        graph.refuse(where, "expected an embedding of the tokens, received none")
+        graph.refuse(tokens.name, "expected an embedding of the tokens, received none")
         return {}
     return graph.name(layer) | embedding_words(graph, layer, model, masked=tokens.masked)
 

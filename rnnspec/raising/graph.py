@@ -358,8 +358,8 @@ class GraphReader:
             others[other.name] = other
         (other, *more) = others.values()
         own, its = (
-            (self._kind(each, nodes.cell_type(each.cell)), each.units, each.merge is None)
-            for each in (layer, other)
+            (self._kind(side, nodes.cell_type(side.cell)), side.units, side.merge is None)
+            for side in (layer, other)
         )
         return other if own == its and not more else None
 

@@ -33,7 +33,7 @@ class Code(str):
 _NONE = Code()
 
 
-class Output(Code):
+class OutputStatement(Code):
     """A statement that assigns the output of a layer, to ``x`` unless another variable is told.
 
     Variables ``before`` and ``after`` this one are assigned with it.
@@ -61,7 +61,7 @@ def assignment(names: Sequence[Code | str], value: Code) -> Code:
     if "x" not in names:
         return code("{} = {}", listed(*names), value)
     at = names.index("x")
-    return Output(value, before=listed(*names[:at]), after=listed(*names[at + 1 :]))
+    return OutputStatement(value, before=listed(*names[:at]), after=listed(*names[at + 1 :]))
 
 
 Literal = bool | int | float | str | tuple[int | None, ...] | None

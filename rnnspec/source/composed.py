@@ -40,10 +40,10 @@ class ComposedLayers(Verbs):
     def layer_classes(self) -> tuple[Code, ...]:
         """The classes of composed layers, each once, but for attentions."""
         return self._classes(
-            each
+            node
             for layer in self.network.layers
-            for each in (*nodes.learned_of(layer), layer)
-            if isinstance(each, nodes.Learned | nodes.InstanceNorm)
+            for node in (*nodes.learned_of(layer), layer)
+            if isinstance(node, nodes.Learned | nodes.InstanceNorm)
         )
 
     @property

@@ -36,19 +36,14 @@ def execute(text: str, name: str, ending: str = ".py") -> ModuleType:
         name: the name of the network, which becomes part of the name of the module.
         ending: the ending of a file of such source.
     """
-    fullname, digest = _module_name(text, name)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    fullname = f"rnnspec_generated_{name}_{digest}"
     if ending != ".py":
         module = ModuleType(fullname)
         module.__dict__["TEXT"] = text
         return module
     with _ONE_AT_A_TIME:
         return sys.modules.get(fullname) or _load(text, fullname, f"<rnnspec {name} {digest}>")
-
-
-def _module_name(text: str, name: str) -> tuple[str, str]:
-    """Return the name of a module, and the digest of its text in it."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"rnnspec_generated_{name}_{digest}", digest
 
 
 def _load(text: str, fullname: str, filename: str) -> ModuleType:

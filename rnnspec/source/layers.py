@@ -12,7 +12,7 @@ from rnnspec.ir.expand import FIELDS, MASK, X, expand, is_state, merged
 from rnnspec.ir.forms import states_of, streamed
 from rnnspec.source.code import Code, assignment, code, lines, listed
 from rnnspec.source.composed import ComposedLayers
-from rnnspec.source.values import LOCALS, Scope, variables
+from rnnspec.source.values import LOCALS, MethodScope, variables
 from rnnspec.words import POOLING_FUNCTIONS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LayerWriter(ComposedLayers):
     checked_forms: ClassVar[tuple[Form, ...]]
     losses: ClassVar[Mapping[nodes.Activation, str]]
 
-    scope: Scope = field(default_factory=Scope, init=False, compare=False)
+    scope: MethodScope = field(default_factory=MethodScope, init=False, compare=False)
 
     @property
     def x(self) -> Code:

@@ -128,7 +128,7 @@ class Masks:
 
 
 @dataclass
-class Scope:
+class MethodScope:
     """A method that is written: its inputs, and the variables of what is computed so far.
 
     ``entries`` has the variable in which each input is prepared, and ``current`` is the input or

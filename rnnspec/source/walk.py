@@ -19,7 +19,7 @@ from rnnspec.ir.forms import held_values, states
 from rnnspec.source.code import (
     Code,
     Module,
-    Output,
+    OutputStatement,
     code,
     define_class,
     function,
@@ -158,8 +158,8 @@ class Walk(LayerWriter):
         self.variables.clear()
         variable, is_kept = code("{}", self.variables_of[layer.name]), layer.name in scope.kept
         if is_kept and (self.flows or not self.gives_states_alone(layer)):
-            last = statements.pop() if statements else Output(source)
-            if self.flows or not isinstance(last, Output):
+            last = statements.pop() if statements else OutputStatement(source)
+            if self.flows or not isinstance(last, OutputStatement):
                 statements += [last, code("{} = x", variable)]
             else:
                 statements.append(last.into(variable))
@@ -339,7 +339,7 @@ class Walk(LayerWriter):
     def _short_chunk(self, chunk: Code) -> Iterator[Code]:
         """Yield the check of the first chunk, if it needs more steps than those after it."""
         least = nodes.least_steps_by_input(self.network)[self.network.stream or ""]
-        short = (each for each in states(self.network) if each.first_shape != each.shape)
+        short = (state for state in states(self.network) if state.first_shape != state.shape)
         if state := next(short, None):
             yield code(
                 """

@@ -65,7 +65,7 @@ Repeat = Annotated[int, Field(ge=1, le=2_000)]
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ValidationContext:
     """What a validation knows: names that backends use, and the settings of each cell."""
 
     taken: tuple[ReservedNames, ...]

@@ -14,7 +14,7 @@ from rnnspec.errors import Problem
 from rnnspec.errors.wording import received
 from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.files.regular import opened
-from rnnspec.spec.fields import Context
+from rnnspec.spec.fields import ValidationContext
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
@@ -31,7 +31,7 @@ _PASSES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SpecDraft:
     """A spec with the problems found so far.
 
     ``spec`` is None if no network can be built from it.
@@ -50,7 +50,7 @@ def load(
     taken: tuple[ReservedNames, ...],
     overrides: Mapping[str, Any] = AS_WRITTEN,
     allow_outside: bool = False,
-) -> Draft:
+) -> SpecDraft:
     """Return the draft in the file ``path``, a YAML file or a canonical file.
 
     Messages show the path as given. ``taken`` are names that no network or no layer can have.
@@ -82,7 +82,7 @@ def loads(
     taken: tuple[ReservedNames, ...],
     overrides: Mapping[str, Any] = AS_WRITTEN,
     allow_outside: bool = False,
-) -> Draft:
+) -> SpecDraft:
     """Return the draft in ``text``, a string or UTF-8 bytes; messages name it ``source``.
 
     Raises:
@@ -93,7 +93,7 @@ def loads(
         what = "an empty document" if document.data is None else received(document.data)
         message = f"expected a mapping with the keys version, name and rnn, received {what}"
         problem = document.problem((), message, code="E111")
-        return Draft(None, reading_problems(document) or (problem,))
+        return SpecDraft(None, reading_problems(document) or (problem,))
     if overrides:
         # Imported here because a spec as it is written does not need it.
         from rnnspec.spec.yaml.edit import edit
@@ -102,11 +102,11 @@ def loads(
     spec, problems = _validate(document, taken)
     # The rules need data that can be trusted, which a document with faults does not have.
     if spec is None or document.faults:
-        return Draft(None, (*reading_problems(document), *problems))
+        return SpecDraft(None, (*reading_problems(document), *problems))
     spec._allow_outside = allow_outside  # noqa: SLF001 - the one place that sets it
     broken = broken_rules(spec)
     whole = not problems and UNSOUND.isdisjoint(problem.code for problem in broken)
-    return Draft(spec if whole else None, (*problems, *broken))
+    return SpecDraft(spec if whole else None, (*problems, *broken))
 
 
 def _validate(
@@ -117,7 +117,7 @@ def _validate(
     for number in range(_PASSES):
         try:
             settings = settings_of_cells(document.data)
-            spec = Spec.model_validate(document.data, context=Context(taken, settings))
+            spec = Spec.model_validate(document.data, context=ValidationContext(taken, settings))
         except ValidationError as error:
             # Imported here because a valid spec does not need it.
             from rnnspec.spec.messages.problems import find_problems

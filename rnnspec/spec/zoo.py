@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +21,43 @@ ZOO = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "specs" / "cells"
 """The folder of the specs: a wheel has it inside the package, a checkout beside it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a cell is called where it was published: "MGU, minimal gated unit", by whom, when."""
+
+    title: str
+    authors: str
+    year: str
+    address: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in the title, the short one first."""
+        return tuple(self.title.split(", "))
+
+
 @cache
 def zoo_names() -> tuple[str, ...]:
     """Return the names of the cells, which are those of their files."""
     return tuple(sorted(path.stem for path in ZOO.glob("*.yaml")))
+
+
+def head_comment(text: str) -> str:
+    """Return the comment at the head of a spec: the source of its numbers, or what it shows."""
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return " ".join(line.removeprefix("# ") for line in lines)
+
+
+@cache
+def zoo_publication(name: str) -> Publication:
+    """Return where a cell was published, from the first sentence of its spec."""
+    head = head_comment((ZOO / f"{name}.yaml").read_text("utf-8"))
+    found = re.match(
+        r"(?P<title>.+): (?P<authors>.+?),? (?P<address>https?://[^\s;]+?)[.;,]?(?: |$)", head
+    )
+    assert found is not None, f"{name} begins with its title, its authors and an address"
+    years = re.findall(r"\b(?:19|20)\d\d\b", found["authors"])
+    return Publication(found["title"], found["authors"], years[-1], found["address"])
 
 
 @cache

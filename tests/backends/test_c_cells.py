@@ -160,3 +160,21 @@ def test_standard_cells_are_made_from_their_equations(monkeypatch: pytest.Monkey
     assert "h[u] = c[u];" not in rnnspec.codegen(spec, "c")
     monkeypatch.setattr(equations, "schedule", change)
     assert "h[u] = c[u];" in rnnspec.codegen(spec, "c")
+
+
+ATTENDING = """\
+version: 1
+name: net
+inputs: {source: {features: 3}, target: {features: 2}}
+cells:
+  scaled: {states: [h], equations: {h: "0.5 * h + tanh(W_scale @ x)"}}
+rnn:
+  - {type: scaled, units: 3, of: target, attention: {over: source, score: general}}
+head: {units: 2}
+"""
+
+
+def test_a_parameter_that_ends_like_scales_does_not_round_weights() -> None:
+    source = rnnspec.codegen(rnnspec.loads(ATTENDING), "c")
+    assert "const float *attention_kernel," in source
+    assert "attention_kernel_scale" not in source

@@ -152,7 +152,7 @@ def test_other_files_in_a_folder_are_left_alone(run: Run, entries: Run, spec: st
 def test_a_place_that_cannot_be_written(
     run: Run, entries: Run, spec: str, backend: str, *, command: str, parent: str
 ) -> None:
-    output = f"{parent}/{OUTPUT[backend] if command == 'build' else 'source'}"
+    output = f"{parent}/{OUTPUT[backend] if command == 'build' else 'source.txt'}"
     ran = run(command, spec, "-b", backend, "-o", output)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith((f"{parent}: error: ", f"{output}: error: "))
@@ -168,7 +168,7 @@ def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
     assert ran.err == "closed: error: no permission to write to this folder\n"
     Path("closed").chmod(0)
     for command in ("build", "codegen"):
-        output = f"closed/{OUTPUT[backend] if command == 'build' else 'source'}"
+        output = f"closed/{OUTPUT[backend] if command == 'build' else 'source.txt'}"
         ran = run(command, spec, "-b", backend, "-o", output)
         assert (ran.code, ran.out) == (3, "")
         assert ran.err == f"{output}: error: cannot be written: permission denied\n"

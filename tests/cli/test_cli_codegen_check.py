@@ -124,12 +124,26 @@ def test_what_a_terminal_would_obey_is_escaped(run: Run, spec: str) -> None:
     assert "-# \\x1b[31m \\xff \\u202e\n" in ran.out
 
 
-@cases("words", [["-o", "nowhere"], ["-o", "nowhere", "--check"]])
-def test_a_folder_that_is_not_there(run: Run, specs: list[str], words: list[str]) -> None:
-    ran = run("codegen", *specs, "-b", "torch", *words)
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "nowhere: error: no such folder\n"
-    assert run("codegen", specs[0], "-b", "torch", "-o", "nowhere", "--check").code == 2
+def test_a_folder_that_is_not_there_is_made(run: Run, entries: Run, specs: list[str]) -> None:
+    for paths in (specs, specs[:1]):
+        ran = run("codegen", *paths, "-b", "torch", "-o", "src/models", "--check")
+        assert (ran.code, ran.out, ran.err) == (2, "", "src/models: error: no such folder\n")
+    assert not Path("src").exists()
+    ran = run("codegen", specs[0], "-b", "torch", "-o", "src/models")
+    assert (ran.code, ran.out, ran.err) == (0, "wrote src/models/small.py\n", "")
+    ran = run("codegen", *specs, "-b", "torch", "-o", "v1.0")
+    assert (ran.code, ran.out) == (0, "wrote v1.0/small.py\nwrote v1.0/large.py\n")
+    ran = run("codegen", *specs, "-b", "torch", "-o", f"{specs[0]}/models")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == f"{specs[0]}/models: error: cannot be written: not a directory\n"
+
+
+def test_no_folder_is_made_for_a_network_that_is_refused(run: Run, specs: list[str]) -> None:
+    text = Path(specs[0]).read_text()
+    Path("large.yaml").write_text(text.replace("units: 3", "units: 3, bidirectional: true"))
+    ran = run("codegen", "large.yaml", "-b", "torch", "--form", "step", "-o", "models")
+    assert ran.code == 1
+    assert not Path("models").exists()
 
 
 def test_several_specs_need_a_folder_and_names_of_their_own(run: Run, specs: list[str]) -> None:

@@ -21,6 +21,7 @@ from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.completers import cells, network_names
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema
+from rnnspec.spec.zoo import zoo_names
 
 Run = Callable[..., Any]
 MODELINE = "# yaml-language-server: $schema=./rnnspec.schema.json"
@@ -61,6 +62,9 @@ def test_a_cell_of_the_zoo_is_a_good_spec(run: Run) -> None:
     assert run("init", "mine", "--cell", "mgu").code == 0
     assert rnnspec.load("mine.yaml").name == "mine"
     assert "mgu" in cells("m")
+    for name in ("light_gru", "lightgru", "Li-GRU", "LiGRU"):
+        ran = run("init", "--cell", name, "--force")
+        assert (ran.code, ran.out.splitlines()[0]) == (0, "wrote li_gru.yaml")
     ran = run("init", "--cell", "peephole_lsmt")
     assert ran.code == 2
     assert "unknown cell 'peephole_lsmt'; did you mean 'peephole_lstm'?" in ran.err
@@ -91,11 +95,14 @@ def test_a_description_says_the_task_not_the_layers(name: str) -> None:
     assert not re.search(structure, description, re.IGNORECASE)
 
 
-def test_the_list_has_every_network(run: Run, entries: Run) -> None:
+def test_the_list_has_every_network_and_cell(run: Run, entries: Run) -> None:
     ran = run("init", "--list")
     assert (ran.code, ran.err) == (0, "")
-    assert tuple(line.split()[0] for line in ran.out.splitlines()) == network_names()
+    networks, _, cells = ran.out.partition("Cells (--cell):\n")
+    assert tuple(line.split()[0] for line in networks.splitlines()[1:]) == network_names()
     assert len(network_names()) >= 5
+    assert tuple(line.split()[0] for line in cells.splitlines()) == zoo_names()
+    assert "  li_gru                   Li-GRU, light GRU (Ravanelli, Brakel, Omologo" in cells
     assert entries() == set()
 
 

@@ -17,7 +17,7 @@ from rnnspec import pipeline
 from rnnspec.drawing.layout.grid import reads, split_heads
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
-from rnnspec.drawing.scene import Area, Box, Disc, Line, Point, Scene, Text
+from rnnspec.drawing.scene import Area, Box, Disc, Point, Polyline, Scene, Text
 from rnnspec.ir.nodes import (
     Attention,
     Join,
@@ -486,7 +486,7 @@ Segment = tuple[Point, Point]
 Boxes = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def segments(line: Line) -> Iterator[Segment]:
+def segments(line: Polyline) -> Iterator[Segment]:
     """Yield each straight piece of a line."""
     yield from pairwise(line.points)
 
@@ -519,7 +519,7 @@ def overlaps(scene: Scene) -> Iterator[str]:
     canvas = (scene.x, scene.y, scene.x + scene.width, scene.y + scene.height)
     shapes = [shape for part in scene.parts for shape in part.shapes]
     texts = [shape for shape in shapes if isinstance(shape, Text)]
-    pieces = [piece for shape in shapes if isinstance(shape, Line) for piece in segments(shape)]
+    pieces = [piece for shape in shapes if isinstance(shape, Polyline) for piece in segments(shape)]
     text_boxes, boxes = boxes_of(text.area for text in texts), boxes_of(map(box, pieces))
     areas = nodes(scene)
     node_names, node_boxes = list(areas), boxes_of(areas.values())
@@ -540,7 +540,7 @@ def overlaps(scene: Scene) -> Iterator[str]:
                 yield f"{text.content} leaves {node_names[index]}"
     for part in scene.parts:
         data = dict(part.data)
-        lines = [shape for shape in part.shapes if isinstance(shape, Line)]
+        lines = [shape for shape in part.shapes if isinstance(shape, Polyline)]
         ends = [data[key] for key in ("data-lane", "data-from", "data-to") if key in data]
         for piece in chain.from_iterable(map(segments, lines if ends else ())):
             for name in (node_names[index] for index in meeting(node_boxes, box(piece), room=1)):

@@ -11,7 +11,7 @@ from rnnspec.drawing.attending import fold_projections
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.layout.grid import split_heads
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import Area, Line, Scene, Text
+from rnnspec.drawing.scene import Area, Polyline, Scene, Text
 from rnnspec.drawing.words import dropped_states, lengths, shape, state_arrows
 from rnnspec.ir.nodes import (
     AttentionPooling,
@@ -250,7 +250,7 @@ def test_shared_vectors_have_a_line_in_the_margin(name: str) -> None:
     parts = [part for part in scene(network, Options()).parts if "data-note" in dict(part.data)]
     lines = [
         (dict(part.data)["data-layer"], shape) for part in parts for shape in part.shapes
-        if isinstance(shape, Line) and shape.dashed
+        if isinstance(shape, Polyline) and shape.dashed
     ]  # fmt: skip
     assert [layer for layer, _ in lines] == [layer.name for layer in tied]
     texts = {
@@ -466,7 +466,7 @@ def test_an_arrow_touches_the_nodes_that_it_names(name: str) -> None:
         areas = nodes(picture)
         for part in picture.parts:
             data = dict(part.data)
-            lines = [shape for shape in part.shapes if isinstance(shape, Line)]
+            lines = [shape for shape in part.shapes if isinstance(shape, Polyline)]
             if "data-to" in data:
                 start, end = lines[0].points[0], lines[-1].points[-1]
                 held = 20 if "pad" in data["data-from"] + data["data-to"] else 3

@@ -14,7 +14,7 @@ from drawing.drawn import SVG, overlaps
 from rnnspec import pipeline
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import Formula, Run, Text, runs_width
+from rnnspec.drawing.scene import FormulaBlock, Text, TextRun, runs_width
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.drawing.words import dropped_states, equation_cells, state_arrows
 from rnnspec.drawing.writers.mathml import Markup, mathml
@@ -101,7 +101,7 @@ EXPRESSIONS = [
 _INDEX, _EXPONENT = str.maketrans("t125−i", "ₜ₁₂₅₋ᵢ"), str.maketrans("5−⊤", "⁵⁻⊤")
 
 
-def line_of(runs: tuple[Run, ...]) -> str:
+def line_of(runs: tuple[TextRun, ...]) -> str:
     """Return runs as one text, with longer indices in brackets."""
     signs = {-1: _INDEX, 0: {}, 1: _EXPONENT}
     pieces = (
@@ -173,7 +173,7 @@ def test_equations_of_any_size_stay_in_their_picture(cell: str, lines: tuple[str
         picture = scene(drawn, options)
         assert list(overlaps(picture)) == []
         shapes = [shape for part in picture.parts for shape in part.shapes]
-        (block,) = (shape for shape in shapes if isinstance(shape, Formula))
+        (block,) = (shape for shape in shapes if isinstance(shape, FormulaBlock))
         left, top, right, low = block.area
         assert picture.x <= left < right <= picture.x + picture.width
         assert picture.y <= top < low <= picture.y + picture.height

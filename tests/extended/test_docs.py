@@ -73,7 +73,9 @@ def test_a_page_shows_what_its_examples_print(
             case Excerpt(arguments=arguments, text=text):
                 called(arguments, monkeypatch)
                 printed, code = capfd.readouterr().out, dedent(text)
-                assert any(indent(code, " " * margin) in printed for margin in (0, 4, 8, 12)), place
+                assert any(indent(code, " " * margin) in printed for margin in (0, 2, 4, 8, 12)), (
+                    place
+                )
             case Command(output=None):
                 pass  # a picture, which has a test of its own
             case Command(arguments=arguments, output=output):

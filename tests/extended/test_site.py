@@ -63,10 +63,15 @@ def test_a_cell_of_the_zoo_has_its_equations_its_picture_and_its_row(site: Site)
         cell = rnnspec.load(ROOT / "specs/cells" / f"{name}.yaml")
         (formula,) = re.findall(r"<math .*?</math>", entry)
         (row,) = re.findall(
-            rf"^\| \[{name}\]\(#{name}\) \| (\d+) \| (\d+) \| ([\d,]+) \|", page, re.MULTILINE
+            rf"^\| \[{name}\]\(#{name}\) \| (.+) \| \[(.+)\]\(https?://.+\)"
+            r" \| (\d+) \| (\d+) \| ([\d,]+) \|",
+            page,
+            re.MULTILINE,
         )
-        assert formula.count('<mtd style="text-align: right') >= int(row[1])
-        assert int(row[2].replace(",", "")) == rnnspec.summary(cell).layers[0].parameters
+        assert row[0] in entry
+        assert row[2] in row[1]
+        assert formula.count('<mtd style="text-align: right') >= int(row[3])
+        assert int(row[4].replace(",", "")) == rnnspec.summary(cell).layers[0].parameters
         assert f"{cell.description}\n" in entry
         assert f"gallery/cells/{name}.svg" in site
 

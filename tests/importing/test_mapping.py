@@ -319,9 +319,22 @@ def test_the_command_writes_a_map_and_reads_it(run: Any) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("net.npz: arrays of NumPy\n")
     assert "not compared with the original: the file has arrays, and nothing" in ran.out
-    ran = run("import", "net.npz", "--map", "map.yaml")
-    assert ran.code != 0
-    assert "--map needs --spec" in ran.err
+    for words in (("import", "net.npz"), ("convert", "net.npz", "moved.safetensors")):
+        ran = run(*words, "--map", "map.yaml")
+        assert ran.code == 2
+        assert "net.npz: error: --map needs --spec, whose arrays the file has" in ran.err
+    for map_of in ("map.yaml", "other.yaml"):
+        ran = run("convert", "net.npz", "net.keras", "--spec", "net.yaml", "--map", map_of)
+        assert Path("net.keras").exists() == (map_of == "map.yaml") == (ran.code == 0)
+        Path("net.keras").unlink(missing_ok=True)
+    assert "other.yaml: error: written: complete the lines without a name" in ran.err
+    lines = Path("map.yaml").read_text(encoding="utf-8").splitlines()
+    some = [line for line in lines if not re.match('  "v[1-9]', line)]
+    Path("part.yaml").write_text("\n".join(some), encoding="utf-8")
+    ran = run("import", "net.npz", "--spec", "net.yaml", "--map", "part.yaml", "--force")
+    assert ran.code == 1
+    assert "; say which in the mapping [E710]" in ran.err
+    assert "writes a mapping" not in ran.err
 
 
 def test_a_file_of_arrays_needs_a_spec(tmp_path: Path) -> None:

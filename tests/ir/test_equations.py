@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rnnspec.ir.equations import EquationError, Equations, is_linear_recurrence
 from rnnspec.ir.normal_form import normal_form
-from rnnspec.ir.notation import Block, Notation, Row, write_expression
+from rnnspec.ir.notation import Block, Notation, WrittenLine, write_expression
 from rnnspec.ir.parser import parse, read_cell
 
 FUNCTIONS = ("sigmoid", "tanh")
@@ -153,8 +153,8 @@ def _blocks(*blocks: Block, states: tuple[str, ...] = ("h",)) -> Equations:
     return read_cell(Notation(states=states, blocks=blocks)).equations
 
 
-def _rows(text: str) -> tuple[Row, ...]:
-    return tuple(Row(line[0], line[3:], ("lines", line)) for line in text.split("\n"))
+def _rows(text: str) -> tuple[WrittenLine, ...]:
+    return tuple(WrittenLine(line[0], line[3:], ("lines", line)) for line in text.split("\n"))
 
 
 def test_a_block_is_written_out() -> None:
@@ -277,8 +277,8 @@ TOKENS = (
     st.lists(st.lists(st.sampled_from(TOKENS), max_size=14).map("".join), min_size=1, max_size=3)
 )
 def test_any_text_is_read_or_refused(texts: list[str]) -> None:
-    rows = tuple(Row(name, text, (name,)) for name, text in zip("zyh", texts, strict=False))
-    first = Block((Row("z", "W @ x", ("first",)),), ())
+    rows = tuple(WrittenLine(name, text, (name,)) for name, text in zip("zyh", texts, strict=False))
+    first = Block((WrittenLine("z", "W @ x", ("first",)),), ())
     for blocks in ((Block(rows, ()),), (first, Block(rows, (), 2, ("b",)))):
         with suppress(EquationError):
             cell = _blocks(*blocks, states=("z",))

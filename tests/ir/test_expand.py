@@ -163,7 +163,7 @@ def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -
     if verb.memory is not None and layer.attention is not None:
         keys, values, real = evaluate(verb.memory, names, arrays)
         scale, exact = layer.attention.scale, reference._exact
-        memory = reference._Memory(keys, values, real, scale, exact)
+        memory = reference._StepMemory(keys, values, real, scale, exact)
     outputs, last, contexts = reference._scan(
         layer,
         own,

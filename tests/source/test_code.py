@@ -10,7 +10,7 @@ from cases import cases
 from rnnspec.errors import GenerationError
 from rnnspec.source.code import (
     Code,
-    Output,
+    OutputStatement,
     assignment,
     call,
     code,
@@ -106,13 +106,13 @@ def test_a_function_with_all_its_pieces() -> None:
 
 def test_an_output_is_in_x_until_another_variable_is_told() -> None:
     output = assignment(["steps", "x", "h"], code("run(x)"))
-    assert isinstance(output, Output)
+    assert isinstance(output, OutputStatement)
     assert output == "steps, x, h = run(x)"
     assert output.into(code("x_1")) == "steps, x_1, h = run(x)"
-    assert Output(code("run(x)")).into(code("y")) == "y = run(x)"
+    assert OutputStatement(code("run(x)")).into(code("y")) == "y = run(x)"
 
 
 def test_a_statement_without_the_output_is_as_it_is() -> None:
     state = assignment(["_", code("(x, h)")], code("run(x)"))
     assert state == "_, (x, h) = run(x)"
-    assert not isinstance(state, Output)
+    assert not isinstance(state, OutputStatement)

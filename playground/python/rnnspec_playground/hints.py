@@ -6,7 +6,7 @@ from typing import Any
 
 from rnnspec import pages
 from rnnspec.errors import SpecError
-from rnnspec.spec.yaml.text import Lines, blank_forbidden, decode
+from rnnspec.spec.yaml.text import TextLines, blank_forbidden, decode
 from rnnspec.spec.yaml.tree import grow_once
 from rnnspec_playground.completions import detail
 from rnnspec_playground.schemas import properties
@@ -21,7 +21,7 @@ def describe(text: str, line: int, column: int) -> dict[str, Any] | None:
         readable = blank_forbidden(decode(text, ""))
     except SpecError:
         return None
-    tree, lines = grow_once(readable), Lines(readable)
+    tree, lines = grow_once(readable), TextLines(readable)
     for path, extent in tree.keys.items():
         span = lines.span(extent)
         if span.line == line and span.column <= column < span.end_column:

@@ -146,8 +146,8 @@ class Stored:
             return {self.symbol: self._pack(columns)}
         largest = np.abs(columns).max(axis=0 if self.parts else 1)
         scale = (largest.reshape(-1) / _LARGEST_INT8).astype(np.float32)
-        each = np.where(scale > 0.0, scale, np.float32(1.0))
-        rounded = np.rint(columns / (each if self.parts else each[:, np.newaxis]))
+        divisor = np.where(scale > 0.0, scale, np.float32(1.0))
+        rounded = np.rint(columns / (divisor if self.parts else divisor[:, np.newaxis]))
         return {self.symbol: self._pack(rounded).astype(np.int8), self.scale: scale}
 
     def restored(self, stored: Mapping[str, Array]) -> dict[tuple[str, str], Array]:

@@ -29,7 +29,7 @@ def _refuse_steps(network: Network, form: Form, steps: int) -> str:
             return "in step form, a sequence may have any number of steps"
     known = [sequence for sequence in sequences if sequence.steps is not None]
     if len(known) == len(sequences):
-        lengths = [f"{network.key_of(each.name)}.length is {each.steps:,}" for each in known]
+        lengths = [f"{network.key_of(source.name)}.length is {source.steps:,}" for source in known]
         what = f"{listed(lengths)} already" if known else "no input has steps"
         return f"{what}; leave max_steps out"
     if steps < (least := least_steps(network)):

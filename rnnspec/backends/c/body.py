@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.backends.c.layers import Layers
-    from rnnspec.backends.c.steps import Length
+    from rnnspec.backends.c.steps import SharedLength
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Body:
         network: nodes.Network,
         names: Mapping[str, str],
         layers: Layers,
-        lengths: Sequence[Length],
+        lengths: Sequence[SharedLength],
         part: Literal["run", "begin", "step", "block"] = "run",
     ) -> None:
         self.network, self.names, self.shared, self.part = network, names, layers, part
@@ -310,13 +310,13 @@ class Body:
             yield "memset(state, 0, sizeof(*state));"
         # The mask of an attention is that of its memory.
         own = (node for node in self.computed if not isinstance(node, nodes.Attention))
-        if self.part == "step" and any(getattr(each, "masked", False) for each in own):
+        if self.part == "step" and any(getattr(source, "masked", False) for source in own):
             yield from self._real()
         delay = 0
         for layer in self.computed:
             while (later := self.delays.get(layer.name, 0)) > delay:
                 yield from self._copies(delay)
-                delay = min(each for each in self.delays.values() if each > delay)
+                delay = min(other for other in self.delays.values() if other > delay)
                 yield from self._wait(delay)
             assert later == delay
             yield from self._layer(layer)

@@ -173,7 +173,7 @@ class Elements(ExpressionWriter):
 
 
 @dataclass(slots=True)
-class Run:
+class VectorRun:
     """Neighbouring vectors that one loop assigns, one function changes, or both.
 
     If it is ``repeated``, the only statement is that of all of them.
@@ -197,7 +197,7 @@ class Run:
 
 
 @dataclass(slots=True, kw_only=True)
-class Lines:
+class StepLines:
     """The lines of a step so far; ``waiting`` are the statements of a loop up to ``bound``.
 
     ``copies`` are those that assign a whole vector: what they assign, and from where.
@@ -208,7 +208,7 @@ class Lines:
     waiting: list[str] = field(default_factory=list)
     copies: dict[str, tuple[str, str]] = field(default_factory=dict)
     bound: str = ""
-    run: Run | None = None
+    run: VectorRun | None = None
 
     def assign(self, target: Vector, value: Expression | None, function: str = "") -> None:
         """Assign a value to a vector, and apply a function to it in place.
@@ -235,7 +235,7 @@ class Lines:
                 run.add(target)
                 return
         self._close()
-        self.run = Run(function, bound, [text] if text else [], [target])
+        self.run = VectorRun(function, bound, [text] if text else [], [target])
         if isinstance(value, Name) and value.name not in writer.scalars:
             self.copies[text] = target.text, writer.find(value).text
 

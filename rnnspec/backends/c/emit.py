@@ -13,13 +13,13 @@ from rnnspec.backends.c.body import BLOCK, Body, is_by_layer
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
 from rnnspec.backends.c.source import (
-    Argument,
-    Constant,
     CSource,
     Field,
+    InputParameter,
+    InterfaceConstant,
+    OutputParameter,
     OutputSteps,
     Recorded,
-    Result,
 )
 from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.backends.c.steps import Length
+    from rnnspec.backends.c.steps import SharedLength
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
@@ -130,7 +130,7 @@ def _bodies(
     network: nodes.Network,
     arrays: tuple[Stored, ...],
     target: str,
-    limits: tuple[Length, ...],
+    limits: tuple[SharedLength, ...],
     *,
     stepped: bool,
 ) -> tuple[Body | None, Body, Body | None]:
@@ -178,17 +178,19 @@ def _is_computed(network: nodes.Network) -> bool:
     return bool(network.learned) or any(layer.name not in streams for layer in inputs_and_layers)
 
 
-def _argument(network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]) -> Argument:
+def _argument(
+    network_input: nodes.Input, symbol: str, limits: tuple[SharedLength, ...]
+) -> InputParameter:
     """Return the parameter of an input."""
     name = network_input.name
     length = next((length for length in limits if name in length.inputs), None)
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):
-            return Argument(name, symbol, "int32_t", 1, length, vocabulary)
+            return InputParameter(name, symbol, "int32_t", 1, length, vocabulary)
         case nodes.NumericInput(features=features) | nodes.VectorInput(features=features):
-            return Argument(name, symbol, "float", features, length, None)
+            return InputParameter(name, symbol, "float", features, length, None)
         case nodes.LabelInput(vocabulary=vocabulary):
-            return Argument(name, symbol, "int32_t", 1, None, vocabulary, label=True)
+            return InputParameter(name, symbol, "int32_t", 1, None, vocabulary, label=True)
         case _:
             assert_never(network_input)
 
@@ -202,7 +204,7 @@ def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
         yield line.replace("*/", "* /").replace("/*", "/ *")
 
 
-def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator[Constant]:
+def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator[InterfaceConstant]:
     """Yield the constants; ``body`` is the function that takes whole sequences, if one does."""
     sequences = any(
         isinstance(network_input, nodes.SequenceInput) for network_input in network.inputs
@@ -212,50 +214,58 @@ def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator
         for kind, type_ in (("token", nodes.TokenInput), ("label", nodes.LabelInput))
         if any(isinstance(network_input, type_) for network_input in network.inputs)
     ]
-    yield Constant("OK", 0, "done")
+    yield InterfaceConstant("OK", 0, "done")
     if sequences:
-        yield Constant("BAD_LENGTH", 1, "a status: too few or too many steps")
+        yield InterfaceConstant("BAD_LENGTH", 1, "a status: too few or too many steps")
     if tokens:
-        yield Constant("BAD_TOKEN", 2, f"a status: a {' or '.join(tokens)} out of range")
+        yield InterfaceConstant("BAD_TOKEN", 2, f"a status: a {' or '.join(tokens)} out of range")
     waits = delays(network) if stepped else {}
     if any(waits.values()):
-        yield Constant("NO_OUTPUT", 3, "a status: an output needs more steps")
+        yield InterfaceConstant("NO_OUTPUT", 3, "a status: an output needs more steps")
     for network_input in network.inputs:
         yield _size_of(network_input, network.prefix(network_input.name, "_").upper())
     if not body.stepped:
         for length in body.lengths:
-            yield Constant(
+            yield InterfaceConstant(
                 f"{length.prefix}MIN_STEPS", length.least, "steps of the shortest sequence"
             )
-            yield Constant(
+            yield InterfaceConstant(
                 f"{length.prefix}MAX_STEPS", length.most, "steps of the longest sequence"
             )
-        yield Constant("WORKSPACE", body.floats, "floats that a call computes with")
+        yield InterfaceConstant("WORKSPACE", body.floats, "floats that a call computes with")
     for name, layer in network.results.items():
         prefix = f"{name.upper()}_" if name else ""
-        yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
+        yield InterfaceConstant(
+            f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output"
+        )
         if delay := waits.get(layer.name, 0):
-            yield Constant(f"{prefix}DELAY", delay, "steps of a sequence before the first output")
+            yield InterfaceConstant(
+                f"{prefix}DELAY", delay, "steps of a sequence before the first output"
+            )
 
 
-def _size_of(network_input: nodes.Input, prefix: str) -> Constant:
+def _size_of(network_input: nodes.Input, prefix: str) -> InterfaceConstant:
     """Return the constant with the size of an input."""
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):
-            return Constant(f"{prefix}VOCABULARY", vocabulary, "tokens are from 0 to one less")
+            return InterfaceConstant(
+                f"{prefix}VOCABULARY", vocabulary, "tokens are from 0 to one less"
+            )
         case nodes.LabelInput(vocabulary=vocabulary):
-            return Constant(f"{prefix}VOCABULARY", vocabulary, "labels are from 0 to one less")
+            return InterfaceConstant(
+                f"{prefix}VOCABULARY", vocabulary, "labels are from 0 to one less"
+            )
         case nodes.NumericInput(features=features):
-            return Constant(f"{prefix}FEATURES", features, "numbers of a step")
+            return InterfaceConstant(f"{prefix}FEATURES", features, "numbers of a step")
         case nodes.VectorInput(features=features):
-            return Constant(f"{prefix}FEATURES", features, "numbers of a sequence")
+            return InterfaceConstant(f"{prefix}FEATURES", features, "numbers of a sequence")
         case _:
             assert_never(network_input)
 
 
 def _tests(
-    arguments: tuple[Argument, ...],
-    results: tuple[Result, ...],
+    arguments: tuple[InputParameter, ...],
+    results: tuple[OutputParameter, ...],
     network: nodes.Network,
     body: Body,
     steps: Mapping[str, int],
@@ -298,7 +308,7 @@ def _output_steps(network: nodes.Network, body: Body) -> Iterator[OutputSteps]:
         yield OutputSteps(f"{prefix}OUTPUT_STEPS", length.symbol, value, layers)
 
 
-def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
+def _results(network: nodes.Network, body: Body) -> Iterator[OutputParameter]:
     upper = network.name.upper()
     macros = {
         name: f"{upper}_{macro.name}({macro.parameter})"
@@ -310,7 +320,7 @@ def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
         if len(layer.output) > 1:
             sizes.insert(0, macros.get(layer.name, body.steps[layer.name]))
         prefix = f"{name.upper()}_" if name else ""
-        yield Result(
+        yield OutputParameter(
             pointer,
             f"{upper}_{prefix}OUTPUTS",
             nodes.width(layer.output),
@@ -320,7 +330,7 @@ def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
         )
 
 
-def _fields(network: nodes.Network, limits: tuple[Length, ...]) -> Iterator[Field]:
+def _fields(network: nodes.Network, limits: tuple[SharedLength, ...]) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
     held = {state.name for state in held_values(network)}
     memories = held_memories(network)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard, assert_never
 
 from rnnspec.backends.c.arrays import arrays_of_cell, gate_order, place_sums
-from rnnspec.backends.c.cells import FUNCTIONS, OF_LIBRARY, Elements, Lines, Vector, times
+from rnnspec.backends.c.cells import FUNCTIONS, OF_LIBRARY, Elements, StepLines, Vector, times
 from rnnspec.backends.c.names import loop, number, own_name
 from rnnspec.errors import listed
 from rnnspec.ir.cells import applied_equations, states_of_equations
@@ -59,7 +59,7 @@ _OF_ATTENTION = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateVectors:
     """A state, and the parameters with its first and its last value."""
 
     vector: Vector
@@ -68,7 +68,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BlockRow:
     """Numbers of a step that are a row of a block, with how many there are in a row."""
 
     pointer: str
@@ -92,10 +92,10 @@ class CellText:
     declarations: tuple[str, ...]
     constants: tuple[str, ...]
     block: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[BlockRow, ...]
     parts: tuple[str, ...]
     lines: tuple[str, ...]
-    states: tuple[State, ...]
+    states: tuple[StateVectors, ...]
     features: str
     reads: bool
     end: str
@@ -138,7 +138,7 @@ def _title(cell: Cell) -> str:
 
 
 @dataclass(slots=True, kw_only=True)
-class CellLines(Lines):
+class CellLines(StepLines):
     """The lines of a layer, its memory, and what it needs.
 
     ``arguments`` is what a call passes, ``floats`` the size of the memory that it works in.
@@ -157,7 +157,7 @@ class CellLines(Lines):
     size_lines: list[str] = field(default_factory=list)
     memory_lines: list[str] = field(default_factory=list)
     constants: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[BlockRow] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     floats: int = 0
     kernels: set[str] = field(default_factory=set)
@@ -218,7 +218,7 @@ class CellLines(Lines):
         states = [self._add_state(name) for name in equations.states]
         named = zip(equations.states, states, strict=True)
         ends = tuple(
-            State(vector, *(self._add_end(f"{name}_{end}") for end in ("first", "last")))
+            StateVectors(vector, *(self._add_end(f"{name}_{end}") for end in ("first", "last")))
             for name, vector in named
         )
         self.places = place_sums(plan)
@@ -438,7 +438,7 @@ class CellLines(Lines):
                 self.parts.append(f"float *const {vector.pointer} = {before.pointer} + {size};")
                 self.writer.preceding[vector] = before
             else:
-                self.rows.append(Row(vector.pointer, block, columns))
+                self.rows.append(BlockRow(vector.pointer, block, columns))
             before = vector
         self.filled.update(names)
         kernel, weights = self._weights(product.matrices)

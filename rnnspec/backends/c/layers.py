@@ -56,7 +56,7 @@ _TYPES = {
     **dict.fromkeys(("steps", "windows", "before", "size", "stride", "dilation"), "size_t "),
     **dict.fromkeys(("features", "inputs", "units", "hidden", "backward", "ahead"), "size_t "),
     "inputs_before": "float *",
-    **dict.fromkeys((name for each in REDUCTIONS.values() for name in each.states), "float *"),
+    **dict.fromkeys((name for how in REDUCTIONS.values() for name in how.states), "float *"),
     "y": "float *",
     "width": "size_t ",
     "merge": "char ",
@@ -117,6 +117,8 @@ class Function:
     settings: tuple[str, ...] = ()
     """What it is, its body and the settings among its parameters, if it is from a recipe."""
     attention: AttentionText | None = None
+    is_rounded: bool = False
+    """True if the weights are int8."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -135,11 +137,6 @@ class Function:
     def ends(self) -> dict[str, str]:
         """The parameters with the first and the last states, by which only some layers differ."""
         return self.cell.ends if self.cell else {}
-
-    @property
-    def is_rounded(self) -> bool:
-        """True if the weights are int8."""
-        return any(name.endswith("_scale") for name in self.parameters)
 
     def versions(self, prefix: str) -> str:
         """Return the macro before a function that is compiled for several processors."""
@@ -203,7 +200,7 @@ class Layers:
     def __post_init__(self) -> None:
         """Collect the symbols."""
         stored = self.arrays.values()
-        self.symbols = frozenset(symbol for each in stored for symbol in each.sizes)
+        self.symbols = frozenset(symbol for array in stored for symbol in array.sizes)
 
     def lines(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
@@ -264,7 +261,10 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        function = replace(function, target=self.target, biases=biases)
+        # A parameter of equations may have any name, also one that ends so.
+        scales = {stored.scale for stored in self.arrays.values() if stored.rounded}
+        is_rounded = not scales.isdisjoint(arguments.values())
+        function = replace(function, target=self.target, biases=biases, is_rounded=is_rounded)
         # Beside functions of whole sequences, those of a step say so.
         own = f"{function.name}_step" if function.stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
@@ -283,7 +283,9 @@ class Layers:
 
     def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
         """Collect what a function needs."""
-        self.kernels |= {each.function for each in activations if each.name != "linear"}
+        self.kernels |= {
+            activation.function for activation in activations if activation.name != "linear"
+        }
         self.kernels |= set(products.split())
         self.work = max(self.work, floats)
 
@@ -422,13 +424,13 @@ class Layers:
     def _shared(self, layer: nodes.WindowPooling) -> frozenset[str]:
         """Return the parameters of a pool of windows that not all layers with its function need."""
         alike = [
-            each
-            for each in self.network.layers
-            if isinstance(each, nodes.WindowPooling) and each.statistic == layer.statistic
+            pool
+            for pool in self.network.layers
+            if isinstance(pool, nodes.WindowPooling) and pool.statistic == layer.statistic
         ]
-        windows = [each.window for each in alike]
+        windows = [pool.window for pool in alike]
         adds = any(w.reach if w.padding == "same" else w.added(1)[0] for w in windows)
-        names = {"before": adds, "mask": any(each.masked for each in alike)}
+        names = {"before": adds, "mask": any(pool.masked for pool in alike)}
         return frozenset(name for name, is_needed in names.items() if is_needed)
 
     def _operands(self, layer: nodes.Layer, place: Place) -> dict[core.Expression, Rows]:

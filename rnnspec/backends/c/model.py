@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from rnnspec.backends.c.source import Argument, CSource
+    from rnnspec.backends.c.source import CSource, InputParameter
     from rnnspec.backends.slots import Array
 
 _SEE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
@@ -370,7 +370,7 @@ class CModel:
             raise UsageError(f"expected the same number of sequences, received {listed(texts)}")
         return batch
 
-    def _checked(self, argument: Argument, batch: Array) -> Array:
+    def _checked(self, argument: InputParameter, batch: Array) -> Array:
         """Return the batch of an input in the type of the interface.
 
         Raises:
@@ -404,10 +404,10 @@ class CModel:
             source = self.source
             several = (*source.inputs, *([source.stream] if source.stream else []))
             texts = [
-                f"{'labels' if each.label else 'tokens'}{f' of {each.name}' * source.named} "
-                f"from 0 to {each.vocabulary - 1}"
-                for each in several
-                if each.vocabulary is not None
+                f"{'labels' if given.label else 'tokens'}{f' of {given.name}' * source.named} "
+                f"from 0 to {given.vocabulary - 1}"
+                for given in several
+                if given.vocabulary is not None
             ]
             raise UsageError(f"expected {listed(texts)}")
 
@@ -436,7 +436,7 @@ class CModel:
         arrays = {argument.symbol: batch[argument.name] for argument in arguments} | outputs
         return {test.symbol: arrays[test.pointer].reshape(-1) for test in source.tests}
 
-    def _drawn(self, argument: Argument, rng: np.random.Generator) -> Array:
+    def _drawn(self, argument: InputParameter, rng: np.random.Generator) -> Array:
         """Return a random input of one sequence."""
         steps = [self.source.test_steps[argument.name]] if argument.length else []
         if argument.vocabulary is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.body import Seen
     from rnnspec.backends.c.layers import Function
-    from rnnspec.backends.c.steps import Length
+    from rnnspec.backends.c.steps import SharedLength
     from rnnspec.ir.nodes import Shape
 
 _COLUMNS = 100
@@ -93,7 +93,7 @@ _LINE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class InterfaceConstant:
     """A constant of the interface, with its comment."""
 
     name: str
@@ -144,7 +144,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class InputParameter:
     """An input as a parameter.
 
     ``size`` is the number of elements of a step, or of a vector. ``length`` is the number of steps,
@@ -155,7 +155,7 @@ class Argument:
     symbol: str
     number: str
     size: int
-    length: Length | None
+    length: SharedLength | None
     vocabulary: int | None
     label: bool = False
 
@@ -193,7 +193,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class OutputParameter:
     """An output: its pointer, the constant with its size, and its sizes as expressions in C.
 
     ``delay`` is the number of steps before it, in step form.
@@ -257,7 +257,7 @@ class CSource:
     entry: str
     title: str
     about: tuple[str, ...]
-    constants: tuple[Constant, ...]
+    constants: tuple[InterfaceConstant, ...]
     target: str
     rounded: bool
     named: bool
@@ -266,11 +266,11 @@ class CSource:
     stepped: bool
     states: tuple[Field, ...]
     delay: int
-    inputs: tuple[Argument, ...]
-    stream: Argument | None
+    inputs: tuple[InputParameter, ...]
+    stream: InputParameter | None
     workspace: int
     stack: int
-    outputs: tuple[Result, ...]
+    outputs: tuple[OutputParameter, ...]
     output_steps: tuple[OutputSteps, ...]
     functions: tuple[Function, ...]
     arrays: tuple[Stored, ...]
@@ -305,7 +305,7 @@ class CSource:
         return self.target != "cortex-m"
 
     @property
-    def lengths(self) -> tuple[Length, ...]:
+    def lengths(self) -> tuple[SharedLength, ...]:
         """The numbers of steps that are parameters, in their order."""
         lengths = (argument.length for argument in self.inputs)
         return tuple(dict.fromkeys(length for length in lengths if length is not None))

@@ -21,7 +21,7 @@ Count = int | tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
+class SharedLength:
     """The number of steps that some inputs have in common.
 
     ``prefix`` begins the names of its constants, ``fixed`` is true if a spec states it.
@@ -120,7 +120,7 @@ def joined_counts(network: nodes.Network) -> Iterator[tuple[Count, Count]]:
         yield from ((first, other) for other in others if other != first)
 
 
-def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ...]:
+def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLength, ...]:
     """Return the numbers of steps of the inputs, in the order of these.
 
     Inputs whose steps are joined share one. ``most`` limits those that may be of any length.
@@ -163,7 +163,7 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ..
         lowest = max(least[name] for name in names)
         alone = len(groups) == 1
         result.append(
-            Length(
+            SharedLength(
                 symbol="steps" if alone else f"{names[0]}_steps",
                 prefix="" if alone else f"{names[0].upper()}_",
                 inputs=names,
@@ -175,7 +175,7 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ..
     return tuple(result)
 
 
-def free_lengths(network: nodes.Network, form: Form) -> list[Length]:
+def free_lengths(network: nodes.Network, form: Form) -> list[SharedLength]:
     """Return the numbers of steps that only an option limits, which all have the same limit."""
     streams = {network.stream} if form == "step" else set()
     return [

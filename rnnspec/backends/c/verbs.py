@@ -147,7 +147,7 @@ def statements(
     match value:
         case core.Combine():
             like = (to.count, to.width)
-            is_even = all((each.count, each.width) == like for each in map(array, _terms(value)))
+            is_even = all((term.count, term.width) == like for term in map(array, _terms(value)))
             if is_even:
                 yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
                 return
@@ -544,7 +544,7 @@ def _is_mask(value: core.Expression) -> bool:
 def _operands(value: Any) -> Iterator[core.Expression]:
     """Yield what an expression is made of."""
     if is_dataclass(value) and isinstance(value, core.Verb):
-        for part in (getattr(value, each.name) for each in fields(value)):
+        for part in (getattr(value, named.name) for named in fields(value)):
             yield from (
                 one
                 for one in (part if isinstance(part, tuple) else (part,))

@@ -217,21 +217,18 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
         sequences = "some" if len(returns) > 1 else "all" if returns == {True} else "none"
         if any(layer.name in stateful or layer.first_states for layer in layers):
             sequences = "with_state"
+        attention = layers[0].attention
         classes[name] = CellClass(
             name=name,
             layers=tuple(layers),
             options=tuple(_options(layers, form, sequences)),
             sequences=sequences,
             gives_contexts=any(layer.name in asked for layer in layers),
-            recomputes=form == "training" and _is_additive(layers[0]),
+            recomputes=form == "training" and attention is not None and attention.additive,
             turns=any(layer.merge is not None or layer.backward for layer in layers),
             variables=variables(layers[0]),
         )
     return classes
-
-
-def _is_additive(layer: Recurrent) -> bool:
-    return layer.attention is not None and layer.attention.additive
 
 
 _INITIALIZERS = {

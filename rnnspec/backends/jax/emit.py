@@ -389,7 +389,7 @@ class JaxWalk(RecurrentCalls):
         first = next(filter(slots, (*recurrent, *self.network.layers)), None)
         if first is None:
             return code("jnp.result_type({})", x)
-        slot = next((each for each in slots(first) if each.module is None), slots(first)[0])
+        slot = next((other for other in slots(first) if other.module is None), slots(first)[0])
         array = code("self.{}.{}", slot.module or first.name, Code(slot.path))
         return code("jnp.result_type({}, {}.dtype)", x, array)
 
@@ -413,7 +413,7 @@ class JaxWalk(RecurrentCalls):
         """Yield the statements of a statistic over all steps."""
         main = self._sources[layer.name][0]
         # None for an input.
-        before = next((each for each in self.network.layers if each.name == main), None)
+        before = next((other for other in self.network.layers if other.name == main), None)
         # A final state is at the last and at the first step, because it stays as it is at padding.
         stays = isinstance(before, nodes.Recurrent) and not before.first_states
         is_state = layer.statistic == "last" and stays

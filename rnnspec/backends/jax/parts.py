@@ -117,7 +117,7 @@ def attend(x: str, embedding: str, layer: nodes.Embedding) -> Code:
 
 def embedding_of(network: nodes.Network, layer: nodes.Dense) -> nodes.Embedding:
     """Return the embedding to which a layer is tied."""
-    (embedding,) = (each for each in network.layers if each.name == layer.tied)
+    (embedding,) = (table for table in network.layers if table.name == layer.tied)
     assert isinstance(embedding, nodes.Embedding), "verify requires it"
     return embedding
 

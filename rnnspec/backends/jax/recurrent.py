@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.jax.cells import CellClass
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.ir.schedule import ProductSlice, Statement
 
 _SUMMARIES = {
     "RNN": "A simple recurrent layer.",
@@ -139,8 +139,8 @@ class _Scan:
         if self.layer.masked and not self.gates:
             names = zip(self.equations.states, self.states, strict=True)
             self.writer.new_states |= {state: f"new_{name}" for state, name in names}
-        self.pieces: dict[Slice, Code] = {}
-        self.biases: dict[Slice, Code] = {}
+        self.pieces: dict[ProductSlice, Code] = {}
+        self.biases: dict[ProductSlice, Code] = {}
         self.activated: set[str] = set()
 
     @property

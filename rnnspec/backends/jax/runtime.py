@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.contract import Learner
-    from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.optimizers import Optimizer, OptimizerStep
     from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
     from rnnspec.source.code import Source
@@ -196,12 +196,12 @@ class JaxRuntime(Runtime):
         *,
         training: bool,
         summed: bool,  # noqa: ARG002 - the gradient of a lookup always is
-    ) -> Callable[[Optimizer], Step]:
+    ) -> Callable[[Optimizer], OptimizerStep]:
         """Return a function that returns the step of one of the optimizers of optax."""
         names = [".".join(key) for key in keys]
         learn = self.learner(model, keys, training=training)
 
-        def make_step(settings: Optimizer) -> Step:
+        def make_step(settings: Optimizer) -> OptimizerStep:
             with _precision(model):
                 optimizer = nnx.Optimizer(model, _make_optimizer(settings), wrt=nnx.Param)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer
-    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.ir.schedule import ProductSlice, Statement
     from rnnspec.source.code import Literal
 
 _WIDTH = 68
@@ -187,7 +187,7 @@ _MASKED_PRODUCTS = code('''
 ''')
 
 
-class _Writer(ExpressionWriter):
+class _CellWriter(ExpressionWriter):
     """The writer of expressions in Keras, where a matrix is stored transposed: (in, out).
 
     ``batched`` are the names of values with a batch; others are parameters, and what follows from
@@ -268,7 +268,7 @@ class _CellClass:
             name: code("self.{}" if name in weights else "{}", text)
             for name, text in self.names.items()
         }
-        self.writer = _Writer(variables, frozenset(batched))
+        self.writer = _CellWriter(variables, frozenset(batched))
         self.drops_input = any(layer.dropout for layer in layers)
         self.drops_states = any(layer.recurrent_dropout for layer in layers)
 
@@ -572,7 +572,7 @@ class _CellClass:
         elif total != product.name:
             yield code("{} = {}", product.name, total)
 
-    def _slice(self, part: Slice) -> str:
+    def _slice(self, part: ProductSlice) -> str:
         product = self.products[part.product]
         is_whole = len(self.schedule.slices_of(part.product)) == 1
         return part.product if is_whole else f"{product.label}_part_{part.start}"

@@ -14,7 +14,6 @@ from rnnspec.backends.keras.layers import (
     compare_padding,
     layers_of_arrays,
     make_activation,
-    make_concatenation,
     make_conv,
     make_embedding,
     make_layer,
@@ -22,11 +21,9 @@ from rnnspec.backends.keras.layers import (
     make_masking,
     make_merge,
     make_padding,
-    make_query,
     make_recurrent,
     make_reshape,
     make_scaling,
-    make_scorer,
     make_window_pooling,
     parts_of,
     project_tied,
@@ -34,10 +31,10 @@ from rnnspec.backends.keras.layers import (
 )
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
 from rnnspec.backends.keras.parts import RecipeVerbs
-from rnnspec.ir import core, nodes
+from rnnspec.ir import nodes
 from rnnspec.ir.expand import expand, is_state, running
 from rnnspec.ir.forms import held_values, states_of
-from rnnspec.source.code import Code, Output, assignment, code, listed
+from rnnspec.source.code import Code, OutputStatement, assignment, code, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -128,7 +125,7 @@ class FunctionalModel:
         name = network_input.name
         prefix = self.network.prefix(name, "_")
         masking = make_masking(network_input.mask_value or 0.0, f"{prefix}masking")
-        statement = Output(code("{}({})", masking, self.values[name]))
+        statement = OutputStatement(code("{}({})", masking, self.values[name]))
         yield from self._store(name, [statement])
 
     def _store(self, name: str, statements: Iterable[Code]) -> Iterator[Code]:
@@ -138,7 +135,7 @@ class FunctionalModel:
         if name in self.kept:
             variable = self.variable(name)
             if self.is_graph:
-                outputs = ((at, e) for at, e in enumerate(pieces) if isinstance(e, Output))
+                outputs = ((at, e) for at, e in enumerate(pieces) if isinstance(e, OutputStatement))
                 *_, (at, output) = outputs
                 pieces[at] = output.into(variable)
                 self.current = variable
@@ -181,39 +178,36 @@ class FunctionalModel:
                 yield from self._step_pooling(layer, x)
             case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
                 mask = self.masks.variable(main)
-                yield Output(code("masked_{}({}, {})", layer.statistic, x, mask))
-            case nodes.AttentionPooling():
-                yield from self._attention_pooling(layer, x)
+                yield OutputStatement(code("masked_{}({}, {})", layer.statistic, x, mask))
             case nodes.LastSteps():
                 last = code("{}[:, -{!r}:]", x, layer.count)
                 # A sequence that is too short has no such shape, and is refused.
                 reshape = layer.input[0] is None
-                yield Output(code("{}({})", make_reshape(layer), last) if reshape else last)
+                yield OutputStatement(
+                    code("{}({})", make_reshape(layer), last) if reshape else last
+                )
             case nodes.Dense(tied=str() as tied):
                 yield from project_tied(layer, self._table(tied), x)
             case nodes.Activate(activation="legacy_hard_sigmoid"):
                 # Not the layer for an activation of a layer: a Pipeline drops the mask.
-                yield Output(code("{}({})", make_scaling(1.2, layer.name), x))
+                yield OutputStatement(code("{}({})", make_scaling(1.2, layer.name), x))
                 hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
-                yield Output(code("{}(x)", hard_sigmoid))
+                yield OutputStatement(code("{}(x)", hard_sigmoid))
             case nodes.Join(how=nodes.Formula()):
                 parts_of_formula = (self._operand(layer, name) for name in dict.fromkeys(layer.of))
                 inputs = listed(*parts_of_formula)
-                yield Output(code("{}([{}])", make_formula(layer), inputs))
-            case nodes.Join(how="concat"):
-                (joined,) = expand(layer, "inference")
-                assert isinstance(joined.value, core.Join)
-                parts = listed(*map(self._body(layer, x).write, joined.value.parts))
-                yield Output(code("{}([{}])", make_concatenation(layer), parts))
+                yield OutputStatement(code("{}([{}])", make_formula(layer), inputs))
             case _ if made := make_layer(layer):
                 memory = [self.value(name) for name in self.sources[layer.name][1:]]
                 taken = [code("[{}]", listed(x, *memory)) if memory else x]
-                yield Output(code("{}({})", made, listed(*taken, self.masks.argument(layer))))
+                yield OutputStatement(
+                    code("{}({})", made, listed(*taken, self.masks.argument(layer)))
+                )
             case _:
                 # A layer is what its recipe says, if Keras has none that is the same.
                 yield from self._body(layer, x).statements(expand(layer, "inference"))
 
-    def _body(self, layer: nodes.Layer, x: Code, *names: str) -> RecipeVerbs:
+    def _body(self, layer: nodes.Layer, x: Code) -> RecipeVerbs:
         """Return the writer of the recipe of a layer."""
         variables = {"x": x, **(_states_by_name(layer) if self.form == "step" else {})}
         attention, memory_mask, roles = nodes.attention_of(layer), Code(), parts_of(layer)
@@ -222,11 +216,12 @@ class FunctionalModel:
         elif getattr(layer, "masked", False):
             variables["mask"] = self.masks.variable(self.sources[layer.name][0])
         # What scores and scales by arrays has the name of a layer itself.
-        own = () if isinstance(layer, nodes.ComposedNode) else (layer.name,)
+        layers = layers_of_arrays(layer)
+        own = () if layers or isinstance(layer, nodes.ComposedNode) else (layer.name,)
         return RecipeVerbs(
             variables=variables,
-            names=iter(names or (*own, *roles.values())),
-            layers=layers_of_arrays(layer),
+            names=iter((*own, *roles.values())),
+            layers=layers,
             earlier=lambda name: self._operand(layer, name),
             tokens=frozenset(
                 network_input.name
@@ -265,14 +260,14 @@ class FunctionalModel:
     def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
         table = layer.table or layer.name
         if table not in self.tables:
-            yield Output(code("{}({})", self._make_embedding(layer), x))
+            yield OutputStatement(code("{}({})", self._make_embedding(layer), x))
             return
         if table not in self.defined:
             self.defined.add(table)
             owner = self.by_name[table]
             assert isinstance(owner, nodes.Embedding)
             yield code("{} = {}", self._table(table), self._make_embedding(owner))
-        yield Output(code("{}({})", self._table(table), x))
+        yield OutputStatement(code("{}({})", self._table(table), x))
 
     def _make_embedding(self, layer: nodes.Embedding) -> Code:
         own = replace(layer, masked=masks_zero(self.network, layer))
@@ -306,9 +301,9 @@ class FunctionalModel:
             if reads_state:
                 outputs = targets[:: len(layer.states)]
                 if layer.merge is not None:
-                    yield Output(code("{}([{}])", make_merge(layer), listed(*outputs)))
+                    yield OutputStatement(code("{}([{}])", make_merge(layer), listed(*outputs)))
                 elif outputs[0] != "x":
-                    yield Output(outputs[0])
+                    yield OutputStatement(outputs[0])
         if layer.backward and (layer.return_sequences or contexts):
             yield code("# Keras returns the steps in the order in which it reads them.")
             yield assignment([output], code("keras.ops.flip({}, axis=1)", output))
@@ -345,7 +340,7 @@ class FunctionalModel:
         variable, (_, size) = self.variable(contexts[0].name), layer.states[0]
         yield code("{} = steps[:, :, {!r}:]", variable, size)
         if layer.return_sequences:
-            yield Output(code("steps[:, :, :{!r}]", size))
+            yield OutputStatement(code("steps[:, :, :{!r}]", size))
         self.values[contexts[0].name] = variable
 
     def _state_variables(
@@ -424,7 +419,7 @@ class FunctionalModel:
         )
         yield assignment([output, *names], code("{}({})", made, arguments))
         if not layer.return_sequences:
-            yield Output(code("{}", names[0]))
+            yield OutputStatement(code("{}", names[0]))
         yield from self._take_contexts(layer, contexts)
         for final in finals:
             self.values[final.name] = code("{}_{}", layer.name, final.state)
@@ -439,9 +434,9 @@ class FunctionalModel:
             conv = replace(layer, window=replace(layer.window, padding="valid"))
         elif not isinstance(padding, str):
             conv = replace(layer, window=replace(layer.window, padding="valid"))
-            yield Output(code("{}({})", make_padding(layer, padding), x))
+            yield OutputStatement(code("{}({})", make_padding(layer, padding), x))
             x = code("x")
-        yield Output(code("{}({})", make_conv(conv), x))
+        yield OutputStatement(code("{}({})", make_conv(conv), x))
 
     def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
         padding = layer.window.padding
@@ -451,9 +446,9 @@ class FunctionalModel:
         pool, mask = make_window_pooling(layer), self.masks.variable(self.sources[layer.name][0])
         match layer.statistic:
             case "average":
-                yield Output(code("masked_average({}, {}, {})", pool, x, mask))
+                yield OutputStatement(code("masked_average({}, {}, {})", pool, x, mask))
             case "max":
-                yield Output(code("{}(fill_padding({}, {}, -3e38))", pool, x, mask))
+                yield OutputStatement(code("{}(fill_padding({}, {}, -3e38))", pool, x, mask))
                 yield from self._fill_windows(layer)
             case _:
                 assert_never(layer.statistic)
@@ -462,7 +457,7 @@ class FunctionalModel:
         """Yield the statements that fill windows of padding alone."""
         yield from self.masks.after(layer)
         # What later layers would compute with such a number is not finite.
-        yield Output(code("fill_padding(x, {}, 0)", self.masks.variable(layer.name)))
+        yield OutputStatement(code("fill_padding(x, {}, 0)", self.masks.variable(layer.name)))
 
     def _padded_pooling(
         self, layer: nodes.WindowPooling, padding: tuple[int, int], x: Code
@@ -475,35 +470,16 @@ class FunctionalModel:
             # A layer that adds steps would warn that it drops the mask.
             steps = code("keras.ops.pad({}, ((0, 0), {!r}, (0, 0)))", x, padding)
             real = code("keras.ops.pad({}, ((0, 0), {!r}))", real, padding)
-            yield Output(code("masked_average({}, {}, {})", pool, steps, real))
+            yield OutputStatement(code("masked_average({}, {}, {})", pool, steps, real))
             return
         filled = code("fill_padding({}, {}, -3e38)", x, mask) if mask else x
         padded = "keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values=-3e38)"
-        yield Output(code(padded, filled, padding))
-        yield Output(code("{}(x)", pool))
+        yield OutputStatement(code(padded, filled, padding))
+        yield OutputStatement(code("{}(x)", pool))
         if mask:
             yield from self._fill_windows(layer)
         elif max(padding) > layer.window.reach:
-            yield Output(code("keras.ops.where(x > -3e38, x, 0)"))
-
-    def _attention_pooling(self, layer: nodes.AttentionPooling, x: Code) -> Iterator[Code]:
-        """Yield the statements that reduce the steps to their weighted mean."""
-        scores, names = x, parts_of(layer)
-        if layer.units is not None:
-            yield code("scores = {}({})", make_scorer(layer, layer.units), x)
-            scores = code("scores")
-        elif layer.activation != "linear":
-            yield code("scores = {}({})", make_activation(layer.activation, names["scores"]), x)
-            scores = code("scores")
-        if layer.query is None:
-            yield code("scores = {}({})", make_query(layer), scores)
-        else:
-            query = self.value(layer.query)
-            product = code('keras.ops.einsum("btf,bf->bt", {}, {})', scores, query)
-            yield code("scores = keras.ops.expand_dims({}, -1)", product)
-        _, *results = expand(layer, "inference")
-        body = self._body(layer, x, names["weights"])
-        yield from body.statements(results)
+            yield OutputStatement(code("keras.ops.where(x > -3e38, x, 0)"))
 
     def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
@@ -511,15 +487,15 @@ class FunctionalModel:
         first, *others = running(layer)
         if len(names) == len(others) == 1:
             yield code("{} = {}", names[0], self._body(layer, variable).write(first.value))
-            yield Output(code("{}", names[0]))
+            yield OutputStatement(code("{}", names[0]))
             return
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else ""
         pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *states))
         if is_state(layer):
             yield code("{} = {}", listed(*names), pooled)
-            yield Output(code("{}", names[0]))
+            yield OutputStatement(code("{}", names[0]))
         else:
-            yield Output(pooled, after=listed(*names))
+            yield OutputStatement(pooled, after=listed(*names))
 
 
 def _given_states(layer: nodes.Layer) -> list[Code]:

@@ -13,7 +13,7 @@ from rnnspec.backends.keras.initial import embedding_initializer, make_initializ
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.params import params
-from rnnspec.source.code import Code, Literal, Output, call, code
+from rnnspec.source.code import Code, Literal, OutputStatement, call, code
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -32,9 +32,11 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
     """Return the names of further layers of Keras that compute a layer, by what they are."""
     match layer:
         case nodes.AttentionPooling():
-            roles = ["query"] if layer.units is not None and layer.query is None else []
-            roles += ["scores"] if layer.units is None and layer.activation != "linear" else []
-            roles += ["weights"]
+            is_query = layer.units is not None and layer.query is None
+            is_activated = layer.units is None and layer.activation != "linear"
+            # That with an array last: the others are in the order of the recipe.
+            roles = [*(["scores"] if is_activated else []), "weights"]
+            roles += ["query"] if is_query else []
         case nodes.Recurrent(merge=str(), masked=True, return_sequences=False) if layer.initial:
             roles = ["merge"]
         case nodes.Conv(window=window):
@@ -142,7 +144,7 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             # Where nothing is real, Keras returns the mean of all steps.
             return _make("Attention", name=layer.name)
         case nodes.Dense(tied=None):
-            return make_dense(layer)
+            return make_dense(layer, layer.units)
         case _ if params(layer):
             return None
         case _:
@@ -187,11 +189,11 @@ def make_window_pooling(layer: nodes.WindowPooling) -> Code:
     )
 
 
-def make_dense(layer: nodes.Dense) -> Code:
+def make_dense(layer: nodes.Dense | nodes.AttentionPooling, units: int) -> Code:
     """Return the call that makes a dense layer with a kernel of its own."""
     return _make(
         "Dense",
-        layer.units,
+        units,
         activation=_activation_argument(layer.activation),
         kernel_initializer=make_initializer(layer.kernel_initializer),
         **_bias(layer),
@@ -289,29 +291,6 @@ def make_scaling(factor: float, name: str) -> Code:
     return _make("Rescaling", exact, name=name)
 
 
-def make_scorer(layer: nodes.AttentionPooling, units: int) -> Code:
-    """Return the hidden layer of an attention."""
-    return _make(
-        "Dense",
-        units,
-        activation=_activation_argument(layer.activation),
-        kernel_initializer=make_initializer(layer.kernel_initializer),
-        **_bias(layer),
-        name=layer.name,
-    )
-
-
-def make_query(layer: nodes.AttentionPooling) -> Code:
-    """Return the layer that scores the steps in an attention."""
-    return _make(
-        "Dense",
-        1,
-        use_bias=False,
-        kernel_initializer=make_initializer(layer.kernel_initializer),
-        name=parts_of(layer).get("query", layer.name),
-    )
-
-
 def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
     """Return the layers of Keras that hold the arrays of a recipe."""
     match layer:
@@ -319,6 +298,14 @@ def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
             drawn = make_initializer(initializer)
             score = _make("Dense", 1, use_bias=False, kernel_initializer=drawn, name=layer.name)
             return {core.Param(layer.name, "score"): score}
+        case nodes.AttentionPooling(units=units, kernel_initializer=initializer):
+            drawn = make_initializer(initializer)
+            name = parts_of(layer).get("query", layer.name)
+            query = _make("Dense", 1, use_bias=False, kernel_initializer=drawn, name=name)
+            scores = {core.Param(layer.name, "query"): query}
+            if units is None:
+                return scores
+            return {**scores, core.Param(layer.name, "kernel"): make_dense(layer, units)}
         case nodes.InstanceNorm():
             scale, offset = params(layer)
             axes = "btf" if len(layer.output) > 1 else "bf"
@@ -334,11 +321,6 @@ def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
             return {core.Param(layer.name, scale.name): scaled}
         case _:
             return {}
-
-
-def make_concatenation(layer: nodes.Join) -> Code:
-    """Return the call that makes the layer which puts arrays side by side."""
-    return _make("Concatenate", name=layer.name)
 
 
 def make_reshape(layer: nodes.LastSteps) -> Code:
@@ -411,19 +393,19 @@ def shared_tables(network: nodes.Network) -> dict[str, bool]:
 
 def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
     """Yield the statements that project ``x`` by the transpose of the embedding."""
-    yield Output(code("{}({}, reverse=True)", table, x))
+    yield OutputStatement(code("{}({}, reverse=True)", table, x))
     names = parts_of(layer)
     if layer.bias:
         bias = replace(layer, tied=None, activation="linear")
         yield code("# A dense layer without features has only its bias.")
         if len(layer.input) > 1:
-            yield code("bias = {}(x[:1, :1, :0])", make_dense(bias))
+            yield code("bias = {}(x[:1, :1, :0])", make_dense(bias, layer.units))
         else:
             # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
-            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_dense(bias))
-        yield Output(code("keras.layers.Add(name={!r})([x, bias])", names["logits"]))
+            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_dense(bias, layer.units))
+        yield OutputStatement(code("keras.layers.Add(name={!r})([x, bias])", names["logits"]))
     if layer.activation != "linear":
-        yield Output(code("{}(x)", make_activation(layer.activation, names["activation"])))
+        yield OutputStatement(code("{}(x)", make_activation(layer.activation, names["activation"])))
 
 
 def _make(type_: str, /, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:

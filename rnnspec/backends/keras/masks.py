@@ -207,7 +207,7 @@ def has_masking(network: nodes.Network, network_input: nodes.Input) -> bool:
 def masks_zero(network: nodes.Network, table: nodes.Layer) -> bool:
     """True if an embedding of Keras makes a mask: all that share its vectors have padding."""
     tables = (layer for layer in network.layers if isinstance(layer, nodes.Embedding))
-    shared = [each for each in tables if table.name in (each.name, each.table)]
+    shared = [other for other in tables if table.name in (other.name, other.table)]
     return all(layer.masked for layer in shared)
 
 

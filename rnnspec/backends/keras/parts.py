@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.backends.keras.attention import parts_of_attention
 from rnnspec.backends.keras.cells import parts_of_cells
-from rnnspec.backends.keras.layers import layer_of_verb, make_scaling, operands
+from rnnspec.backends.keras.layers import layer_of_verb, make_activation, make_scaling, operands
 from rnnspec.ir import core
 from rnnspec.ir.expand import MASK, X, pool
 from rnnspec.ir.forms import streamed
@@ -233,6 +233,9 @@ class RecipeVerbs(KerasVerbs):
                 ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(X))
                 yield code("steps = keras.ops.sum({}, axis=1, keepdims=True)", ones)
                 value = core.Reduce("sum", x, keep=True) / core.Name("steps")
+            case core.MatMul(core.Apply() as hidden) | core.Dot(core.Apply() as hidden):
+                yield from super().assign(name, hidden)
+                value = replace(value, x=core.Name(name))
             case core.Scores(queries, keys, core.Param() as vector):
                 parts = listed(
                     code("keras.ops.expand_dims({}, 2)", self.write(queries)),
@@ -256,6 +259,21 @@ class RecipeVerbs(KerasVerbs):
                 return self.earlier(name)
             case core.EarlierMask():
                 return self.memory_mask
+            case (
+                core.Apply(_, core.MatMul(x, kernel))
+                | core.Apply(_, core.Combine("add", core.MatMul(x, kernel)))
+                | core.MatMul(x, kernel)
+            ) if kernel in self.layers:
+                return code("{}({})", self.layers[kernel], self.write(x))
+            case core.Apply("legacy_hard_sigmoid" as activation, x):
+                return code("{}({})", make_activation(activation, self._name()), self.write(x))
+            case core.Dot(x, vector):
+                product = code(
+                    'keras.ops.einsum("btf,bf->bt", {})', listed(*map(self.write, (x, vector)))
+                )
+                return code("keras.ops.expand_dims({}, -1)", product)
+            case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined):
+                return self._layer("Concatenate", code("[{}]", listed(*map(self.write, joined))))
             case core.Fill(core.Column(mask), x, number):
                 return code("fill_padding({})", listed(*map(self.write, (x, mask, number))))
             case core.Combine(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.contract import Learner
-    from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.optimizers import Optimizer, OptimizerStep
     from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
     from rnnspec.source.code import Source
@@ -228,7 +228,7 @@ class KerasRuntime(Runtime):
 
     def own_steps(
         self, model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
-    ) -> Callable[[Optimizer], Step]:
+    ) -> Callable[[Optimizer], OptimizerStep]:
         """Return a function that returns the step of one of Keras's own optimizers.
 
         Unless ``summed``, the optimizer gets the gradient of an embedding as when Keras trains: on
@@ -237,7 +237,7 @@ class KerasRuntime(Runtime):
         variables = [_variable(model, layer, path) for layer, path in keys]
         compute = loss_and_gradients(model, variables, training=training, summed=summed)
 
-        def make_step(settings: Optimizer) -> Step:
+        def make_step(settings: Optimizer) -> OptimizerStep:
             # The learning rate is a variable of the dtype ``keras.config.floatx()``.
             with _ONE_AT_A_TIME, _dtype(str(variables[0].dtype)):
                 optimizer = _make_optimizer(settings)
@@ -465,7 +465,7 @@ def _weights(model: keras.Model, kind: str) -> list[Any]:
     whole, *others = _models(model)
     own = {layer.name for layer in whole.layers}
     layers = [layer for part in others for layer in part.layers if layer.name not in own]
-    return [*getattr(whole, kind), *(each for layer in layers for each in getattr(layer, kind))]
+    return [*getattr(whole, kind), *(array for layer in layers for array in getattr(layer, kind))]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.onnx.graph import Value
+from rnnspec.backends.onnx.graph import OnnxValue
 from rnnspec.backends.onnx.slots import array
 from rnnspec.backends.onnx.verbs import Recipe
 from rnnspec.ir import core, nodes
@@ -23,7 +23,7 @@ def contexts_of(layer: nodes.Recurrent) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class StepContext:
     """The context of a step of a layer.
 
     ``memory`` has what the recipe of an attention takes of what it attends to; these values are
@@ -39,9 +39,9 @@ class Context:
     is_read: bool
 
     @property
-    def output(self) -> Value:
+    def output(self) -> OnnxValue:
         """The context as an output of the body."""
-        return Value("float", ("?", self.attention.width), "Context_Output")
+        return OnnxValue("float", ("?", self.attention.width), "Context_Output")
 
     def add(self, into: Builder, state: str) -> str:
         """Add the nodes of the context for the state before a step, and return it."""

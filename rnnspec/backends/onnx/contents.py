@@ -61,7 +61,7 @@ _TYPES = {
 _FIELDS = sorted({name for _, name in _TYPES.values()} | {"string_data"})
 
 
-class ArrayError(Exception):
+class UnreadableArrayError(Exception):
     """An array that cannot be read; the text says what was expected and received."""
 
 
@@ -92,31 +92,34 @@ class Contents:
         """Return the array of a ``TensorProto``, a view of the file if it is large.
 
         Raises:
-            ArrayError: its numbers, their type or their number are wrong, or are not to be had.
+            UnreadableArrayError: its numbers, their type or their number are wrong, or it has
+                none.
         """
         kind = type_name(tensor.data_type)
         if kind not in _TYPES:
-            raise ArrayError(f"expected floats or integers, received {kind.lower()}")
+            raise UnreadableArrayError(f"expected floats or integers, received {kind.lower()}")
         dims = tuple(tensor.dims)
         if len(dims) > _MOST_AXES or min(dims, default=0) < 0:
-            raise ArrayError(f"expected the sizes of axes, received {brief(list(dims))}")
+            raise UnreadableArrayError(f"expected the sizes of axes, received {brief(list(dims))}")
         stored, field_name = np.dtype(_TYPES[kind][0]), _TYPES[kind][1]
         filled = [name for name in _FIELDS if len(getattr(tensor, name))]
         external = tensor.data_location != 0 or len(tensor.external_data)
         if len(filled) + tensor.HasField("raw_data") + bool(external) > 1:
-            raise ArrayError("expected its numbers once, received them in several fields")
+            raise UnreadableArrayError("expected its numbers once, received them in several fields")
         if tensor.HasField("segment"):
-            raise ArrayError("expected all of its numbers, received a segment")
+            raise UnreadableArrayError("expected all of its numbers, received a segment")
         count = math.prod(dims)
         if external or tensor.HasField("raw_data"):
             raw = self._external(tensor) if external else self._raw(tensor)
             if len(raw) != count * stored.itemsize:
                 message = f"expected {count * stored.itemsize:,} bytes for {_shape(dims)}"
-                raise ArrayError(f"{message}, received {len(raw):,}")
+                raise UnreadableArrayError(f"{message}, received {len(raw):,}")
             flat = np.frombuffer(raw, stored)
         else:
             if filled not in ([], [field_name]):
-                raise ArrayError(f"expected numbers in {field_name}, received {filled[0]}")
+                raise UnreadableArrayError(
+                    f"expected numbers in {field_name}, received {filled[0]}"
+                )
             flat = _convert_numbers(getattr(tensor, field_name), count, dims, stored)
         if kind == "BOOL":
             flat = flat != 0
@@ -128,7 +131,7 @@ class Contents:
         """Put the numbers of a ``TensorProto`` that are elsewhere into it.
 
         Raises:
-            ArrayError: they cannot be read.
+            UnreadableArrayError: they cannot be read.
         """
         if tensor.data_location or len(tensor.external_data):
             tensor.raw_data = bytes(self._external(tensor))
@@ -157,24 +160,28 @@ class Contents:
         end = len(data) if length is None else begin + length
         if not begin <= end <= len(data):
             message = f"expected bytes {begin:,} to {end:,} of {brief(location)}"
-            raise ArrayError(f"{message}, received a file of {len(data):,}")
+            raise UnreadableArrayError(f"{message}, received a file of {len(data):,}")
         return data[begin:end]
 
     def _other_file(self, location: object) -> memoryview:
         expected = "expected numbers in this file or in a file of its folder"
         if not isinstance(location, str) or not location:
-            raise ArrayError(f"{expected}, received no path of one")
+            raise UnreadableArrayError(f"{expected}, received no path of one")
         # As on every system, so that a file means the same on each.
         parts = re.split(r"[/\\]", location)
         if "" in parts or ".." in parts or ":" in location or "\0" in location:
-            raise ArrayError(f"{expected}, received the path {brief(location)}")
+            raise UnreadableArrayError(f"{expected}, received the path {brief(location)}")
         if len(self._files) >= _MOST_FILES:
-            raise ArrayError(f"expected numbers in at most {_MOST_FILES} files, received more")
+            raise UnreadableArrayError(
+                f"expected numbers in at most {_MOST_FILES} files, received more"
+            )
         folder = self.path.parent
         try:
             return _map(folder.joinpath(*parts), inside=folder)
         except UsageError as error:
-            raise ArrayError(f"its numbers are in {brief(location)}: {error.message}") from error
+            raise UnreadableArrayError(
+                f"its numbers are in {brief(location)}: {error.message}"
+            ) from error
 
 
 def load(path: Path) -> Contents:
@@ -336,14 +343,16 @@ def _convert_numbers(
     """Return numbers of a field of their own as an array, whose type is that of raw data."""
     if len(numbers) != count:
         message = f"expected {count:,} numbers for {_shape(dims)}"
-        raise ArrayError(f"{message}, received {len(numbers):,}")
+        raise UnreadableArrayError(f"{message}, received {len(numbers):,}")
     if stored.kind == "f" and stored.itemsize > 2:
         return np.fromiter(numbers, stored, count)
     # The bits of float16 are in integers.
     integers = np.dtype("<u2") if stored.kind == "f" else stored
     limits = np.iinfo(integers)
     if count and not limits.min <= min(numbers) <= max(numbers) <= limits.max:
-        raise ArrayError(f"expected integers of {8 * integers.itemsize} bits, received larger ones")
+        raise UnreadableArrayError(
+            f"expected integers of {8 * integers.itemsize} bits, received larger ones"
+        )
     return np.fromiter(numbers, integers, count).view(stored)
 
 
@@ -352,7 +361,7 @@ def _bfloat16() -> Any:
         from ml_dtypes import bfloat16
     except ImportError as error:
         message = "numbers in bfloat16 need ml_dtypes: pip install ml_dtypes"
-        raise ArrayError(message) from error
+        raise UnreadableArrayError(message) from error
     return bfloat16
 
 
@@ -367,4 +376,4 @@ def _number(keys: Mapping[str, object], name: str) -> int | None:
         return None
     if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value):
         return int(value)
-    raise ArrayError(f"expected {name} as a number of bytes, received {brief(value)}")
+    raise UnreadableArrayError(f"expected {name} as a number of bytes, received {brief(value)}")

@@ -11,7 +11,7 @@ from rnnspec.backends.onnx.graph import (
     Builder,
     GraphSource,
     OnnxGraph,
-    Value,
+    OnnxValue,
     taken_names,
     write_body,
     write_signature,
@@ -114,9 +114,9 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
             *outputs,
             *(
                 _state_value(state, axes, after(state.name))
-                for state in _moving(network_states)
-                # A given state is a result too.
-                if after(state.name) not in results
+                for state in network_states
+                # A chunk does not change a memory, and a given state is a result too.
+                if state.kind not in ("value", "mask") and after(state.name) not in results
             ),
         ),
         blocks=builder.finish(),
@@ -162,7 +162,7 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
     layers.add_first_states()
     graph = OnnxGraph(
         name=f"{network.name}_begin",
-        inputs=inputs or (Value("int64", (1,), BATCH_SIZE),),
+        inputs=inputs or (OnnxValue("int64", (1,), BATCH_SIZE),),
         outputs=tuple(_first_value(state, axes) for state in layers.first_states),
         blocks=builder.finish(),
     )
@@ -191,7 +191,9 @@ def _write(network: nodes.Network, builder: Builder, graph: OnnxGraph) -> GraphS
         entry=network.name,
         signature=write_signature(graph),
         body=write_body(graph),
-        weights=tuple(Value("float", shape, name) for name, shape, _ in _arrays(network, graph)),
+        weights=tuple(
+            OnnxValue("float", shape, name) for name, shape, _ in _arrays(network, graph)
+        ),
         constants=tuple(builder.constants.values()),
         summary="",
         metadata=(),
@@ -249,22 +251,22 @@ def _sequences(inputs: Iterable[nodes.Input]) -> list[nodes.SequenceInput]:
 
 def _input_value(
     network: nodes.Network, network_input: nodes.Input, axes: Mapping[str, str]
-) -> Value:
+) -> OnnxValue:
     dims = (axes[network_input.name] if size is None else size for size in network_input.shape)
     name = network.arguments(INPUT)[network_input.name]
     match network_input:
         case nodes.TokenInput() | nodes.LabelInput():
-            return Value("int64", ("batch", *dims), name)
+            return OnnxValue("int64", ("batch", *dims), name)
         case nodes.NumericInput() | nodes.VectorInput():
-            return Value("float", ("batch", *dims), name)
+            return OnnxValue("float", ("batch", *dims), name)
         case _:
             assert_never(network_input)
 
 
-def _output_values(network: nodes.Network, axes: Mapping[str, str]) -> Iterator[Value]:
+def _output_values(network: nodes.Network, axes: Mapping[str, str]) -> Iterator[OnnxValue]:
     for name, layer in network.results.items():
         dims = (axes[layer.name] if size is None else size for size in layer.output)
-        yield Value("float", ("batch", *dims), name or layer.name)
+        yield OnnxValue("float", ("batch", *dims), name or layer.name)
 
 
 def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
@@ -315,17 +317,12 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
     return {name: texts[first(name)] for name in steps if first(name) in texts}
 
 
-def _moving(network_states: Iterable[State]) -> list[State]:
-    """Return the states that a chunk changes."""
-    return [state for state in network_states if state.kind not in ("value", "mask")]
-
-
-def _state_value(state: State, axes: Mapping[str, str], name: str) -> Value:
+def _state_value(state: State, axes: Mapping[str, str], name: str) -> OnnxValue:
     dims = (axes[state.layer] if size is None else size for size in state.shape)
-    return Value("bool" if state.kind == "mask" else "float", ("batch", *dims), name)
+    return OnnxValue("bool" if state.kind == "mask" else "float", ("batch", *dims), name)
 
 
-def _first_value(state: State, axes: Mapping[str, str]) -> Value:
+def _first_value(state: State, axes: Mapping[str, str]) -> OnnxValue:
     """Return a state before a chunk, which may have fewer steps before the first one."""
     value = _state_value(state, axes, state.name)
     if state.first_shape == state.shape:

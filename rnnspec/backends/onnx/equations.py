@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard, assert_never, cast
 
-from rnnspec.backends.onnx.graph import Builder, Node, OnnxGraph, Value
+from rnnspec.backends.onnx.graph import Builder, OnnxGraph, OnnxNode, OnnxValue
 from rnnspec.backends.onnx.slots import after, parameter_path, path_of
 from rnnspec.ir.cells import applied_equations, place, states_of_equations
 from rnnspec.ir.equations import (
@@ -42,10 +42,10 @@ from rnnspec.ir.schedule import JoinedProduct, JoinedSum, names_in, packed_array
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.onnx.attention import Context
+    from rnnspec.backends.onnx.attention import StepContext
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.nodes import Recurrent
-    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.ir.schedule import ProductSlice, Statement
     from rnnspec.words import CellActivation
 
 _OPERATORS = {
@@ -162,7 +162,7 @@ class EquationSteps:
         names = (part for part in walk(value) if isinstance(part, Name))
         return all(name.kind == "parameter" or name.name in self.constants for name in names)
 
-    def _take(self, name: str, taken: Sequence[Slice]) -> None:
+    def _take(self, name: str, taken: Sequence[ProductSlice]) -> None:
         """Let the loop take a value of all steps, or the slices of it that it needs."""
         if name in self.whole:
             value, sizes = self.before.known[Name(name, "line")], self.before.parts[name]
@@ -186,7 +186,7 @@ class EquationSteps:
         )
         self.sequences.append((self.before.known[key], inside, size))
 
-    def body(self, *, masked: bool, with_output: bool, context: Context | None) -> OnnxGraph:
+    def body(self, *, masked: bool, with_output: bool, context: StepContext | None) -> OnnxGraph:
         """Return the body, which takes the states and a step of each sequence."""
         into, step = self.step.into, self.step
         if context:
@@ -206,7 +206,7 @@ class EquationSteps:
         sizes = [size for _, size in self.states]
         inputs = [_vector(f"Old_{name}", size) for name, size in self.states]
         inputs += [_vector(inside, size) for _, inside, size in self.sequences]
-        inputs += [Value("bool", ("?", 1), "Real_Now")] if masked else []
+        inputs += [OnnxValue("bool", ("?", 1), "Real_Now")] if masked else []
         outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
         if with_output:
             outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
@@ -220,8 +220,8 @@ class EquationSteps:
         return value if value == result else self.step.into.add(result, "Identity", value)
 
 
-def _vector(name: str, size: int) -> Value:
-    return Value("float", ("?", size), name)
+def _vector(name: str, size: int) -> OnnxValue:
+    return OnnxValue("float", ("?", size), name)
 
 
 @dataclass(slots=True)
@@ -241,9 +241,9 @@ class _Values:
     like: str
     names: set[str] = field(default_factory=set)
     known: dict[Expression, str] = field(default_factory=dict)
-    slices: dict[Slice, str] = field(default_factory=dict)
+    slices: dict[ProductSlice, str] = field(default_factory=dict)
     parts: dict[str, tuple[Size, ...]] = field(default_factory=dict)
-    waiting: dict[Slice, tuple[str, str, str]] = field(default_factory=dict)
+    waiting: dict[ProductSlice, tuple[str, str, str]] = field(default_factory=dict)
     runs: dict[tuple[str, ...], str] = field(default_factory=dict)
     about: str = ""
 
@@ -394,7 +394,7 @@ class _Values:
         else:
             about = f"Sizes_{'_'.join(map(str, sizes))}"
             inputs.append(self.into.integers(about, *sizes))
-        self.into.node(Node(tuple(names), "Split", tuple(inputs), tuple(options.items())))
+        self.into.node(OnnxNode(tuple(names), "Split", tuple(inputs), tuple(options.items())))
 
     def write(self, expression: Expression, word: str = "") -> str:
         """Add the nodes of an expression, unless they are there, and return its value.

@@ -30,7 +30,7 @@ Dims = tuple[Dim, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class OnnxValue:
     """A tensor with its element type and shape; the text of a dimension is its name."""
 
     type: str
@@ -47,8 +47,8 @@ class OnnxGraph:
     """A graph: the main one, or the body of a ``Scan``. ``blocks`` are groups of nodes."""
 
     name: str
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
+    inputs: tuple[OnnxValue, ...]
+    outputs: tuple[OnnxValue, ...]
     blocks: tuple[Block, ...]
 
 
@@ -56,7 +56,7 @@ Attribute = int | float | str | tuple[float, ...] | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class OnnxNode:
     """``outputs = operator <options> (inputs)``; the name of a value left out is empty.
 
     ``body`` is the graph that a ``Scan`` runs at each step.
@@ -76,7 +76,7 @@ class Comment:
     text: str
 
 
-Block = tuple[Comment | Node, ...]
+Block = tuple[Comment | OnnxNode, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class GraphSource:
     entry: str
     signature: str
     body: str
-    weights: tuple[Value, ...]
+    weights: tuple[OnnxValue, ...]
     constants: tuple[str, ...]
     summary: str
     metadata: tuple[tuple[str, str], ...]
@@ -126,7 +126,7 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Attribute]]] = {
 class Builder:
     """The blocks of a graph while its layers are turned into nodes."""
 
-    blocks: list[list[Comment | Node]] = field(default_factory=lambda: [[]])
+    blocks: list[list[Comment | OnnxNode]] = field(default_factory=lambda: [[]])
     constants: dict[str, str] = field(default_factory=dict)
 
     def block(self, comment: str = "") -> None:
@@ -138,9 +138,9 @@ class Builder:
 
     def add(self, output: str, operator: str, *inputs: str, **attributes: Attribute) -> str:
         """Add a node with one output, and return its name."""
-        return self.node(Node((output,), operator, inputs, tuple(attributes.items())))
+        return self.node(OnnxNode((output,), operator, inputs, tuple(attributes.items())))
 
-    def node(self, node: Node) -> str:
+    def node(self, node: OnnxNode) -> str:
         """Add a node, and return its last output."""
         self.blocks[-1].append(node)
         return node.outputs[-1]
@@ -167,13 +167,13 @@ class Builder:
 
     def has(self, name: str) -> bool:
         """True if a node has an output of this name."""
-        nodes = (entry for block in self.blocks for entry in block if isinstance(entry, Node))
+        nodes = (entry for block in self.blocks for entry in block if isinstance(entry, OnnxNode))
         return any(name in node.outputs for node in nodes)
 
     def rename(self, name: str, new: str) -> str:
         """Give an output of the last node another name, and return that."""
         node = self.blocks[-1][-1]
-        assert isinstance(node, Node)
+        assert isinstance(node, OnnxNode)
         outputs = tuple(new if output == name else output for output in node.outputs)
         self.blocks[-1][-1] = replace(node, outputs=outputs)
         return new
@@ -202,7 +202,7 @@ class Builder:
 
 def taken_names(graph: OnnxGraph) -> set[str]:
     """Return the names of all values that the nodes of a graph take, and those of their bodies."""
-    nodes = [entry for block in graph.blocks for entry in block if isinstance(entry, Node)]
+    nodes = [entry for block in graph.blocks for entry in block if isinstance(entry, OnnxNode)]
     names = {name for node in nodes for name in node.inputs}
     return names.union(*(taken_names(node.body) for node in nodes if node.body))
 
@@ -239,7 +239,7 @@ def write_body(graph: OnnxGraph, indent: int = 2) -> str:
     )
 
 
-def _write_node(node: Node, indent: int) -> str:
+def _write_node(node: OnnxNode, indent: int) -> str:
     margin = " " * indent
     arguments = ", ".join(map(_name_text, node.inputs))
     options = [f"{check_name(name)} = {_literal(value)}" for name, value in node.attributes]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.onnx.attention import contexts_of
 from rnnspec.backends.onnx.graph import BOOL
-from rnnspec.backends.onnx.recurrent import Run, add_final_state, add_last, add_recurrent
+from rnnspec.backends.onnx.recurrent import RecurrentRun, add_final_state, add_last, add_recurrent
 from rnnspec.backends.onnx.sequences import Sequences
 from rnnspec.backends.onnx.slots import (
     BATCH,
@@ -170,12 +170,12 @@ class Layers:
         if self.once:
             sources |= {state.layer for state in held_values(network) if state.kind == "mask"}
         padded = {name for source in sources for name, *_ in masks.get(source, ())}
+        arguments = network.arguments(INPUT)
         for network_input in self.inputs:
-            axes: Axes = "sbf" if needs.get(network_input.name) == "sbf" else "bsf"
-            if network.takes_one_array:
-                sequences.begin(network.input, axes, padded=network_input.masked)
-            else:
-                sequences.begin_named(network_input, axes, padded=network_input.name in padded)
+            name = network_input.name
+            axes: Axes = "sbf" if needs.get(name) == "sbf" else "bsf"
+            prefix = network.prefix(name, "_")
+            sequences.begin(network_input, arguments[name], axes, prefix, padded=name in padded)
 
     def _look_ahead(self) -> dict[str, Axes]:
         """Return the axes in which each input and output is needed first."""
@@ -259,7 +259,7 @@ class Layers:
         match layer:
             case nodes.Recurrent():
                 padding = sequences.padding(source)
-                run = Run(
+                run = RecurrentRun(
                     x=sequences.take(source, "sbf"),
                     padding=padding if layer.masked else None,
                     stepped=self.stepped,

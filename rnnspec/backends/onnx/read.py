@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import ArrayType
 from rnnspec.backends.model_files import FileReader, Saved
-from rnnspec.backends.onnx.contents import ArrayError, Contents, load
+from rnnspec.backends.onnx.contents import Contents, UnreadableArrayError, load
 from rnnspec.backends.onnx.slots import BEGIN, FORM, array_of, find_array, other_shapes
 from rnnspec.errors import UsageError, brief, printable
 
@@ -227,7 +227,7 @@ def _weights(contents: Contents) -> dict[str, Array]:
             raise UsageError(message, path)
         try:
             weights[tensor.name] = contents.array(tensor)
-        except ArrayError as error:
+        except UnreadableArrayError as error:
             message = f"{brief(tensor.name)}: its numbers cannot be read: {error}"
             raise UsageError(message, path) from error
     return weights

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.onnx.attention import Context, contexts_of
+from rnnspec.backends.onnx.attention import StepContext, contexts_of
 from rnnspec.backends.onnx.equations import EquationSteps
-from rnnspec.backends.onnx.graph import Builder, Node
+from rnnspec.backends.onnx.graph import Builder, OnnxNode
 from rnnspec.backends.onnx.slots import (
     BIAS,
     FUSED,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RecurrentRun:
     """What a recurrent layer reads, and what of it is read.
 
     ``x`` is its input, and ``padding`` what it skips. ``first`` has the vectors that states begin
@@ -59,7 +59,7 @@ class Run:
     memory: Mapping[core.Expression, str] = field(default_factory=dict)
 
 
-def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> None:
+def add_recurrent(into: Builder, layer: Recurrent, run: RecurrentRun) -> None:
     """Add a layer: its output or final state, and the states that are read."""
     if stepwise_reason(layer):
         _add_scans(into, layer, run)
@@ -108,7 +108,7 @@ def _stack_directions(into: Builder, layer: Recurrent, state: str, vector: str) 
     return into.add(name, "Transpose", beside, perm=(1, 0, 2))
 
 
-def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> Node:
+def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> OnnxNode:
     """Return the node of a fused layer that reads ``x``.
 
     ``optional`` are the number of real steps and the initial states; those left out are empty.
@@ -145,7 +145,7 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
                     values[place] if len(values) > place else numbers[0] for _, values in functions
                 )
     inputs = (x, array(layer.name, "W"), array(layer.name, "R"), *further)
-    return Node(outputs, operator, inputs, tuple(attributes.items()))
+    return OnnxNode(outputs, operator, inputs, tuple(attributes.items()))
 
 
 def add_last(into: Builder, layer: Recurrent, padding: Padding | None, name: str) -> str:
@@ -192,7 +192,7 @@ def _merge_directions(into: Builder, layer: Recurrent, result: str, about: str =
     return into.add(layer.name, reduction, result, at, keepdims=0)
 
 
-def _add_fused_chunk(into: Builder, layer: Recurrent, run: Run) -> None:
+def _add_fused_chunk(into: Builder, layer: Recurrent, run: RecurrentRun) -> None:
     """Add a fused layer that begins with its states."""
     states, padding = states_of(layer), run.padding
     all_steps = run.with_output and layer.return_sequences
@@ -226,7 +226,7 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
     into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
-def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
+def _add_scans(into: Builder, layer: Recurrent, run: RecurrentRun) -> None:
     """Add a layer that runs step by step."""
     first = dict[str, tuple[str, ...]]()
     for name, vector in run.first.items():
@@ -234,7 +234,7 @@ def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
         if layer.merge is not None:
             ways = map(direction_prefix, directions(layer))
             first[name] = tuple(array(layer.name, f"{way}Given_{name}") for way in ways)
-            into.node(Node(first[name], "Split", (vector,), (("axis", -1), ("num_outputs", 2))))
+            into.node(OnnxNode(first[name], "Split", (vector,), (("axis", -1), ("num_outputs", 2))))
     both = [
         _add_scan(into, layer, run, way, {name: ways[number] for name, ways in first.items()})
         for number, way in enumerate(directions(layer))
@@ -249,7 +249,7 @@ def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
 
 
 def _add_scan(
-    into: Builder, layer: Recurrent, run: Run, direction: str, given: Mapping[str, str]
+    into: Builder, layer: Recurrent, run: RecurrentRun, direction: str, given: Mapping[str, str]
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
     real = "" if run.padding is None else run.padding.is_real("sbf")
@@ -257,7 +257,7 @@ def _add_scan(
     prefix = array(layer.name, direction_prefix(direction))
     context, reason = None, ""
     if layer.attention:
-        context = Context(layer, layer.attention, run.memory, into.constants, run.with_contexts)
+        context = StepContext(layer, layer.attention, run.memory, into.constants, run.with_contexts)
         reason = "attends to another sequence"
     has = "equations" if isinstance(layer.cell, EquationCell) else "activations"
     into.block(f"A Scan, because no fused operator {reason or f'has these {has}'}.")
@@ -279,7 +279,7 @@ def _add_scan(
     results += [contexts_of(layer)] if run.with_contexts else []
     if "scan_input_directions" in flags and results:
         flags["scan_output_directions"] = (1,) * len(results)
-    into.node(Node((*last, *results), "Scan", (*first, *sequences), tuple(flags.items()), body))
+    into.node(OnnxNode((*last, *results), "Scan", (*first, *sequences), tuple(flags.items()), body))
     return every if layer.return_sequences else last[0]
 
 

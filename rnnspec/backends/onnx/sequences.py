@@ -213,67 +213,52 @@ class Sequences:
     paddings: dict[str, Padding | None] = field(default_factory=dict)
     described: set[str] = field(default_factory=set)
 
-    def begin(self, network_input: nodes.SequenceInput, axes: Axes, *, padded: bool) -> None:
-        """Take the only input of a network, with its steps or its batch first.
+    def begin(
+        self, network_input: nodes.Input, x: str, axes: Axes, prefix: str, *, padded: bool
+    ) -> None:
+        """Take an input, which is ``x`` in the graph, with its steps or its batch first.
 
-        Its mask is needed if it is ``padded``.
+        The names of what is made of it begin with ``prefix``.
         """
-        into = self.into
-        tokens = isinstance(network_input, nodes.TokenInput)
-        padding = Padding(into, "sb" if axes[0] == "s" else "bs") if padded else None
-        if axes[0] == "s":
-            into.block(f"Inside, sequences are (steps, batch{'' if tokens else ', features'}).")
-            x = into.add("Steps", "Transpose", INPUT, perm=(1, 0) if tokens else (1, 0, 2))
-            self.described.add("sbf")
-        else:
-            x = INPUT
-        if padding is not None:
-            into.block(MOVING if axes[0] == "s" else "")
-            padding.find(network_input, x)
-            if axes[0] == "s":
-                x = padding.move_to_front("Moved", "Input", x, tokens=tokens)
-                padding.lengths()
-                self.described.add(MOVING)
-        into.block()
-        self.put(nodes.INPUT, ("sb" if axes == "sbf" else "bs") if tokens else axes, x, padding)
-        self.values[nodes.INPUT]["bs" if tokens else "bsf"] = INPUT
-
-    def begin_named(self, network_input: nodes.Input, axes: Axes, *, padded: bool) -> None:
-        """Take one of several inputs, with its steps or its batch first."""
-        into, name = self.into, network_input.name
+        into, name, tokens = self.into, network_input.name, False
         match network_input:
             case nodes.VectorInput():
-                self.put(name, "bf", name)
+                self.put(name, "bf", x)
                 return
             case nodes.LabelInput():
-                self.put(name, "b", name)
+                self.put(name, "b", x)
                 return
-            case nodes.TokenInput() | nodes.NumericInput():
+            case nodes.TokenInput():
+                tokens = True
+            case nodes.NumericInput():
                 pass
             case _:
                 assert_never(network_input)
-        tokens = isinstance(network_input, nodes.TokenInput)
         steps_first = axes[0] == "s"
         mask_axes: Axes = "sb" if steps_first else "bs"
-        padding = Padding(into, mask_axes, array(name, "")) if padded else None
+        padding = Padding(into, mask_axes, prefix) if padded else None
         into.block()
-        x = name
+        value = x
         if steps_first:
             if "sbf" not in self.described:
-                into.block("Inside, sequences are (steps, batch, features).")
+                of = "(steps, batch)" if tokens and not prefix else "(steps, batch, features)"
+                into.block(f"Inside, sequences are {of}.")
                 self.described.add("sbf")
-            x = array(name, "Steps")
-            into.add(x, "Transpose", name, perm=(1, 0) if tokens else (1, 0, 2))
+            value = into.add(f"{prefix}Steps", "Transpose", x, perm=(1, 0) if tokens else (1, 0, 2))
         if padding is not None:
             if steps_first and MOVING not in self.described:
                 into.block(MOVING)
                 self.described.add(MOVING)
-            padding.find(network_input, x)
+            padding.find(network_input, value)
             if steps_first:
-                moved, about = array(name, "Moved"), array(name, "Input")
-                x = padding.move_to_front(moved, about, x, tokens=tokens)
-        self.put(name, mask_axes if tokens else axes, x, padding)
-        self.values[name]["bs" if tokens else "bsf"] = name
+                value = padding.move_to_front(
+                    f"{prefix}Moved", f"{prefix}Input", value, tokens=tokens
+                )
+                if not prefix:
+                    # Of several inputs, some lead to no layer that needs the lengths.
+                    padding.lengths()
+        self.put(name, mask_axes if tokens else axes, value, padding)
+        self.values[name]["bs" if tokens else "bsf"] = x
         into.block()
 
     def put(self, layer: str, axes: Axes, value: str, padding: Padding | None = None) -> None:

@@ -157,6 +157,8 @@ class Recipe:
                 )
                 operator = f"Reduce{how.capitalize()}"
                 return into.add(name, operator, write(x), into.integers(*along), keepdims=1)
+            case core.Slice(x, start, end):
+                return self._features(x, start, end, name)
             case core.Combine("divide", 1.0, float(size)):
                 return into.scalar(f"Least_{size:.0f}", 1 / size)
             case core.Combine("add", core.Conv() as conv, core.Param() as bias):
@@ -270,7 +272,7 @@ class Recipe:
                 return into.add(name, "Gather", write(x), into.scalar("First", 0), axis=axis)
             case core.Take(x, (-1 | 0) as step, (lower, upper)):
                 return self._features(core.Take(x, step), lower, upper, name)
-            case core.Take(x, (0, 1), (lower, upper)) | core.Slice(x, lower, upper):
+            case core.Take(x, (0, 1), (lower, upper)):
                 return self._features(x, lower, upper, name)
             case core.Pick(which, x, _) if padding:
                 # (batch, 1): the place of a step in each sequence.

@@ -217,8 +217,8 @@ class RecurrentCalls(Walk):
 
     def _find_passed_on(self, layer: nodes.Recurrent, kind: str) -> str:
         sources, layers = list[nodes.Recurrent](), self._modules_layers(layer)
-        for each in layers:
-            vector = each.first_states.get(kind, "")
+        for part in layers:
+            vector = part.first_states.get(kind, "")
             port = self.network.ports.get(vector)
             source = self._by_name.get(port.layer if port else vector)
             if not isinstance(source, nodes.Recurrent):
@@ -227,12 +227,12 @@ class RecurrentCalls(Walk):
                 return ""
             sources.append(source)
         first = sources[0]
-        is_flat = any(isinstance(each.cell, nodes.EquationCell) for each in (layer, first))
+        is_flat = any(isinstance(side.cell, nodes.EquationCell) for side in (layer, first))
         is_flat = is_flat or not plan_of(first).returns_pair
         if is_flat or first.merge not in {layer.merge, "concat"} or first.ways != layer.ways:
             return ""
         names = [source.name for source in sources]
-        whole = [each.name for each in self._modules_layers(first)]
+        whole = [part.name for part in self._modules_layers(first)]
         return module(first) if names == whole else ""
 
     def gives_states_alone(self, layer: nodes.Layer) -> bool:
@@ -258,8 +258,8 @@ class RecurrentCalls(Walk):
         """Return the names of the vectors that a module begins with, but for those passed on."""
         return [
             vector
-            for each in self._modules_layers(layer)
-            for kind, vector in each.first_states.items()
+            for part in self._modules_layers(layer)
+            for kind, vector in part.first_states.items()
             if not self._passes_on(layer, kind)
         ]
 
@@ -269,7 +269,7 @@ class RecurrentCalls(Walk):
         Before them is a statement that makes zeros, if there are several.
         """
         plan, layers = plan_of(layer), self._modules_layers(layer)
-        begins = any(each.first_states for each in layers)
+        begins = any(part.first_states for part in layers)
         takes_all = plan.has_states and (plan.is_wrapped or not plan.is_fused)
         if not (begins or takes_all):
             return Code(), Code()
@@ -285,7 +285,7 @@ class RecurrentCalls(Walk):
         """Return the first value of a state of a module, or of one of two."""
         is_flat = isinstance(layer.cell, nodes.EquationCell)
         layers = self._modules_layers(layer)
-        vectors = [each.first_states.get(kind) for each in layers]
+        vectors = [part.first_states.get(kind) for part in layers]
         if passed := self._passes_on(layer, kind):
             ends = Code("" if way is None else "[1:]" if way else "[:1]")
             return code("{}{}", self.variables_of[f"{passed}.{kind}"], ends)
@@ -326,7 +326,7 @@ class RecurrentCalls(Walk):
             yield state.name, (self.mask_of if is_mask else self.output)(state.layer)
         for layer in self._streamed_modules():
             for kind, size in layer.states:
-                if any(each.first_states.get(kind) for each in self._modules_layers(layer)):
+                if any(part.first_states.get(kind) for part in self._modules_layers(layer)):
                     first = self._first_of_kind(layer, kind, size, None)
                     yield f"{module(layer)}_{kind}", first
 

@@ -35,7 +35,7 @@ from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, named_params
-from rnnspec.source.code import Code, Module, Output, call, code, function, lines, listed
+from rnnspec.source.code import Code, Module, OutputStatement, call, code, function, lines, listed
 from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
 
@@ -213,7 +213,7 @@ class TorchWalk(RecurrentCalls):
         if len(run) == 1:
             self.variables["x"] = transposed
             match list(super().compute(layer)):
-                case [Output(value=value)] if value.startswith("self."):
+                case [OutputStatement(value=value)] if value.startswith("self."):
                     yield self.give(code("{}.transpose(1, 2)", value))
                     return
                 case _:
@@ -547,7 +547,7 @@ class TorchWalk(RecurrentCalls):
         # declared a tensor.
         if self.form == "inference" and not self.network.outputs:
             match statements:
-                case [*before, Output(value=value)] if _CALLED_FUNCTION.fullmatch(value):
+                case [*before, OutputStatement(value=value)] if _CALLED_FUNCTION.fullmatch(value):
                     return lines(before, code("return {}", value))
         return super().finish(statements)
 

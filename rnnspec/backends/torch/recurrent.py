@@ -26,7 +26,7 @@ from rnnspec.ir.notation import describe
 from rnnspec.ir.schedule import (
     JoinedProduct,
     JoinedSum,
-    Slice,
+    ProductSlice,
     most_common_function,
     packed_schedule,
     schedule,
@@ -221,7 +221,7 @@ class _Forward:
         parameters = {} if self.order else dict(self.equations.parameters)
         self.writer = TensorWriter(self.names, parameters, functions, scheduled)
         self.writer.constants |= {line.name for line in self.plan.constants}
-        self.pieces: dict[Slice, Expression] = {}
+        self.pieces: dict[ProductSlice, Expression] = {}
         self.products: dict[str, Product] = {}
         self.biases: dict[str, Name] = {}
         self.weights: dict[tuple[Expression, ...], str] = {}
@@ -490,18 +490,18 @@ class _Forward:
             )
         weights, bias = self._join(product.matrices), self._bias(product)
         arrays = code("{}.chunk({})", weights, count)
-        each = code("nn.functional.linear(variational_dropout(x, self.dropout, True), weight)")
+        one = code("nn.functional.linear(variational_dropout(x, self.dropout, True), weight)")
         variables = code("weight")
         if bias:
             arrays = code("zip({}, {}.chunk({}))", arrays, bias, count)
-            each = code("nn.functional.linear(variational_dropout(x, self.dropout, True), *arrays)")
+            one = code("nn.functional.linear(variational_dropout(x, self.dropout, True), *arrays)")
             variables = code("arrays")
         return code(
             """
             if self.training:
                 {why}
                 products = [
-                    {each}
+                    {one}
                     for {variables} in {arrays}
                 ]
                 {name} = torch.stack(products).permute(2, 0, 1, 3)
@@ -511,7 +511,7 @@ class _Forward:
             axis = 0 if self.training else 1
             """,
             why=why,
-            each=each,
+            one=one,
             variables=variables,
             arrays=arrays,
             name=product.name,
@@ -637,7 +637,10 @@ class _Forward:
 
     def _multiply_state(self, product: JoinedProduct) -> Code:
         """Return the product with a vector of the step, if it is a statement of its own."""
-        value, whole = self.products[product.name], Slice(product.name, 0, len(product.matrices))
+        value, whole = (
+            self.products[product.name],
+            ProductSlice(product.name, 0, len(product.matrices)),
+        )
         masked, start = self.masked.get(product.name), Code()
         if self.is_by_gate:
             # It is written with its sum.

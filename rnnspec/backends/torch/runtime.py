@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.contract import Learner
-    from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.backends.optimizers import Optimizer, OptimizerStep
     from rnnspec.backends.slots import Array, Batch
     from rnnspec.ir.nodes import Layer
     from rnnspec.source.code import Source
@@ -202,12 +202,12 @@ class TorchRuntime(Runtime):
         *,
         training: bool,
         summed: bool,  # noqa: ARG002 - gradients of a dense embedding always are
-    ) -> Callable[[Optimizer], Step]:
+    ) -> Callable[[Optimizer], OptimizerStep]:
         """Return a function that returns the step of one of PyTorch's own optimizers."""
         parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
         learn = self.learner(model, keys, training=training)
 
-        def make_step(settings: Optimizer) -> Step:
+        def make_step(settings: Optimizer) -> OptimizerStep:
             optimizer = _make_optimizer(settings, parameters)
 
             def step(inputs: Batch, target: Array, weight: Array) -> float:

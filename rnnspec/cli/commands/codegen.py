@@ -31,7 +31,13 @@ from rnnspec.cli.options import (
     takes_source_options,
 )
 from rnnspec.errors import UnsupportedError, UsageError, printable
-from rnnspec.files import NO_WORKING_FOLDER, check_target, has_working_folder, write_file
+from rnnspec.files import (
+    NO_WORKING_FOLDER,
+    check_target,
+    has_working_folder,
+    reported,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -109,11 +115,16 @@ def codegen(
         _check(_generate(programs, targets, text), [*words, "-o", str(output), "--force"])
         return
     protected = files_to_keep(inputs, programs)
-    for path in targets:
+    absent = _absent_folder(output, several=len(programs) > 1)
+    for path in [] if absent else targets:
         check_target(path, force=force, inputs=protected)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
-    for _, path, source in _generate(programs, targets, text):
+    sources = _generate(programs, targets, text)
+    if absent:
+        with reported(output):
+            output.mkdir(parents=True)
+    for _, path, source in sources:
         write_file(path, source, force=force, inputs=protected)
         print(printable(f"wrote {path}"))
 
@@ -132,13 +143,13 @@ def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: b
     if check and not output.is_absolute() and not has_working_folder():
         raise UsageError(NO_WORKING_FOLDER, str(output))
     # Before Python 3.14, some methods of Path raise if a name is too long; os.path does not.
-    exists = os.path.exists(output)  # noqa: PTH110
-    if not os.path.isdir(output):  # noqa: PTH112
-        absent = check and not output.name.endswith(ending) and not exists
-        if len(programs) > 1 or absent:
-            raise UsageError(
-                "is a file, expected a folder" if exists else "no such folder", str(output)
-            )
+    several, exists = len(programs) > 1, os.path.exists(output)  # noqa: PTH110
+    if several and exists and not os.path.isdir(output):  # noqa: PTH112
+        raise UsageError("is a file, expected a folder", str(output))
+    absent = _absent_folder(output, several=several)
+    if absent and check:
+        raise UsageError("no such folder", str(output))
+    if not absent and not os.path.isdir(output):  # noqa: PTH112
         return [output]
     # The same spec given twice is no conflict: both times the same text would be written.
     owners: dict[str, str] = {}
@@ -151,6 +162,11 @@ def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: b
                 source,
             )
     return [output / f"{program.spec.name}{ending}" for program in programs]
+
+
+def _absent_folder(output: Path, *, several: bool) -> bool:
+    """Return whether ``-o`` names a folder that is not there: a path without an ending."""
+    return not os.path.lexists(output) and (several or not output.suffix)
 
 
 def _generate(

@@ -16,6 +16,7 @@ from rnnspec.cli.options import (
     Config,
     Force,
     Ignore,
+    Map,
     SourceForm,
     takes_source_options,
 )
@@ -55,6 +56,7 @@ def convert(
     ] = None,
     config: Config = None,
     ignore: Ignore = None,
+    mapping: Map = None,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -91,6 +93,7 @@ def convert(
             spec=spec,
             config=config,
             ignore=ignore or (),
+            mapping=mapping,
             backend=backend,
             form=form,
             options=options,

@@ -10,7 +10,7 @@ import typer
 
 from rnnspec.backends import having
 from rnnspec.backends.needs import FILES
-from rnnspec.cli.options import Config, Force, Ignore
+from rnnspec.cli.options import Config, Force, Ignore, Map
 from rnnspec.errors import printable
 from rnnspec.importing.kinds import titles
 
@@ -51,16 +51,7 @@ def import_(
     ] = None,
     config: Config = None,
     ignore: Ignore = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option(
-            "--map",
-            metavar="YAML",
-            help="Which array of FILE is which of SPEC, where names and shapes do not tell; "
-            "written, to be completed, if there is no such file.",
-            show_default=False,
-        ),
-    ] = None,
+    mapping: Map = None,
     force: Force = False,
 ) -> None:
     """Read a Keras, PyTorch or ONNX model as a spec and arrays.

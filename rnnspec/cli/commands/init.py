@@ -49,7 +49,7 @@ def init(
         ),
     ] = None,
     listing: Annotated[
-        bool, typer.Option("--list", help="List the kinds of network, and exit.")
+        bool, typer.Option("--list", help="List the kinds of network and the cells, and exit.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -59,17 +59,13 @@ def init(
 ) -> None:
     """Write a commented spec, and a schema for editors."""
     if listing:
-        networks = completers.network_names()
-        width = max(map(len, networks))
-        for kind in networks:
-            about = _text(kind).partition("\n")[0].removeprefix("# ")
-            print(f"{kind:{width}}  {about}")
+        _print_names()
         return
     if cell is None:
         kind = one_of("network", network or _USUAL, completers.network_names())
         text = _text(kind)
     elif network is None:
-        kind = one_of("cell", cell, completers.cell_names())
+        kind = _cell_named(cell)
         text = _text_of_cell(kind)
     else:
         raise UsageError("--cell and --network both name what to start from; expected one of them")
@@ -85,6 +81,34 @@ def init(
     print(printable(f"wrote {target}"))
     _write_schema(schema)
     print(printable(f"next: rnnspec summary {quote(str(target))}"))
+
+
+def _print_names() -> None:
+    """Print the kinds of network and the cells, each with what it is."""
+    from rnnspec.spec.zoo import zoo_publication
+
+    networks = {
+        kind: _text(kind).partition("\n")[0].removeprefix("# ")
+        for kind in completers.network_names()
+    }
+    published = {cell: zoo_publication(cell) for cell in completers.cell_names()}
+    cells = {cell: f"{of.title} ({of.authors})" for cell, of in published.items()}
+    for title, names in (("Networks (--network)", networks), ("Cells (--cell)", cells)):
+        print(f"{title}:")
+        width = max(map(len, names))
+        for name, about in names.items():
+            print(f"  {name:{width}}  {about}")
+
+
+def _cell_named(name: str) -> str:
+    """Return the cell of a name, its own or one by which its paper or another library calls it."""
+    names = completers.cell_names()
+    if name not in names:
+        # Imported here because a cell's own name does not need it.
+        from rnnspec.spec.messages.foreign_values import cell_for
+
+        name = cell_for(name) or name
+    return one_of("cell", name, names)
 
 
 def _rename_network(text: str, network: str, name: str) -> str:

@@ -9,7 +9,7 @@ from itertools import takewhile
 from math import ceil
 
 from rnnspec.drawing import words
-from rnnspec.drawing.attending import Memory, fold_projections
+from rnnspec.drawing.attending import DrawnMemory, fold_projections
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
 from rnnspec.drawing.layout.drawing import (
     DETAIL_SIZE,
@@ -28,10 +28,10 @@ from rnnspec.drawing.layout.drawing import (
 )
 from rnnspec.drawing.layout.grid import (
     Column,
-    Hidden,
+    OmittedLayers,
     Poolings,
-    Result,
     Row,
+    SideOutput,
     axes,
     named_results,
     reads,
@@ -51,7 +51,17 @@ from rnnspec.drawing.layout.stack import (
 )
 from rnnspec.drawing.looks import Look, count_words, look
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Formula, Line, Scene, Shape, Text
+from rnnspec.drawing.scene import (
+    DARK,
+    PALETTES,
+    Box,
+    Disc,
+    FormulaBlock,
+    Polyline,
+    Scene,
+    Shape,
+    Text,
+)
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
     Attention,
@@ -142,7 +152,7 @@ def scene(network: Network, options: Options) -> Scene:
     if heads:
         draw_heads(drawing, _draw_layer)
     elif not named_results(network):
-        draw_result(drawing, drawing.place(19, 38, words.Entry(network.name)))
+        draw_result(drawing, drawing.place(19, 38, words.MarginEntry(network.name)))
     bottom = drawing.canvas.bounds()[3] + 24
     recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
     if any(layer.merge is not None or layer.backward for layer in recurrent):
@@ -180,7 +190,7 @@ def _write_equations(drawing: Drawing, left: float) -> None:
         rows = tuple(break_lines(equations, width))
         shown, room = rows[: max(room, 0)], room - len(rows)
         if shown:
-            texts.append(Formula(x=left, y=y + 7, rows=shown))
+            texts.append(FormulaBlock(x=left, y=y + 7, rows=shown))
         if hidden := len(rows) - len(shown):
             y = texts[-1].area[3] + 16
             content = f"and {count_words(hidden, 'more line')}"
@@ -190,19 +200,19 @@ def _write_equations(drawing: Drawing, left: float) -> None:
 
 def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) -> None:
     """Draw a row above what it takes from ``below``."""
-    name = row.layers[0].name if isinstance(row, Hidden) else row.name
+    name = row.layers[0].name if isinstance(row, OmittedLayers) else row.name
     drawing.begin(name, below[name], is_join=isinstance(row, Join))
     match row:
-        case Hidden():
+        case OmittedLayers():
             _draw_hidden(drawing, row)
             name = row.layers[-1].name
         case Poolings():
             draw_poolings(drawing, row)
-        case Memory():
+        case DrawnMemory():
             draw_memory(drawing, row)
-        case Result():
+        case SideOutput():
             is_last = name == named_results(drawing.network)[-1][0]
-            entries = [words.Entry(drawing.network.name)] if is_last else []
+            entries = [words.MarginEntry(drawing.network.name)] if is_last else []
             draw_inner_result(drawing, name, *entries)
         case TokenInput() | NumericInput() | VectorInput() | LabelInput():
             _draw_input(drawing, row)
@@ -273,7 +283,7 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
         name = drawing.canvas.node(layer.name, column, *shapes)
         if outlet and hollow:
             points = ((column.x, outlet.y - SPACE), (column.x, y + 15 + SPACE))
-            arrow = Line(points=points, role="padding")
+            arrow = Polyline(points=points, role="padding")
             drawing.canvas.edge(outlet.node, name, arrow)
         elif outlet:
             drawing.rise(outlet, name, (column.x, y + 15))
@@ -291,12 +301,12 @@ def _draw_residual(drawing: Drawing, layer: Residual) -> None:
         if start is not None and start.via is not None:
             right = column.x + route
             points = ((start.x, start.via), (right, start.via), (right, y), (column.x + 11.5, y))
-            line = Line(points=points, cased=True)
+            line = Polyline(points=points, cased=True)
             drawing.canvas.edge(start.node, column.name(layer.name), line, kind="residual")
     drawing.route = 0.0
 
 
-def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
+def _draw_hidden(drawing: Drawing, hidden: OmittedLayers) -> None:
     """Draw dots for layers that are alike; the dropout before the first of them is drawn."""
     dropouts = list(takewhile(lambda layer: isinstance(layer, Dropout), hidden.layers))
     for layer in (*dropouts, hidden.layers[len(dropouts)]):
@@ -307,7 +317,7 @@ def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
 
 
 def _draw_nodes(
-    drawing: Drawing, layer: str, entry: words.Entry, node: _Node, *, ellipsis: bool = True
+    drawing: Drawing, layer: str, entry: words.MarginEntry, node: _Node, *, ellipsis: bool = True
 ) -> float:
     """Draw a node for each arrow, go on above them, and return their height."""
     y = drawing.place(node.half, node.gap, entry)

@@ -26,7 +26,7 @@ from rnnspec.drawing.layout.drawing import (
 from rnnspec.drawing.layout.grid import ROOM_FOR_ATTENTION, Axis, Column
 from rnnspec.drawing.layout.stack import draw_memories
 from rnnspec.drawing.looks import look
-from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, Text, text_width
+from rnnspec.drawing.scene import Box, Disc, Point, Polyline, Role, Shape, Text, text_width
 from rnnspec.ir.nodes import EquationCell, Learned, Recurrent
 from rnnspec.words import Merge
 
@@ -173,11 +173,11 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
         )
         query = ((column.x + asks, state), (column.x + asks, y - 13 - SPACE))
         before = cell if drawing.folded else before
-        drawing.canvas.edge(before, name, Line(points=query, cased=True), kind="query")
+        drawing.canvas.edge(before, name, Polyline(points=query, cased=True), kind="query")
         inner, enters = x - side * (_ATTENTION_HALF + SPACE), column.x + side * 14
         high = y - 5 if side > 0 else y
         context = ((inner, high), (enters, high), (enters, track.y + _HALF + SPACE))
-        drawing.canvas.edge(name, cell, Line(points=context, cased=True), kind="context")
+        drawing.canvas.edge(name, cell, Polyline(points=context, cased=True), kind="context")
         left, via = x - _ATTENTION_HALF - SPACE, y + 6 if side > 0 else y
         contexts[column] = Outlet(column.x, y, name, _ATTENTION_HALF, via=via, side=left)
         before = cell
@@ -250,7 +250,7 @@ def _draw_first_states(drawing: Drawing, track: _Track) -> None:
             way, end = (
                 (way[:1], end) if is_beside else (way, ((beside, low), (beside, y[state]), *end))
             )
-        line = Line(points=(*way, *end), cased=True, head=not passes)
+        line = Polyline(points=(*way, *end), cased=True, head=not passes)
         canvas.edge(source, column.name(track.name), line, state=state)
 
 
@@ -329,7 +329,7 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
             elif track.direction == "backward":  # from step 1, below the cells
                 low = track.y + track.half_height + 12 + 8 * spread
                 points = (begin, (edge - 12, begin[1]), (edge - 12, low), (tip[0] - 24, low), tip)
-            line = Line(points=points, cased=True)
+            line = Polyline(points=points, cased=True)
             canvas.edge(column.name(track.name), final.name, line, kind="final", state=final.state)
         drawing.finals[final.name] = Outlet(x, y - 12, final.name, 15)
     return right + (60 + 36 * (len(states) - 1) if states and not leftwards else 0.0)
@@ -368,7 +368,7 @@ def _draw_states(drawing: Drawing, track: _Track, axis: Axis) -> None:
         if track.layer.first_states.keys().isdisjoint(state.split()):
             zeros.append(offset)
             points = ((x - track.sign * begin, y), (end, y))
-            arrow = Line(points=points, head=not passes)
+            arrow = Polyline(points=points, head=not passes)
             canvas.edge("0", columns[0].name(track.name), arrow, state=state)
         for one, other in pairwise(columns):
             between = axis.dots if {one, other} == beside_dots else None
@@ -398,9 +398,9 @@ def _draw_step(
     end += track.sign * (track.half + 18 if reaches_hold else -(track.half + SPACE))
     y = track.y + dict(track.lanes)[state]
 
-    def line(x: float, to_x: float, *, is_held: bool, head: bool) -> Line:
+    def line(x: float, to_x: float, *, is_held: bool, head: bool) -> Polyline:
         role = "ink" if is_held else track.role(state)
-        return Line(points=((x, y), (to_x, y)), role=role, dashed=role == "dropout", head=head)
+        return Polyline(points=((x, y), (to_x, y)), role=role, dashed=role == "dropout", head=head)
 
     if between is None:
         is_held = leaves_hold or reaches_hold
@@ -437,7 +437,7 @@ def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> 
     points = ((edge, track.y - 9), (far, track.y - 9), (far, track.y + 9), (edge, track.y + 9))
     states = " ".join(words.state_names(track.layer))
     name, role = column.name(track.name), track.role(states)
-    line = Line(points=points, role=role, dashed=role == "dropout")
+    line = Polyline(points=points, role=role, dashed=role == "dropout")
     canvas.edge(name, name, line, state=states)
     content = words.states_in_words(track.layer)
     letters = Text(
@@ -531,7 +531,7 @@ def _draw_merge(drawing: Drawing, pair: _Pair) -> None:
         for outlet in both:
             cased = outlet is both[0] and not drawing.folded
             drawing.canvas.edge(
-                outlet.node, name, Line(points=_straight_up(outlet, y), cased=cased)
+                outlet.node, name, Polyline(points=_straight_up(outlet, y), cased=cased)
             )
         outlets.append(Outlet(column.x, y - 13, name, wide / 2))
     drawing.complete_row(outlets, y - 13)
@@ -554,7 +554,7 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
         (backward, along, "backward"),
     )
     for outlet, points, role in ends:
-        line = Line(points=points, role=role, width=1.8, cased=True)
+        line = Polyline(points=points, role=role, width=1.8, cased=True)
         drawing.canvas.edge(outlet.node, name, line, kind="final")
     ahead, back = words.last_states(layer, drawing.lengths[layer.name])
     right = max([last.x + half, *(outlet.x + 15 for outlet in drawing.finals.values())])

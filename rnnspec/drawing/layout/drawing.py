@@ -25,15 +25,15 @@ from rnnspec.drawing.scene import (
     Area,
     Box,
     Disc,
-    Line,
-    Part,
     Point,
+    Polyline,
     Role,
     Shape,
+    ShapeGroup,
     Text,
     text_width,
 )
-from rnnspec.drawing.words import Entry, entry, input_entry, lengths
+from rnnspec.drawing.words import MarginEntry, entry, input_entry, lengths
 from rnnspec.ir import nodes
 from rnnspec.ir.nodes import (
     Dense,
@@ -87,7 +87,7 @@ class _Nodes:
         for square in self._covered(area):
             self._squares.setdefault(square, []).append((name, area))
 
-    def near(self, line: Line, own: Collection[str]) -> set[Area]:
+    def near(self, line: Polyline, own: Collection[str]) -> set[Area]:
         """Return the areas that a line may run through, but for those of its ``own`` nodes."""
         return {
             area
@@ -108,13 +108,13 @@ class Canvas:
 
     def __init__(self, *, labels: bool) -> None:
         self.labels = labels
-        self._edges: list[Part] = []
-        self._crossing: list[Part] = []
-        self._nodes: list[Part] = []
-        self._notes: list[Part] = []
+        self._edges: list[ShapeGroup] = []
+        self._crossing: list[ShapeGroup] = []
+        self._nodes: list[ShapeGroup] = []
+        self._notes: list[ShapeGroup] = []
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ShapeGroup, ...]:
         """Everything, in the order in which it is drawn.
 
         A line is broken at the nodes of others that it runs behind, where it would look like an
@@ -126,10 +126,10 @@ class Canvas:
                 for shape in part.shapes:
                     if isinstance(shape, Box | Disc):
                         nodes.add(name, shape.area)
-        edges = list[Part]()
+        edges = list[ShapeGroup]()
         for part in (*self._edges, *self._crossing):
             own = {value for key, value in part.data if key in _ENDS}
-            lines = [line for line in part.shapes if isinstance(line, Line)]
+            lines = [line for line in part.shapes if isinstance(line, Polyline)]
             pieces = (
                 piece for line in lines for piece in line.outside(nodes.near(line, own), _BREAK)
             )
@@ -141,28 +141,28 @@ class Canvas:
         name = column.name(f"{layer}.{direction}" if direction else layer)
         data = [("data-layer", layer), ("data-node", name)]
         data += [("data-direction", direction)] if direction else []
-        self._nodes.append(Part(tuple(data), shapes))
+        self._nodes.append(ShapeGroup(tuple(data), shapes))
         return name
 
-    def edge(self, source: str, target: str, *lines: Line, **data: str) -> None:
+    def edge(self, source: str, target: str, *lines: Polyline, **data: str) -> None:
         """Add an edge between two nodes; ``data`` says what flows along it."""
         attributes = [(f"data-{key}", value) for key, value in data.items() if value]
-        part = Part((("data-from", source), ("data-to", target), *attributes), lines)
+        part = ShapeGroup((("data-from", source), ("data-to", target), *attributes), lines)
         crosses = any(line.cased for line in lines)
         (self._crossing if crosses else self._edges).append(part)
 
-    def lane(self, source: str, line: Line) -> None:
+    def lane(self, source: str, line: Polyline) -> None:
         """Add a part of the way that several edges from a node have in common."""
-        self._crossing.append(Part((("data-lane", source),), (line,)))
+        self._crossing.append(ShapeGroup((("data-lane", source),), (line,)))
 
     def marks(self, layer: str, *shapes: Shape) -> None:
         """Add shapes of a layer that are neither nodes nor edges."""
-        self._nodes.append(Part((("data-layer", layer),), shapes))
+        self._nodes.append(ShapeGroup((("data-layer", layer),), shapes))
 
     def note(self, layer: str, *shapes: Shape) -> None:
         """Add a note, unless the picture has none."""
         if self.labels and shapes:
-            self._notes.append(Part((("data-layer", layer), ("data-note", "")), shapes))
+            self._notes.append(ShapeGroup((("data-layer", layer), ("data-note", "")), shapes))
 
     def bounds(self) -> Area:
         """Return the left, upper, right and lower edge of everything."""
@@ -323,7 +323,7 @@ class Drawing:
         x = self.lane_at(name, outlet)
         reached = self._reached.get(name, inf)
         if y < reached - 24 and reached < inf:  # goes on where the last line has left the lane
-            line = Line(points=((x, reached + 12), (x, reached - 12)), head=False)
+            line = Polyline(points=((x, reached + 12), (x, reached - 12)), head=False)
             self.canvas.lane(outlet.node, line)
             return (x, reached - 12), (x, y)
         if outlet.side is not None:
@@ -357,11 +357,11 @@ class Drawing:
         """True if more than the next layer takes the output of a layer."""
         return layer.name in self._forked
 
-    def entry(self, layer: Layer | nodes.Port) -> Entry:
+    def entry(self, layer: Layer | nodes.Port) -> MarginEntry:
         """Return the margin entry of a layer, with the named head that it is in."""
         return entry(layer, self.lengths[layer.name], self._heads.get(layer.name, ""))
 
-    def entries(self, layer: Layer) -> list[Entry]:
+    def entries(self, layer: Layer) -> list[MarginEntry]:
         """Return the margin entries of a layer, and of all that stands beside it."""
         vectors = layer.first_states.values() if isinstance(layer, Recurrent) else ()
         firsts = [self.first_states.get(name) for name in vectors]
@@ -376,7 +376,7 @@ class Drawing:
             *map(self.entry, self.network.ports_of(layer.name)),
         ]
 
-    def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
+    def place(self, half: float, gap: float, *entries: MarginEntry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.
 
         Its margin entries stand ``lift`` above the centre, and below no others.
@@ -472,7 +472,7 @@ class Drawing:
         for outlet in flow.outlets:
             if outlet:
                 points = (*self.way(name, outlet, turn), (outlet.x, turn), (outlet.x, top - SPACE))
-                self.canvas.lane(outlet.node, Line(points=points, cased=True, head=False))
+                self.canvas.lane(outlet.node, Polyline(points=points, cased=True, head=False))
         self.reach(name, turn)
         self.flow = flow
         self.complete_row(
@@ -538,11 +538,11 @@ class Drawing:
         lines = []
         if outlet.via is not None and self.rates:  # dashed from the dot on
             dot = outlet.x, outlet.via
-            lines.append(Line(points=(points[0], dot), head=False, width=width))
+            lines.append(Polyline(points=(points[0], dot), head=False, width=width))
             points = (dot, *points[1:]) if points[1] != dot else points[1:]
         role: Role = "dropout" if self.rates else "ink"
         dashed = role == "dropout"
-        lines.append(Line(points=points, role=role, dashed=dashed, cased=cased, width=width))
+        lines.append(Polyline(points=points, role=role, dashed=dashed, cased=cased, width=width))
         rates = " ".join(f"{rate:g}" for rate in self.rates)
         self.canvas.edge(outlet.node, target, *lines, dropout=rates)
 
@@ -577,7 +577,7 @@ class Drawing:
         for tied in self.network.layers:
             if isinstance(tied, Dense) and tied.tied:
                 self._tie(tied.name, tied.tied, x)
-        rule = Line(points=((x, y), (right, y)), role="rule", width=1, head=False)
+        rule = Polyline(points=((x, y), (right, y)), role="rule", width=1, head=False)
         self.canvas.note("", rule, replace(last, x=x))
         return x
 
@@ -586,7 +586,7 @@ class Drawing:
         heights = {name: texts[0].y - 4.5 for name, texts in self._margin}
         start, end = heights[layer], heights[embedding]
         points = ((x - 4, start), (x - 18, start), (x - 18, end), (x - 4, end))
-        line = Line(points=points, role="grey", dashed=True)
+        line = Polyline(points=points, role="grey", dashed=True)
         self.canvas.note(layer, line)
 
     def write_legend(self, y: float) -> None:
@@ -599,7 +599,7 @@ class Drawing:
             x = text.area[2] + 24
 
 
-def _entry_texts(entry: Entry) -> list[Text]:
+def _entry_texts(entry: MarginEntry) -> list[Text]:
     """Return the lines of an entry, the first of them at 0; that of the network is its name."""
     size = NAME_SIZE if entry.kind else _TITLE_SIZE
     wide = text_width(entry.name, size, bold=True) + text_width(entry.kind, size) > _WIDEST

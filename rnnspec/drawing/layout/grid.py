@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from rnnspec.drawing.attending import Memory, memories, memory_rows
+from rnnspec.drawing.attending import DrawnMemory, memories, memory_rows
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
@@ -56,7 +56,7 @@ ROOM_FOR_ATTENTION = 52.0
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
+class OmittedLayers:
     """Layers that are alike, in the middle of a run: dots stand for them."""
 
     layers: tuple[Layer, ...]
@@ -76,7 +76,7 @@ class Poolings:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class HeadStack:
     """A named output, and the layers from the trunk to it."""
 
     name: str
@@ -90,16 +90,16 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SideOutput:
     """A named output that stands above its layer, which is none of the trunk's last ones."""
 
     name: str
     layer: str
 
 
-Stage = Input | Layer | Poolings | Result | Memory
+Stage = Input | Layer | Poolings | SideOutput | DrawnMemory
 """What is drawn between two others in any picture."""
-Row = Stage | Hidden
+Row = Stage | OmittedLayers
 Block = tuple[Stage, ...]
 
 
@@ -119,7 +119,7 @@ def named_results(network: Network) -> tuple[tuple[str, str], ...]:
     return network.outputs or ((("y", network.result),) if network.result else ())
 
 
-def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
+def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[HeadStack, ...]]:
     """Return the stages of the trunk from the bottom up, and the heads above its last layer.
 
     Without named outputs, there are no heads. If they do not all begin at one layer, their layers
@@ -135,9 +135,9 @@ def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
     heads = tuple(_heads(network, order, outputs))
     above = {layer.name for head in heads for layer in head.layers}
     trunk = [stage for stage in order if stage.name not in above]
-    results: dict[str, list[Result]] = {}
+    results: dict[str, list[SideOutput]] = {}
     for name, last in () if heads else outputs:
-        results.setdefault(owner(network, last), []).append(Result(name, last))
+        results.setdefault(owner(network, last), []).append(SideOutput(name, last))
     attended = memory_rows(network)
     stages = [
         one
@@ -179,7 +179,7 @@ def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
 
 def _heads(
     network: Network, order: Sequence[Input | Layer], outputs: Sequence[tuple[str, str]]
-) -> Iterator[Head]:
+) -> Iterator[HeadStack]:
     """Yield the heads, if they all begin at the same layer and have no other in common."""
     taken, paths = sources(network), list[set[str]]()
     for _, last in outputs:
@@ -194,7 +194,7 @@ def _heads(
     shared = set.intersection(*paths) if paths else set()
     trunk = [stage.name for stage in order if stage.name in shared]
     heads = [
-        Head(
+        HeadStack(
             name,
             tuple(
                 stage
@@ -245,7 +245,7 @@ def rows(network: Network) -> list[Row]:
             inner = tuple(
                 stage for block in run[1:-1] for stage in block if isinstance(stage, Layer)
             )
-            rows += [*run[0], Hidden(inner), *run[-1]]
+            rows += [*run[0], OmittedLayers(inner), *run[-1]]
         else:
             rows += [stage for block in run for stage in block]
     number = sum(not isinstance(row, Input) or row in network.named_inputs for row in rows)
@@ -299,7 +299,7 @@ def _anonymous(stage: Stage, shared_outputs: frozenset[str]) -> Stage:
     everything to itself.
     """
     match stage:
-        case Poolings() | Result() | Memory() | Attention():
+        case Poolings() | SideOutput() | DrawnMemory() | Attention():
             return stage
         case _ if isinstance(stage, Input) or stage.name in shared_outputs:
             return stage
@@ -444,12 +444,12 @@ def reads(
     result = list[tuple[tuple[str, ...], tuple[str, ...]]]()
     for stage in stages:
         match stage:
-            case Result(layer=layer):
+            case SideOutput(layer=layer):
                 result.append(((layer,), ()))
             case Poolings(layers=layers):
                 first = taken[layers[0].name][0]
                 result.append(((first,), tuple(n for one in layers for n in taken[one.name][1:])))
-            case Memory(of=of):
+            case DrawnMemory(of=of):
                 result.append(((of,), ()))
             case Join():
                 result.append((stage.of, ()))
@@ -477,11 +477,13 @@ def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
     theirs left of all columns.
     """
     stages = split_heads(network)[0]
-    begins = {stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, Result)}
+    begins = {
+        stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, SideOutput)
+    }
     values = (*network.inputs, *network.layers, *network.ports.values())
     kinds = {value.name: is_vector(value) for value in values}
     # A memory goes as a whole.
-    kinds |= {stage.name: True for stage in stages if isinstance(stage, Memory)}
+    kinds |= {stage.name: True for stage in stages if isinstance(stage, DrawnMemory)}
     parts = {name: begins[port.layer] for name, port in network.ports.items()}
     begins |= parts
     ends: dict[str, int] = {}
@@ -517,7 +519,7 @@ def _pitch(network: Network) -> float:
     pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
     trunk, heads = split_heads(network)
     last = trunk[-1]
-    is_sequence = not isinstance(last, Poolings | Result | Memory) and not is_vector(last)
+    is_sequence = not isinstance(last, Poolings | SideOutput | DrawnMemory) and not is_vector(last)
     beside = sum(head.is_stepwise for head in heads) if is_sequence else 0
     return max(pitch, HEAD * beside + 24)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 
 from rnnspec.drawing import words
-from rnnspec.drawing.attending import Memory
+from rnnspec.drawing.attending import DrawnMemory
 from rnnspec.drawing.layout.drawing import (
     Drawing,
     Flow,
@@ -18,9 +18,9 @@ from rnnspec.drawing.layout.drawing import (
 from rnnspec.drawing.layout.grid import (
     HEAD,
     Column,
-    Head,
+    HeadStack,
     Poolings,
-    Result,
+    SideOutput,
     side_by_side,
     split_heads,
 )
@@ -66,7 +66,7 @@ class _Strand:
     One that has a result for each step of the trunk has neither: it stands above the trunk.
     """
 
-    head: Head
+    head: HeadStack
     units: list[_Unit]
     x: float
     width: float
@@ -118,21 +118,28 @@ def _strands(drawing: Drawing) -> list[_Strand]:
     return strands
 
 
-def _units(network: Network, head: Head) -> list[_Unit]:
+def _units(network: Network, head: HeadStack) -> list[_Unit]:
     """Return the rows of a head; the poolings of a list are one, and their join is the next."""
     units = list[_Unit]()
     for stage in side_by_side(network, head.layers):
         match stage:
             case Poolings():
                 units += [stage, stage.join]
-            case TokenInput() | NumericInput() | VectorInput() | LabelInput() | Result() | Memory():
+            case (
+                TokenInput()
+                | NumericInput()
+                | VectorInput()
+                | LabelInput()
+                | SideOutput()
+                | DrawnMemory()
+            ):
                 raise AssertionError("a head has layers only")
             case _:
                 units.append(stage)
     return units
 
 
-def _width(drawing: Drawing, head: Head) -> float:
+def _width(drawing: Drawing, head: HeadStack) -> float:
     """Return the width of a head with a vector, or with a time axis of its own."""
     widths = [_WIDTH, text_width(head.name, _NAME_SIZE, bold=True) + 24]
     for unit in _units(drawing.network, head):
@@ -196,7 +203,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
     """Draw the result of each head, with its name above."""
     drawing.notes = max((strand.flow.notes for strand in strands), key=len)
     top = drawing.top
-    y = drawing.place(19, 44, words.Entry(drawing.network.name))
+    y = drawing.place(19, 44, words.MarginEntry(drawing.network.name))
     stepwise = [strand for strand in strands if not strand.width]
     remarks = list[Note]()
     for strand in strands:
@@ -218,7 +225,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
     drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)
 
 
-def draw_inner_result(drawing: Drawing, name: str, *entries: words.Entry) -> None:
+def draw_inner_result(drawing: Drawing, name: str, *entries: words.MarginEntry) -> None:
     """Draw a result in the middle of a picture, with its name beside it."""
     y = drawing.place(19, 38, *entries)
     draw_result(drawing, y, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from rnnspec.drawing.attending import Memory, memories
+from rnnspec.drawing.attending import DrawnMemory, memories
 from rnnspec.drawing.layout.drawing import (
     SPACE,
     Drawing,
@@ -19,7 +19,7 @@ from rnnspec.drawing.layout.drawing import (
 )
 from rnnspec.drawing.layout.grid import Column, Poolings
 from rnnspec.drawing.looks import every, look
-from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, text_width
+from rnnspec.drawing.scene import Box, Disc, Point, Polyline, Role, Shape, text_width
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
     Attention,
@@ -105,7 +105,7 @@ def _draw_lines(  # noqa: PLR0913 - where the lines begin, and where they end
             drawing.slant(outlet, target, tip)
             continue
         points = ((outlet.x, outlet.y - SPACE), (tip[0], tip[1] + SPACE))
-        line = Line(points=points, role="padding", width=1.1, dashed=True)
+        line = Polyline(points=points, role="padding", width=1.1, dashed=True)
         drawing.canvas.edge(outlet.node, target, line, kind="added")
 
 
@@ -244,7 +244,7 @@ def draw_pool(
         drawing.slant(outlet, name, end, width)
     if isinstance(layer, AttentionPooling) and layer.query is not None:
         source, way = drawing.vector_way(layer.query, y)
-        line = Line(points=(*way, (x - wide / 2 - SPACE, y)), cased=True)
+        line = Polyline(points=(*way, (x - wide / 2 - SPACE, y)), cased=True)
         drawing.canvas.edge(source, name, line, kind="query")
     return Outlet(x, y - 13, name, wide / 2)
 
@@ -341,7 +341,7 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
         for number, (source, fork) in enumerate(inner_first):
             high = y - 14 * ((number + 0.5) / len(forks) - 0.5)
             end = column.x - 42 - SPACE, high
-            line = Line(points=(*drawing.way(source, fork, high), end), cased=True)
+            line = Polyline(points=(*drawing.way(source, fork, high), end), cased=True)
             drawing.canvas.edge(fork.node, name, line, kind="join")
         outlets.append(Outlet(column.x, y - 13, name, 42))
     for number, (source, way) in enumerate(begins):
@@ -352,7 +352,7 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
     drawing.complete_row(outlets, y - 13)
 
 
-def draw_memory(drawing: Drawing, memory: Memory) -> None:
+def draw_memory(drawing: Drawing, memory: DrawnMemory) -> None:
     """Draw the steps of a sequence as one node, which attentions take from its left side."""
     y = drawing.place(13, 40)
     edges = [outlet.x for outlet in drawing.outlets if outlet] + [drawing.columns[0].x]
@@ -426,7 +426,7 @@ def _draw_bus(  # noqa: PLR0913 - a line, where it begins and ends, and its numb
     # The longest lines first: those after them do not cross their ends.
     for outlet in sorted(outlets, key=lambda outlet: -abs(outlet.x - x)):
         tap = outlet.x + 26 - 12 * number
-        line = Line(points=(*points, (tap, points[-1][1]), (tap, low + SPACE)), cased=True)
+        line = Polyline(points=(*points, (tap, points[-1][1]), (tap, low + SPACE)), cased=True)
         drawing.canvas.edge(source, outlet.node, line, kind=kind)
 
 

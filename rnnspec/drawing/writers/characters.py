@@ -21,7 +21,7 @@ _ASCII = str.maketrans(
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """One time step; ``step`` is its number, ``T`` for the last of any number."""
 
     step: str
@@ -30,10 +30,10 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TextAxis:
     """The columns of a sequence, and which steps they show."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TextColumn, ...]
     steps: Steps
 
     @property
@@ -42,13 +42,13 @@ class Axis:
         return len(self.columns) > 1 and self.steps.has_hidden
 
     @property
-    def real(self) -> tuple[Column, ...]:
+    def real(self) -> tuple[TextColumn, ...]:
         """The columns that are not padding."""
         return tuple(column for column in self.columns if not column.padded)
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TextGrid:
     """The measures of a picture.
 
     ``columns`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
@@ -73,27 +73,27 @@ class Grid:
         fits = length is not None and length <= self.columns + 2
         return length if fits and length is not None else self.columns + 1
 
-    def axis(self, steps: Steps) -> Axis:
+    def axis(self, steps: Steps) -> TextAxis:
         """Return the columns of a sequence."""
         if self.is_folded:
-            return Axis((Column("", self.left),), steps)
+            return TextAxis((TextColumn("", self.left),), steps)
         places = [self.left + self.pitch * index for index in range(steps.columns)]
         if steps.has_hidden and steps.columns > 1:
             places[-1] += self.pitch - 1
-        columns = list(map(Column, steps.labels, places))
+        columns = list(map(TextColumn, steps.labels, places))
         if steps.padded:
-            columns[-1] = Column("", places[-1], padded=True)
-        return Axis(tuple(columns), steps)
+            columns[-1] = TextColumn("", places[-1], padded=True)
+        return TextAxis(tuple(columns), steps)
 
-    def dots(self, axis: Axis) -> int:
+    def dots(self, axis: TextAxis) -> int:
         """Return the place of the dots, before the last column."""
         return axis.columns[-1].x - self.pitch
 
 
-FOLDED = Grid(columns=0, pitch=0, left=4)
+FOLDED = TextGrid(columns=0, pitch=0, left=4)
 
 
-class Canvas:
+class TextCanvas:
     """Rows of characters, the lowest first; ``labels`` has the text beside each."""
 
     def __init__(self) -> None:

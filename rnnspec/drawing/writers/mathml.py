@@ -12,8 +12,8 @@ from rnnspec.drawing.typeset import (
     Fraction,
     Letters,
     Math,
+    MathRow,
     Root,
-    Row,
     Script,
     Sign,
     lay_out,
@@ -66,7 +66,7 @@ def _write(math: Math) -> Markup:
             rows = tuple(_row(parts) for parts in (index, exponent) if parts)
             tag = "msubsup" if len(rows) == 2 else "msub" if index else "msup"
             return Markup(tag, {}, (_write(base), *rows))
-        case Row(parts=parts):
+        case MathRow(parts=parts):
             return _row(parts)
         case Fenced(left=left, parts=parts, right=right):
             row = _row(parts)

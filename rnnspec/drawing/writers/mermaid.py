@@ -10,7 +10,7 @@ from rnnspec.drawing.attending import fold_projections, memories
 from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
-    Entry,
+    MarginEntry,
     dropped_states,
     entry,
     input_entry,
@@ -147,7 +147,7 @@ class _Chart:
 
 
 def _add_layer(
-    chart: _Chart, name: str, layer: Layer, entries: list[Entry], names: Sequence[str]
+    chart: _Chart, name: str, layer: Layer, entries: list[MarginEntry], names: Sequence[str]
 ) -> None:
     """Add the node of a layer, whose text begins with ``entries``, and the edges into it."""
     text = [line for words in entries for line in _lines(words)]
@@ -184,7 +184,7 @@ def _add_first_states(chart: _Chart, cells: list[str], layer: Recurrent) -> None
             chart.enter(cell, vector, f"first {state}")
 
 
-def _lines(words: Entry) -> list[str]:
+def _lines(words: MarginEntry) -> list[str]:
     return [line for line in (words.heading, words.compact_detail) if line]
 
 

@@ -16,10 +16,10 @@ from rnnspec.drawing.scene import (
     INDEX_SIZE,
     Box,
     Disc,
-    Formula,
-    Line,
+    FormulaBlock,
     Palette,
     Point,
+    Polyline,
     Scene,
     Shape,
     Text,
@@ -115,11 +115,11 @@ def _elements(scene: Scene, shape: Shape) -> Iterator[str]:
             at = f'cx="{number(shape.x)}" cy="{number(shape.y)}" r="{number(shape.radius)}"'
             solid = f'fill="{stroke}"'
             yield f"<circle {at} {solid if shape.solid else _outline(fill, stroke, shape.dashed)}/>"
-        case Line():
+        case Polyline():
             yield from _line(shape, stroke, scene.palette["ground"][0])
         case Text():
             yield _text(shape, stroke)
-        case Formula():
+        case FormulaBlock():
             yield from _formula(shape, stroke)
 
 
@@ -145,7 +145,7 @@ def _outline(fill: str, stroke: str, dashed: bool) -> str:
     return f'fill="{fill}" stroke="{stroke}" stroke-width="{_STROKE}"'
 
 
-def _line(line: Line, stroke: str, ground: str) -> Iterator[str]:
+def _line(line: Polyline, stroke: str, ground: str) -> Iterator[str]:
     first, *_, last = map(_point, line.path)
     curves = [f"L{_point(a)} Q{_point(corner)} {_point(b)}" for a, corner, b in line.bends]
     path = " ".join([f"M{first}", *curves, f"L{last}"])
@@ -180,7 +180,7 @@ def _text(text: Text, colour: str) -> str:
     return f"<text {' '.join(attributes)}>{content}</text>"
 
 
-def _formula(formula: Formula, colour: str) -> Iterator[str]:
+def _formula(formula: FormulaBlock, colour: str) -> Iterator[str]:
     font = f'font-size="{number(FORMULA_SIZE)}" font-family="{_SERIF}" fill="{colour}"'
     for x, y, runs in formula.lines:
         pieces, height = [], 0.0

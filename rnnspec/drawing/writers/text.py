@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from rnnspec.drawing.attending import Memory, fold_projections
+from rnnspec.drawing.attending import DrawnMemory, fold_projections
 from rnnspec.drawing.layout.grid import (
     Poolings,
-    Result,
+    SideOutput,
     Stage,
     is_vector,
     lanes,
@@ -37,7 +37,14 @@ from rnnspec.drawing.words import (
     remarks,
     total,
 )
-from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas, Column, Grid
+from rnnspec.drawing.writers.characters import (
+    FOLDED,
+    SUBSCRIPTS,
+    TextAxis,
+    TextCanvas,
+    TextColumn,
+    TextGrid,
+)
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     AttentionPooling,
@@ -110,7 +117,7 @@ def _equations(network: Network) -> Iterator[str]:
         yield ""
 
 
-def _widest_grid(network: Network, steps: int | None) -> Grid:
+def _widest_grid(network: Network, steps: int | None) -> TextGrid:
     """Return the grid that shows so many ``steps``, by default the widest with room for labels."""
     both = any(_is_bidirectional(layer) for layer in network.layers)
     adds = any(isinstance(layer, Residual) for layer in network.layers)
@@ -121,8 +128,8 @@ def _widest_grid(network: Network, steps: int | None) -> Grid:
     pitch, zero = pitch + room, 7 + room
     left = zero + _SIDE * both
     if steps is not None:
-        return Grid(_SHOWN, pitch, left, steps, zero)
-    grids = (Grid(columns, pitch, left, zero=zero) for columns in range(_SHOWN, 0, -1))
+        return TextGrid(_SHOWN, pitch, left, steps, zero)
+    grids = (TextGrid(columns, pitch, left, zero=zero) for columns in range(_SHOWN, 0, -1))
     return next((grid for grid in grids if _margin(network, grid) is not None), FOLDED)
 
 
@@ -141,7 +148,7 @@ def _join_lanes(network: Network) -> dict[str, int]:
     return {name: lane for name, lane in lanes(network).items() if name not in far}
 
 
-def _margin(network: Network, grid: Grid) -> int | None:
+def _margin(network: Network, grid: TextGrid) -> int | None:
     """Return how many columns are left for the labels, or None if they need more."""
     canvas = _Picture(network, grid, 1).draw()  # a line for each word
     room = _WIDTH - _SPACE - max(map(len, canvas.rows))
@@ -155,19 +162,19 @@ class _Picture:
     sequence. Labels are wrapped at ``margin`` characters.
     """
 
-    def __init__(self, network: Network, grid: Grid, margin: int) -> None:
+    def __init__(self, network: Network, grid: TextGrid, margin: int) -> None:
         drawn = fold_projections(network)
         self.network = drawn.network
         self.grid = grid
         self.margin = margin
-        self.canvas = Canvas()
+        self.canvas = TextCanvas()
         # A vector that comes first stands below the last step of a sequence.
         first = next((one for one in network.inputs if isinstance(one, SequenceInput)), None)
         self.axis = (
             self._axis_of(first) if first else grid.axis(Steps(length=1, columns=1, name="1"))
         )
         self.place: int | None = None
-        self._values: dict[str, tuple[Axis, int | None]] = {}
+        self._values: dict[str, tuple[TextAxis, int | None]] = {}
         self._names = lengths(network)
         self._total = " ".join(total(network))
         network = drawn.network
@@ -184,12 +191,12 @@ class _Picture:
         self._branches: dict[str, int] = {}
         self._last = ""
 
-    def _axis_of(self, node: SequenceInput) -> Axis:
+    def _axis_of(self, node: SequenceInput) -> TextAxis:
         grid = self.grid
         columns = None if grid.is_folded else grid.chosen or grid.usual(node.steps)
         return grid.axis(input_steps(self.network, node, columns))
 
-    def draw(self) -> Canvas:
+    def draw(self) -> TextCanvas:
         """Draw the input, the layers and the output."""
         self.canvas.add_row([self._total])
         trunk, heads = split_heads(self.network)
@@ -219,9 +226,9 @@ class _Picture:
             match stage:
                 case Poolings():
                     self._draw_poolings(stage)
-                case Result():
+                case SideOutput():
                     self._draw_result(stage.name)
-                case Memory():
+                case DrawnMemory():
                     self._draw_memory(stage)
                 case TokenInput() | NumericInput() | VectorInput() | LabelInput():
                     self._draw_input(stage)
@@ -239,7 +246,7 @@ class _Picture:
         """Go on with outputs that are not right below, which are named."""
         values = [self._values[name] for name in below]
         mixed = len({place is None for _, place in values}) > 1
-        # Contexts have no lines of their own.
+        # The context of a layer has no line of its own.
         ports = self.network.ports
         mixed |= any(name in ports and not ports[name].state for name in below)
         if not below or (self._last in below and not mixed):
@@ -283,7 +290,7 @@ class _Picture:
         else:
             self.canvas.put(row, self.place, "ŷ")
 
-    def _draw_tokens(self, row: int, letter: str, columns: Sequence[Column]) -> None:
+    def _draw_tokens(self, row: int, letter: str, columns: Sequence[TextColumn]) -> None:
         for column in columns:
             index = "".join(SUBSCRIPTS.get(digit, digit) for digit in column.step)
             token = _PAD if column.padded else f"{letter}{index}"
@@ -291,7 +298,7 @@ class _Picture:
         if self.axis.has_dots:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
 
-    def _draw_memory(self, memory: Memory) -> None:
+    def _draw_memory(self, memory: DrawnMemory) -> None:
         """Draw a box around the steps that an attention takes."""
         places = [column.x for column in self._outputs(self._last)]
         self._draw_arrows(places)
@@ -368,10 +375,10 @@ class _Picture:
         columns = self.axis.real if skips else self._outputs(self._last)
         return [column.x for column in columns]
 
-    def _outputs(self, name: str) -> tuple[Column, ...]:
+    def _outputs(self, name: str) -> tuple[TextColumn, ...]:
         """Return the columns in which the output of a layer is used."""
         if self.place is not None:
-            return (Column("", self.place),)
+            return (TextColumn("", self.place),)
         return self.axis.columns if name in self._uses_padding else self.axis.real
 
     def _draw_arrows(self, places: Sequence[int], height: int = 1, *, dashed: bool = False) -> int:

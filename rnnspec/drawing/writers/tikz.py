@@ -10,9 +10,9 @@ from rnnspec.drawing.scene import (
     GAP,
     Box,
     Disc,
-    Formula,
-    Line,
+    FormulaBlock,
     Point,
+    Polyline,
     Scene,
     Shape,
     Text,
@@ -52,7 +52,9 @@ def tikz(scene: Scene) -> str:
     corner, opposite = (scene.x, scene.y), (scene.x + scene.width, scene.y + scene.height)
     # The box has to be there in either case: it is the size of the page.
     frame = "fill[groundfill]" if scene.has_ground else "path[use as bounding box]"
-    has_formula = any(isinstance(shape, Formula) for part in scene.parts for shape in part.shapes)
+    has_formula = any(
+        isinstance(shape, FormulaBlock) for part in scene.parts for shape in part.shapes
+    )
     lines = [
         f"% {_comment(scene.title)}",
         f"% {_comment(scene.description)}",
@@ -92,7 +94,7 @@ def _draw(shape: Shape) -> Iterator[str]:
             command = rf"\fill[{shape.role}line" if shape.solid else rf"\draw[{_outline(shape)}"
             circle = f"circle[radius={_length(shape.radius)}]"
             yield f"{command}] {_at((shape.x, shape.y))} {circle};"
-        case Line():
+        case Polyline():
             yield from _line(shape)
         case Text():
             size = number(shape.size * _POINTS_PER_PIXEL)
@@ -100,7 +102,7 @@ def _draw(shape: Shape) -> Iterator[str]:
             options = f"anchor={_ANCHORS[shape.anchor]}, inner sep=0pt, text={shape.role}line"
             at = _at((shape.x, shape.y))
             yield rf"\node[{options}] at {at} {{{font} {_content(shape)}}};"
-        case Formula():
+        case FormulaBlock():
             yield from _formula(shape)
 
 
@@ -109,7 +111,7 @@ def _outline(shape: Box | Disc) -> str:
     return f"draw={shape.role}line, {fill}, line width={_length(1.5)}"
 
 
-def _line(line: Line) -> Iterator[str]:
+def _line(line: Polyline) -> Iterator[str]:
     path = " -- ".join(map(_at, line.path))
     # TikZ has one radius for a whole path.
     radii = [abs(a[0] - corner[0]) + abs(a[1] - corner[1]) for a, corner, _ in line.bends]
@@ -135,7 +137,7 @@ def _content(text: Text) -> str:
     return content
 
 
-def _formula(formula: Formula) -> Iterator[str]:
+def _formula(formula: FormulaBlock) -> Iterator[str]:
     size, line = _length(FORMULA_SIZE), _length(FORMULA_PITCH)
     options = f"anchor=north west, inner sep=0pt, text={formula.role}line"
     at = _at((formula.x, formula.y))

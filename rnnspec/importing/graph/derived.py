@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.values import Known, Probed
 
 _FEW_NUMBERS = 64
@@ -46,7 +46,7 @@ _MOVING = (
 
 
 def bounds_of(
-    node: Node, inputs: Sequence[Known | None], samples: Probed, index: int = 0
+    node: GraphNode, inputs: Sequence[Known | None], samples: Probed, index: int = 0
 ) -> Bounds:
     """Return the bounds of an output of a node.
 
@@ -60,7 +60,7 @@ def bounds_of(
     return bounds if bounds.fits(samples) else UNBOUNDED
 
 
-def check_reach(node: Node, inputs: Sequence[Known | None], known: Known) -> None:
+def check_reach(node: GraphNode, inputs: Sequence[Known | None], known: Known) -> None:
     """Check that all that a node decides is seen in the samples, or is so for every size.
 
     Raises:
@@ -81,7 +81,7 @@ def check_reach(node: Node, inputs: Sequence[Known | None], known: Known) -> Non
         raise _doubt(node, inputs)
 
 
-def limits_of(node: Node, inputs: Sequence[Known | None]) -> str:
+def limits_of(node: GraphNode, inputs: Sequence[Known | None]) -> str:
     """Return the constants of a node, for messages."""
     arrays = [value.samples[0] for value in inputs if value is not None and is_constant(value)]
     limits = [float(array.flat[0]) for array in arrays if array.size]
@@ -97,7 +97,7 @@ def is_constant(value: Known) -> bool:
     return value.kind == "derived" and all(other is first for other in others)
 
 
-def type_of_cast(node: Node, inputs: Sequence[Known | None]) -> str:
+def type_of_cast(node: GraphNode, inputs: Sequence[Known | None]) -> str:
     """Return the type that numbers are cast to, empty if they are not."""
     if node.op not in ("Cast", "CastLike"):
         return ""
@@ -105,7 +105,7 @@ def type_of_cast(node: Node, inputs: Sequence[Known | None]) -> str:
     return settings.type_of_cast(node, None if like is None else like.samples[0])
 
 
-def _doubt(node: Node, inputs: Sequence[Known | None]) -> DoubtError:
+def _doubt(node: GraphNode, inputs: Sequence[Known | None]) -> DoubtError:
     return DoubtError(
         node,
         f"{node.op} of sizes or padding{limits_of(node, inputs)} is not the same for all of them; "
@@ -117,7 +117,7 @@ def _doubt(node: Node, inputs: Sequence[Known | None]) -> DoubtError:
 class _Derived:
     """A node with its inputs, none of which is that of the graph."""
 
-    node: Node
+    node: GraphNode
     inputs: Sequence[Known | None]
 
     def bounds(self, samples: Probed, index: int) -> Bounds:

@@ -38,7 +38,7 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Formula:
+class FeatureFunction:
     """A function of the features of one step: an operator applied to others and to constants.
 
     ``parts`` are formulas, constants, and None for the features. The result is one number for all
@@ -51,7 +51,7 @@ class Formula:
     """
 
     function: Callable[..., Array]
-    parts: tuple[Formula | Array | None, ...]
+    parts: tuple[FeatureFunction | Array | None, ...]
     is_single: bool
     op: str
     depth: int
@@ -75,7 +75,7 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Norm:
+class LayerNormalization:
     """A layer norm."""
 
     gamma: Array
@@ -88,14 +88,14 @@ class L2:
     """The division by the Euclidean norm."""
 
 
-Piece = nodes.Activation | Affine | Norm | L2
+Piece = nodes.Activation | Affine | LayerNormalization | L2
 """A function that rnnspec supports: an activation, or one of the others."""
 
 
-def layer_of(piece: nodes.Activation | Norm | L2) -> nodes.Layer:
+def layer_of(piece: nodes.Activation | LayerNormalization | L2) -> nodes.Layer:
     """Return the layer that a piece is, without a place and without its arrays."""
     match piece:
-        case Norm(epsilon=epsilon):
+        case LayerNormalization(epsilon=epsilon):
             return nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
         case L2():
             return nodes.Normalize(name="normalize", input=())
@@ -107,19 +107,19 @@ def layer_of(piece: nodes.Activation | Norm | L2) -> nodes.Layer:
 def apply(  # noqa: PLR0913 - the parts of a formula
     op: str,
     function: Callable[..., Array],
-    parts: tuple[Formula | Array | None, ...],
+    parts: tuple[FeatureFunction | Array | None, ...],
     *,
     attributes: Mapping[str, Any] = MappingProxyType({}),
     is_single: bool = False,
     origin: Operation | None = None,
     refused: RefusedError | None = None,
-) -> Formula:
+) -> FeatureFunction:
     """Return an operator applied to formulas, to constants, and to the features.
 
     Raises:
         RefusedError: there are too many operators.
     """
-    inner = [part for part in parts if isinstance(part, Formula)]
+    inner = [part for part in parts if isinstance(part, FeatureFunction)]
     constants = [part for part in parts if isinstance(part, np.ndarray)]
     depth = 1 + max((part.depth for part in inner), default=0)
     if depth > _LONGEST:
@@ -128,7 +128,7 @@ def apply(  # noqa: PLR0913 - the parts of a formula
         [epsilon for part in inner for epsilon in part.small]
         + [float(constant.flat[0]) for constant in constants if constant.size == 1]
     )
-    return Formula(
+    return FeatureFunction(
         function,
         parts,
         is_single,
@@ -142,10 +142,10 @@ def apply(  # noqa: PLR0913 - the parts of a formula
 
 
 def apply_activation(
-    activation: nodes.Activation, x: Formula | None, origin: Operation | None
-) -> Formula:
+    activation: nodes.Activation, x: FeatureFunction | None, origin: Operation | None
+) -> FeatureFunction:
     """Return an activation applied to a formula, or to the features."""
-    parts: tuple[Formula | Array | None, ...] = (x,)
+    parts: tuple[FeatureFunction | Array | None, ...] = (x,)
     attributes: dict[str, Any] = {"activation": activation}
     match activation:
         case nodes.LeakyRelu():
@@ -165,7 +165,7 @@ def apply_activation(
     return apply(op, run, parts, attributes=attributes, is_single=single, origin=origin)
 
 
-def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
+def recognise(formula: FeatureFunction, width: int) -> list[tuple[FeatureFunction, Piece]]:
     """Return the pieces of a function, each with the formula that it completes.
 
     Args:
@@ -182,7 +182,7 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
             f"{float(limit):g}"
             for inner in _walk(formula)
             for part in [*inner.parts, *map(inner.attributes.get, ("min", "max", "alpha", "beta"))]
-            if inner.op in _LIMITED and part is not None and not isinstance(part, Formula)
+            if inner.op in _LIMITED and part is not None and not isinstance(part, FeatureFunction)
             for limit in np.ravel(part)[:1]
         )
         if limits:
@@ -193,14 +193,14 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
     return pieces
 
 
-def _split(formula: Formula, width: int) -> list[tuple[Formula, Piece]] | None:
+def _split(formula: FeatureFunction, width: int) -> list[tuple[FeatureFunction, Piece]] | None:
     """Return the pieces of a function from its first to its last, or None."""
-    rest, pieces = formula, list[tuple[Formula, Piece]]()
+    rest, pieces = formula, list[tuple[FeatureFunction, Piece]]()
     while True:
         if (bias := _zero_bias(rest, width)) is not None:
             return [(rest, Affine(np.ones_like(bias), bias)), *pieces]
         inner = rest.parts[0]
-        cuts: list[Formula | None] = [None, *_cuts(rest)]
+        cuts: list[FeatureFunction | None] = [None, *_cuts(rest)]
         if "activation" in rest.attributes and not isinstance(inner, np.ndarray):
             # Each of several activations in a row is a layer.
             cuts = [inner] if inner is None or inner.refused is None else cuts
@@ -219,7 +219,7 @@ def _split(formula: Formula, width: int) -> list[tuple[Formula, Piece]] | None:
         rest = start
 
 
-def _zero_bias(formula: Formula, width: int) -> Array | None:
+def _zero_bias(formula: FeatureFunction, width: int) -> Array | None:
     """Return the zeros that are all that a function adds, or None.
 
     They change nothing, but a layer has them as its bias.
@@ -234,7 +234,9 @@ def _zero_bias(formula: Formula, width: int) -> Array | None:
     )
 
 
-def _walk(formula: Formula, until: Formula | None = None) -> Iterator[Formula]:
+def _walk(
+    formula: FeatureFunction, until: FeatureFunction | None = None
+) -> Iterator[FeatureFunction]:
     """Yield the formulas within one, once each, the outer ones first."""
     seen, waiting = {id(until)}, [formula]
     while waiting:
@@ -243,10 +245,10 @@ def _walk(formula: Formula, until: Formula | None = None) -> Iterator[Formula]:
             continue
         seen.add(id(now))
         yield now
-        waiting += [part for part in now.parts if isinstance(part, Formula)]
+        waiting += [part for part in now.parts if isinstance(part, FeatureFunction)]
 
 
-def _cuts(formula: Formula) -> list[Formula]:
+def _cuts(formula: FeatureFunction) -> list[FeatureFunction]:
     """Return the formulas within one through which it gets its features, the inner ones first."""
     inner = [part for part in _walk(formula) if part is not formula and not part.is_single]
     cuts = [
@@ -257,17 +259,19 @@ def _cuts(formula: Formula) -> list[Formula]:
     return sorted(cuts, key=lambda cut: cut.depth)
 
 
-def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> tuple[Array, bool]:
+def evaluate(
+    formula: FeatureFunction, x: Array, start: FeatureFunction | None = None
+) -> tuple[Array, bool]:
     """Return a function of features, or of the result of the formula at which it starts.
 
     The other result is whether all limits in it have numbers on both sides.
     """
     done: dict[int, Array] = {id(start): x} if start is not None else {}
 
-    def value(part: Formula | Array | None) -> Array:
+    def value(part: FeatureFunction | Array | None) -> Array:
         if part is None:
             return x
-        return done[id(part)] if isinstance(part, Formula) else part
+        return done[id(part)] if isinstance(part, FeatureFunction) else part
 
     reached = True
     for inner in sorted(_walk(formula, start), key=lambda inner: inner.depth):
@@ -277,10 +281,10 @@ def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> tuple[
     return done[id(formula)], reached
 
 
-def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
+def _reaches_limits(formula: FeatureFunction, values: Sequence[Array]) -> bool:
     """True if there are numbers on both sides of each limit of an operator."""
     x, attributes = values[0], formula.attributes
-    of_norm = any(isinstance(part, Formula) and part.is_single for part in formula.parts)
+    of_norm = any(isinstance(part, FeatureFunction) and part.is_single for part in formula.parts)
     pairs: list[tuple[Array, Any]] = []
     match formula.op:
         case "Min" | "Max":
@@ -316,9 +320,9 @@ def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
     return True
 
 
-def _range(part: Formula | Array | None) -> tuple[float, float]:
+def _range(part: FeatureFunction | Array | None) -> tuple[float, float]:
     """Return the smallest and the largest number of a value, by the limits of nodes."""
-    if not isinstance(part, Formula):
+    if not isinstance(part, FeatureFunction):
         return -np.inf, np.inf
     low, high = _range(part.parts[0])
     limits = [
@@ -337,7 +341,7 @@ def _range(part: Formula | Array | None) -> tuple[float, float]:
             return -np.inf, np.inf
 
 
-def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
+def _match(formula: FeatureFunction, start: FeatureFunction | None, width: int) -> Piece | None:
     """Return the piece that a function is, ``linear`` if it changes nothing, or None."""
     if formula.is_single and width > 1:
         return None
@@ -365,7 +369,9 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
     return None
 
 
-def _find_piece(formula: Formula, start: Formula | None, x: Array, y: Array) -> Piece | None:
+def _find_piece(
+    formula: FeatureFunction, start: FeatureFunction | None, x: Array, y: Array
+) -> Piece | None:
     """Return the piece with the results ``y`` for the features ``x``."""
     if not _is_curved(formula, start):
         for name in _STRAIGHT:
@@ -380,7 +386,7 @@ def _find_piece(formula: Formula, start: Formula | None, x: Array, y: Array) -> 
     return _match_norm(x, y, formula.small) or _match_single_l2(formula, start, x, y)
 
 
-def _is_curved(formula: Formula, start: Formula | None) -> bool:
+def _is_curved(formula: FeatureFunction, start: FeatureFunction | None) -> bool:
     """True if a function has pieces that are no straight lines, however large they are."""
     return any(
         inner.op not in _PIECES | _LINES
@@ -393,7 +399,9 @@ def _is_curved(formula: Formula, start: Formula | None) -> bool:
     )
 
 
-def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None) -> Piece | None:
+def _with_constants(
+    piece: Piece | None, formula: FeatureFunction, start: FeatureFunction | None
+) -> Piece | None:
     """Return a piece with the very arrays of the formula in place of those that were found."""
     parts = [part for inner in _walk(formula, start) for part in inner.parts]
     constants = [part for part in parts if isinstance(part, np.ndarray)]
@@ -407,8 +415,8 @@ def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None
     match piece:
         case Affine(a=a, b=b):
             return Affine(exact(a), exact(b))
-        case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
-            return Norm(exact(gamma), exact(beta), epsilon)
+        case LayerNormalization(gamma=gamma, beta=beta, epsilon=epsilon):
+            return LayerNormalization(exact(gamma), exact(beta), epsilon)
         case _:
             return piece
 
@@ -444,7 +452,7 @@ def _match_affine(x: Array, y: Array) -> Affine | None:
     return Affine(a, b) if _equal(y, a * x + b) and a.any() else None
 
 
-def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
+def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> LayerNormalization | L2 | None:
     if x.shape[1] == 1:
         return None
     length = np.sqrt((x * x).sum(-1, keepdims=True))
@@ -454,11 +462,13 @@ def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | 
         z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
         fit = _match_affine(z, y)
         if fit is not None:
-            return Norm(fit.a, fit.b, shortest_float(epsilon))
+            return LayerNormalization(fit.a, fit.b, shortest_float(epsilon))
     return None
 
 
-def _match_single_l2(formula: Formula, start: Formula | None, x: Array, y: Array) -> L2 | None:
+def _match_single_l2(
+    formula: FeatureFunction, start: FeatureFunction | None, x: Array, y: Array
+) -> L2 | None:
     """Return the division of one feature by its norm, which leaves its sign, or None."""
     is_norm = any(part.op == "ReduceL2" for part in _walk(formula, start))
     return L2() if is_norm and x.shape[1] == 1 and _equal(y, np.sign(x)) else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
 
     Inputs = Sequence[Array | None]
 
@@ -55,25 +55,9 @@ def _selu(
     return gamma * _elu(x, alpha)
 
 
-def _celu(x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
-
-
-def _leaky_relu(x: Array, alpha: float = 0.01) -> Array:
-    return np.where(x < 0, alpha * x, x)
-
-
-def _thresholded_relu(x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x > alpha, x, 0)
-
-
 def _hard_sigmoid(x: Array, alpha: float = 0.2, beta: float = 0.5) -> Array:
     result: Array = np.clip(alpha * x + beta, 0, 1)
     return result
-
-
-def _swish(x: Array, alpha: float = 1.0) -> Array:
-    return x * activate(alpha * x, "sigmoid")
 
 
 def _euclidean_norm(x: Array, axis: Any = None, *, keepdims: bool = False) -> Array:
@@ -108,12 +92,12 @@ _ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Gelu": _gelu,
     "Clip": np.clip,
     "Elu": _elu,
-    "Celu": _celu,
+    "Celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
     "Selu": _selu,
-    "LeakyRelu": _leaky_relu,
-    "ThresholdedRelu": _thresholded_relu,
+    "LeakyRelu": lambda x, alpha=0.01: np.where(x < 0, alpha * x, x),
+    "ThresholdedRelu": lambda x, alpha=1.0: np.where(x > alpha, x, 0),
     "HardSigmoid": _hard_sigmoid,
-    "Swish": _swish,
+    "Swish": lambda x, alpha=1.0: x * activate(alpha * x, "sigmoid"),
 }
 """Functions that compute each number from those at the same place."""
 
@@ -156,7 +140,7 @@ def required_inputs(inputs: Inputs) -> list[Array]:
 def by_element(function: Callable[..., Array]) -> Callable[..., Array]:
     """Return an operator that applies a function of NumPy to all inputs, which are broadcast."""
 
-    def apply(_: Node, inputs: Inputs, largest: int) -> Array:
+    def apply(_: GraphNode, inputs: Inputs, largest: int) -> Array:
         arrays = required_inputs(inputs)
         check_size(np.broadcast_shapes(*(array.shape for array in arrays)), largest)
         return function(*arrays)
@@ -168,7 +152,7 @@ def _over_all_inputs(function: Callable[..., Array]) -> Callable[..., Array]:
     return by_element(lambda *arrays: reduce(function, arrays))
 
 
-def _clip(node: Node, inputs: Inputs, _: int) -> Array:
+def _clip(node: GraphNode, inputs: Inputs, _: int) -> Array:
     low, high = (
         inputs[i] if len(inputs) > i else node.attributes.get(key)
         for i, key in ((1, "min"), (2, "max"))
@@ -181,7 +165,7 @@ def _with_attributes(function: Callable[..., Array]) -> Callable[..., Array]:
     """Return an operator that applies a function of one array and of its attributes."""
     names = list(signature(function).parameters)[1:]
 
-    def run(node: Node, inputs: Inputs, _: int) -> Array:
+    def run(node: GraphNode, inputs: Inputs, _: int) -> Array:
         stated = {key: node.attributes[key] for key in names if key in node.attributes}
         return function(required_inputs(inputs)[0], **stated)
 
@@ -191,7 +175,7 @@ def _with_attributes(function: Callable[..., Array]) -> Callable[..., Array]:
 def _along_axis(function: Callable[[Array], Array]) -> Callable[..., Array]:
     """Return an operator that applies a function of the last axis along an axis, or several."""
 
-    def apply(node: Node, inputs: Inputs, _: int) -> Array:
+    def apply(node: GraphNode, inputs: Inputs, _: int) -> Array:
         x = required_inputs(inputs)[0]
         if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
             raise ValueError("expected p to be 2")
@@ -204,7 +188,7 @@ def _along_axis(function: Callable[[Array], Array]) -> Callable[..., Array]:
     return apply
 
 
-def layer_norm(node: Node, inputs: Inputs, _: int) -> Array:
+def layer_norm(node: GraphNode, inputs: Inputs, _: int) -> Array:
     """Return a ``LayerNormalization`` over the last axis."""
     x, scale, *more = inputs
     if x is None or scale is None or node.attributes.get("axis", -1) not in (-1, x.ndim - 1):
@@ -214,14 +198,14 @@ def layer_norm(node: Node, inputs: Inputs, _: int) -> Array:
     return result if not more or more[0] is None else np.add(result, more[0])
 
 
-def _mean(node: Node, inputs: Inputs, largest: int) -> Array:
+def _mean(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     total: Array = _over_all_inputs(np.add)(node, inputs, largest)
     mean: Array = total / np.asarray(len(inputs), total.dtype)
     return mean
 
 
 def _reduce(function: Callable[..., Array]) -> Callable[..., Array]:
-    def run(node: Node, inputs: Inputs, _: int) -> Array:
+    def run(node: GraphNode, inputs: Inputs, _: int) -> Array:
         x = required_inputs(inputs[:1])[0]
         axes = settings.reduced_axes(node, inputs, x.ndim)
         if not axes and x.ndim and node.op not in OF_ONE_NUMBER:

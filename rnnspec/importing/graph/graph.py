@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.layer_graph import Place, RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError, SourcePlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 NEWEST_OPSET = 2**31
 """The version of operators that are no file's: each is what the last version says."""
 _FEW_NUMBERS = 4
-_NOWHERE = Place()
+_NOWHERE = SourcePlace()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Node:
+class GraphNode:
     """An operator and the names of its values; an input or output that is left out is empty."""
 
     name: str
@@ -33,7 +33,7 @@ class Node:
     """Numbers, texts, arrays and graphs, and tuples of them."""
     overload: str = ""
     """Which of the functions with the name of the operator it is."""
-    place: Place = _NOWHERE
+    place: SourcePlace = _NOWHERE
     """Where it stands in a source file."""
     opset: int = NEWEST_OPSET
     """The version of ONNX's operators."""
@@ -84,7 +84,7 @@ class Graph:
 
     inputs: tuple[Info, ...]
     outputs: tuple[Info, ...]
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     arrays: Mapping[str, Array]
     opset: int
     writer: str
@@ -122,19 +122,19 @@ class Graph:
 class DoubtError(RefusedError):
     """The refusal of what a node before another one does, such as what samples cannot show."""
 
-    def __init__(self, node: Node, message: str, code: str = "E704") -> None:
+    def __init__(self, node: GraphNode, message: str, code: str = "E704") -> None:
         super().__init__(message, code, node)
 
 
 class CycleError(Exception):
     """Nodes that need each other; ``nodes`` are those of one cycle, in their order."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[GraphNode]) -> None:
         super().__init__()
         self.nodes = nodes
 
 
-def sort_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
+def sort_nodes(nodes: Sequence[GraphNode]) -> tuple[GraphNode, ...]:
     """Return nodes in the order in which they can be computed.
 
     Raises:
@@ -147,7 +147,7 @@ def sort_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
             waiting[i] += 1
             users[maker].append(i)
     ready = [i for i, count in enumerate(waiting) if not count]
-    ordered = list[Node]()
+    ordered = list[GraphNode]()
     while ready:
         i = heapq.heappop(ready)
         ordered.append(nodes[i])

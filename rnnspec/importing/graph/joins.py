@@ -10,7 +10,12 @@ import numpy as np
 
 from rnnspec.importing.graph import functions, settings
 from rnnspec.importing.graph.attention import attention, weigh, weights_of
-from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, shortest_float
+from rnnspec.importing.graph.formulas import (
+    FeatureFunction,
+    apply,
+    apply_activation,
+    shortest_float,
+)
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import pool_steps, score_by
 from rnnspec.importing.graph.masks import apply_mask
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
     from rnnspec.words import JoinHow, Merge, Statistic
@@ -40,7 +45,7 @@ _STATISTICS: dict[str, Statistic] = {
 }
 
 
-def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
+def elementwise(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value:
     """Return the result of a function that computes each number from those at the same place.
 
     Raises:
@@ -63,7 +68,12 @@ def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
 
 
 def _apply_to_features(
-    scope: Scope, node: Node, inputs: Sequence[Value], function: Any, *, is_single: bool = False
+    scope: Scope,
+    node: GraphNode,
+    inputs: Sequence[Value],
+    function: Any,
+    *,
+    is_single: bool = False,
 ) -> Tensor:
     """Return a tensor with a function of its features."""
     tensors = [
@@ -86,7 +96,7 @@ def _apply_to_features(
     if feature < 0 and (feature := _new_features(scope, first, inputs, axes)) >= 0:
         axes = (*axes[:feature], "F", *axes[feature + 1 :])
     rest = iter(tensors)
-    parts: list[Formula | Array | None] = []
+    parts: list[FeatureFunction | Array | None] = []
     for value in inputs:
         if isinstance(value, Tensor):
             tensor = next(rest)
@@ -103,7 +113,7 @@ def _apply_to_features(
     single = is_single or (
         feature < 0
         and all(
-            isinstance(part, Formula) and part.is_single
+            isinstance(part, FeatureFunction) and part.is_single
             for part, value in zip(parts, [v for v in inputs if v is not None], strict=True)
             if isinstance(value, Tensor)
         )
@@ -141,7 +151,7 @@ def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[
 
 
 def _run_operator(
-    function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Array
+    function: Any, node: GraphNode, is_left_out: tuple[bool, ...], *arrays: Array
 ) -> Array:
     """Return the result of an operator, some inputs of which are left out."""
     present = iter(arrays)
@@ -182,7 +192,7 @@ def _along_features(array: Array, feature: int, rank: int) -> Array:
     return array if array.ndim == 1 else np.ravel(array)
 
 
-def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def over_features(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return a softmax or a norm over the features, or the weights of an attention.
 
     Raises:
@@ -207,7 +217,7 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     return _apply_to_features(scope, last, inputs[:1], functions.OVER_FEATURES[node.op])
 
 
-def _layer_norm(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def _layer_norm(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a norm over the features, which are the last axis."""
     scale, offset = [*constants(inputs, "Scale and B"), None][1:3]
     if node.attributes.get("axis", -1) not in (-1, len(x.axes) - 1):
@@ -225,7 +235,7 @@ def _layer_norm(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) ->
     return replace(value, at=at, numbers=None, filler=None)
 
 
-def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def reduce(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return a statistic over the steps, over both directions, or over the features.
 
     Raises:
@@ -276,7 +286,7 @@ def _sum_of_products(scope: Scope, x: Tensor) -> Tensor | None:
     return score_by(scope, replace(x, at=steps), Tensor(query, ("B", "F")))
 
 
-def reduce_features(scope: Scope, node: Node, x: Tensor, function: Any) -> Tensor:
+def reduce_features(scope: Scope, node: GraphNode, x: Tensor, function: Any) -> Tensor:
     """Return a statistic of the features, whose axis stays with size 1."""
     last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
     result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)
@@ -284,7 +294,7 @@ def reduce_features(scope: Scope, node: Node, x: Tensor, function: Any) -> Tenso
     return replace(result, axes=axes)
 
 
-def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def pool_all(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return a statistic over all axes behind the first two, which stay."""
     x = scope.as_tensor(inputs[0])
     op = "ReduceMax" if node.op == "GlobalMaxPool" else "ReduceMean"
@@ -295,7 +305,7 @@ def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
 # Two tensors
 
 
-def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
+def _combine(scope: Scope, node: GraphNode, x: Tensor, y: Tensor) -> Tensor | None:
     """Return two tensors combined as the language can, None if they may be one function."""
     if node.op == "Mul" and {x.role, y.role} == {"weights", "plain"}:
         return weigh(scope, x, y)
@@ -363,7 +373,7 @@ def join(scope: Scope, how: JoinHow, tensors: Sequence[Tensor], axis: int | None
     return Tensor(at, first.axes, steps=first.steps)
 
 
-def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None:
+def _average(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor | None:
     """Return the mean of both directions, or None."""
     half = {"Mul": 0.5, "Div": 2.0}.get(node.op)
     match inputs:
@@ -380,7 +390,7 @@ def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None
     return None
 
 
-def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
+def concatenate(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value:
     """Put features, the directions of a layer, or vectors of several layers one after the other."""
     tensors: list[Tensor] = []
     for value in inputs:

@@ -31,7 +31,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePlace:
     """A piece of a source file, empty if the source is not at hand."""
 
     file: str = ""
@@ -46,12 +46,12 @@ class Operation(Protocol):
         """The name that errors use."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SourcePlace:
         """Where it stands in a source file."""
 
 
 @dataclass(slots=True)
-class Step:
+class GraphLayer:
     """A layer without a place, and where its input comes from.
 
     ``sources`` are places in the graph, and ``op`` is the operation that made it. ``modules`` are
@@ -78,7 +78,7 @@ class LayerGraph:
     def __init__(self, account: Account, inputs: Sequence[str] = (nodes.INPUT,)) -> None:
         self.account = account
         self.inputs = inputs
-        self.steps: dict[int, Step] = {}
+        self.steps: dict[int, GraphLayer] = {}
         self.flattened: dict[int, int] = {}
         self._widths: dict[int, int | None] = {-at: None for at in range(len(inputs))}
         self._names: set[str] = set()
@@ -90,7 +90,7 @@ class LayerGraph:
         at = len(self.steps) + 1
         name = layer.name if layer.name not in self._names else f"{layer.name} {at}"
         self._names.add(name)
-        self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
+        self.steps[at] = GraphLayer(replace(layer, name=name), sources, op, modules)
         self._widths[at] = self._width_of(at)
         return at
 
@@ -210,14 +210,14 @@ def pooling(statistic: Statistic) -> nodes.Pooling:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ScoreFunction:
     """How scores are made of the steps: ``query`` of a ``hidden`` layer, or of the steps.
 
     A query that is the output of another layer is the second of what ``query`` takes.
     """
 
-    query: Step
-    hidden: Step | None
+    query: GraphLayer
+    hidden: GraphLayer | None
     activation: nodes.Activation
 
     @property
@@ -247,7 +247,7 @@ class Scores:
         )
 
 
-def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> Scores:
+def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> ScoreFunction:
     """Return how the scores at a place are made of the steps at ``start``.
 
     A dropout between them is left out, in the account.
@@ -274,4 +274,4 @@ def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> Scores
         place = step.sources[0]
     if place != start:
         raise RefusedError(expected)
-    return Scores(query, hidden, activation)
+    return ScoreFunction(query, hidden, activation)

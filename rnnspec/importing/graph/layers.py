@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
@@ -147,7 +147,7 @@ def _axes_like(
 # Products
 
 
-def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
+def matrix_product(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value:
     """Return the output of a dense layer, or of an attention."""
     x, y = inputs
     if is_attention(x, y):
@@ -235,7 +235,7 @@ def _tied_embedding(scope: Scope, kernel: Array) -> str | None:
     return None
 
 
-def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def general_product(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a ``Gemm``: a dense layer, perhaps with a bias."""
     x, y, *more = inputs
     kernel = y.constant if isinstance(y, Known) else None
@@ -301,7 +301,7 @@ def check_dropout(inputs: Sequence[Value]) -> None:
         raise RefusedError("training_mode: expected false, received true", "E703")
 
 
-def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def batch_norm(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a batch norm in inference."""
     arrays = constants(inputs, "scale, B, mean and var")[1:]
     # Until opset 13, it is that of training if it returns its statistics.

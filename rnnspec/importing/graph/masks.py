@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
 
@@ -29,7 +29,7 @@ _OTHER_MASK = (
 )
 
 
-def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
+def choose(scope: Scope, _: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return a tensor with a number in place of what it holds at padding.
 
     Raises:
@@ -189,7 +189,7 @@ def _align_condition(array: Array, x: Tensor, shape: tuple[int, ...]) -> Array:
     return result
 
 
-def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def apply_mask(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return a tensor multiplied by a mask, or a sum divided by the number of real steps."""
     x, y = (*inputs, None)[:2]
     if node.op == "Mul" and isinstance(y, Tensor):
@@ -216,7 +216,7 @@ def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     )
 
 
-def _divide(scope: Scope, node: Node, x: Tensor, y: Known) -> Tensor:
+def _divide(scope: Scope, node: GraphNode, x: Tensor, y: Known) -> Tensor:
     """Return the sum of the real steps divided by their number."""
     step = scope.steps[x.at]
     if node.op == "Div" and (mean := divide_by_steps(scope, x, y)) is not None:

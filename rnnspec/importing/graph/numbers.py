@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
 
     Inputs = Sequence[Array | None]
     Operator = Callable[..., Any]
@@ -43,7 +43,7 @@ _MOST_PRODUCTS = 2**26
 """The most products of two numbers in a product of matrices."""
 
 
-def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
+def compute(node: GraphNode, inputs: Inputs) -> tuple[Array, ...]:
     """Return the outputs of a node for plain numbers.
 
     Raises:
@@ -64,7 +64,7 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     return tuple(np.asarray(output) for output in outputs)
 
 
-def effort(node: Node, inputs: Inputs) -> int:
+def effort(node: GraphNode, inputs: Inputs) -> int:
     """Return how much longer than others an operator takes, as a number of bytes to write."""
     x = next((array for array in inputs if array is not None), None)
     if x is None:
@@ -75,7 +75,7 @@ def effort(node: Node, inputs: Inputs) -> int:
     return 256 * x.size if node.op in ("Erf", "Gelu") else 0
 
 
-def is_known(node: Node) -> bool:
+def is_known(node: GraphNode) -> bool:
     """True if an operator can be computed of plain numbers."""
     return not node.domain and node.op in _FUNCTIONS
 
@@ -127,13 +127,13 @@ def _operator(*names: str) -> Callable[[Operator], Operator]:
 
 
 @_operator("Mod")
-def _modulo(node: Node, inputs: Inputs, largest: int) -> Array:
+def _modulo(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     function = np.fmod if node.attributes.get("fmod") else np.mod
     return by_element(function)(node, inputs, largest)
 
 
 @_operator("ArgMax", "ArgMin")
-def _arg_max(node: Node, inputs: Inputs, _: int) -> Array:
+def _arg_max(node: GraphNode, inputs: Inputs, _: int) -> Array:
     function = np.argmax if node.op == "ArgMax" else np.argmin
     axis = node.attributes.get("axis", 0)
     x = required_inputs(inputs)[0]
@@ -143,28 +143,28 @@ def _arg_max(node: Node, inputs: Inputs, _: int) -> Array:
 
 
 @_operator("ConstantOfShape")
-def _constant_of_shape(node: Node, inputs: Inputs, largest: int) -> Array:
+def _constant_of_shape(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     value = np.ravel(node.attributes.get("value", np.zeros(1, np.float32)))[0]
     shape: Any = check_size(required_inputs(inputs)[0].tolist(), largest)
     return np.full(shape, value)
 
 
 @_operator("Expand")
-def _expand(_: Node, inputs: Inputs, largest: int) -> Array:
+def _expand(_: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, shape = required_inputs(inputs)
     size = check_size(np.broadcast_shapes(x.shape, tuple(map(int, shape))), largest)
     return np.broadcast_to(x, size)
 
 
 @_operator("Tile")
-def _tile(_: Node, inputs: Inputs, largest: int) -> Array:
+def _tile(_: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, times = required_inputs(inputs)
     check_size([a * b for a, b in zip(x.shape, times, strict=True)], largest)
     return np.tile(x, times)
 
 
 @_operator("Range")
-def _range(_: Node, inputs: Inputs, largest: int) -> Array:
+def _range(_: GraphNode, inputs: Inputs, largest: int) -> Array:
     start, limit, delta = (scalar.reshape(()) for scalar in required_inputs(inputs))
     check_size([max(math.ceil((limit - start) / delta), 0)], largest)
     steps: Array = np.arange(
@@ -174,7 +174,7 @@ def _range(_: Node, inputs: Inputs, largest: int) -> Array:
 
 
 @_operator("Gather")
-def _gather(node: Node, inputs: Inputs, largest: int) -> Array:
+def _gather(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, indices = required_inputs(inputs)
     axis = node.attributes.get("axis", 0)
     check_size([x.size // max(x.shape[axis], 1), indices.size], largest)
@@ -182,13 +182,13 @@ def _gather(node: Node, inputs: Inputs, largest: int) -> Array:
 
 
 @_operator("GatherElements")
-def _gather_elements(node: Node, inputs: Inputs, _: int) -> Array:
+def _gather_elements(node: GraphNode, inputs: Inputs, _: int) -> Array:
     x, indices = required_inputs(inputs)
     return np.take_along_axis(x, indices, node.attributes.get("axis", 0))
 
 
 @_operator("GatherND")
-def _gather_nd(node: Node, inputs: Inputs, largest: int) -> Array:
+def _gather_nd(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, indices = required_inputs(inputs)
     if node.attributes.get("batch_dims", 0):
         raise ValueError("batch_dims is not known")
@@ -198,7 +198,7 @@ def _gather_nd(node: Node, inputs: Inputs, largest: int) -> Array:
 
 
 @_operator("ScatterElements")
-def _scatter_elements(node: Node, inputs: Inputs, _: int) -> Array:
+def _scatter_elements(node: GraphNode, inputs: Inputs, _: int) -> Array:
     x, indices, updates = required_inputs(inputs)
     if node.attributes.get("reduction", "none") != "none":
         raise ValueError("reduction is not known")
@@ -208,7 +208,7 @@ def _scatter_elements(node: Node, inputs: Inputs, _: int) -> Array:
 
 
 @_operator("Slice")
-def _slice(node: Node, inputs: Inputs, _: int) -> Array:
+def _slice(node: GraphNode, inputs: Inputs, _: int) -> Array:
     x = _first(inputs)
     index = [slice(None)] * x.ndim
     for axis, part in settings.slices_of(node, inputs).items():
@@ -217,20 +217,20 @@ def _slice(node: Node, inputs: Inputs, _: int) -> Array:
 
 
 @_operator("Split")
-def _split(node: Node, inputs: Inputs, _: int) -> tuple[Array, ...]:
+def _split(node: GraphNode, inputs: Inputs, _: int) -> tuple[Array, ...]:
     x, axis = _first(inputs), node.attributes.get("axis", 0)
     ends = np.cumsum(settings.parts_of(node, inputs, x.shape[axis]))[:-1]
     return tuple(np.split(x, ends, axis))
 
 
 @_operator("Reshape", "Flatten")
-def _reshape(node: Node, inputs: Inputs, _: int) -> Array:
+def _reshape(node: GraphNode, inputs: Inputs, _: int) -> Array:
     x = required_inputs(inputs)[0]
     return x.reshape(settings.new_shape(node, inputs, x.shape))
 
 
 @_operator("CumSum")
-def _cumulate(node: Node, inputs: Inputs, _: int) -> Array:
+def _cumulate(node: GraphNode, inputs: Inputs, _: int) -> Array:
     x, axis = required_inputs(inputs)
     number = int(axis.reshape(()))
     backward = node.attributes.get("reverse")
@@ -244,7 +244,7 @@ def _cumulate(node: Node, inputs: Inputs, _: int) -> Array:
 
 
 @_operator("Pad")
-def _pad(node: Node, inputs: Inputs, largest: int) -> Array:
+def _pad(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, widths, *more = inputs
     if x is None or widths is None or node.attributes.get("mode", "constant") != "constant":
         raise ValueError("its mode or its pads are not known")
@@ -258,14 +258,14 @@ def _pad(node: Node, inputs: Inputs, largest: int) -> Array:
 
 
 @_operator("Concat")
-def _concat(node: Node, inputs: Inputs, largest: int) -> Array:
+def _concat(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     arrays = required_inputs(inputs)
     check_size([sum(array.size for array in arrays)], largest)
     return np.concatenate(arrays, node.attributes["axis"])
 
 
 @_operator("ReverseSequence")
-def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
+def _reverse_sequence(node: GraphNode, inputs: Inputs, _: int) -> Array:
     x, lengths = required_inputs(inputs)
     axes = (node.attributes.get("batch_axis", 1), node.attributes.get("time_axis", 0))
     moved = np.moveaxis(x, axes, (0, 1))
@@ -275,7 +275,7 @@ def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
 
 
 @_operator("TopK")
-def _top(node: Node, inputs: Inputs, largest: int) -> tuple[Array, Array]:
+def _top(node: GraphNode, inputs: Inputs, largest: int) -> tuple[Array, Array]:
     x, count = required_inputs(inputs)
     axis = node.attributes.get("axis", -1)
     if not node.attributes.get("sorted", 1):
@@ -287,7 +287,7 @@ def _top(node: Node, inputs: Inputs, largest: int) -> tuple[Array, Array]:
 
 
 @_operator("OneHot")
-def _one_hot(node: Node, inputs: Inputs, largest: int) -> Array:
+def _one_hot(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     indices, depth, values = required_inputs(inputs)
     number = int(np.ravel(depth)[0])
     check_size([indices.size, number], largest)
@@ -301,7 +301,7 @@ def _one_hot(node: Node, inputs: Inputs, largest: int) -> Array:
 
 
 @_operator("MatMul")
-def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
+def _matrix_product(_: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, y = required_inputs(inputs)
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     check_size([*batch, *x.shape[-2:-1], *(y.shape[-1:] if y.ndim > 1 else ())], largest)
@@ -311,7 +311,7 @@ def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
 
 
 @_operator("AveragePool")
-def _average_windows(node: Node, inputs: Inputs, largest: int) -> Array:
+def _average_windows(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     """Return the means of windows along the last of three axes, without the steps added."""
     x = required_inputs(inputs)[0]
     attributes = node.attributes

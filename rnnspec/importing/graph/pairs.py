@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
-    from rnnspec.importing.graph.layer_graph import Step
+    from rnnspec.importing.graph.graph import GraphNode
+    from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
@@ -86,7 +86,7 @@ def _check_width(scope: Scope, one: Tensor, two: Tensor) -> None:
         raise RefusedError(f"{message} features", "E707")
 
 
-def read(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:  # noqa: PLR0912 - a branch for each
+def read(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value:  # noqa: PLR0912 - a branch for each
     """Return the output of an operator that takes scores or weights.
 
     Raises:
@@ -149,7 +149,7 @@ def _shapes(scope: Scope, x: Pairs) -> list[tuple[int, ...]]:
     return list(zip(*(sizes[axis] for axis in x.axes), strict=True))
 
 
-def _change_axes(scope: Scope, node: Node, x: Pairs, inputs: Sequence[Value]) -> Pairs:
+def _change_axes(scope: Scope, node: GraphNode, x: Pairs, inputs: Sequence[Value]) -> Pairs:
     if node.op == "Unsqueeze":
         axes = settings.axes_of(node, constants(inputs, "axes"))
         rank = len(x.axes) + len(axes or ())
@@ -160,7 +160,7 @@ def _change_axes(scope: Scope, node: Node, x: Pairs, inputs: Sequence[Value]) ->
     return replace(x, axes=tuple(axis for i, axis in enumerate(x.axes) if i not in removed))
 
 
-def _scale(scope: Scope, node: Node, x: Pairs, inputs: Sequence[Value]) -> Pairs:
+def _scale(scope: Scope, node: GraphNode, x: Pairs, inputs: Sequence[Value]) -> Pairs:
     """Return scores multiplied by a number, or scores of padding with a low number added."""
     first, second = inputs
     other = second if isinstance(first, Pairs) else first
@@ -264,7 +264,7 @@ def _leave_out(scope: Scope, x: Pairs, real: Sequence[Array]) -> Pairs:
     raise RefusedError("expected a condition that is true at real steps, received another")
 
 
-def _normalize(scope: Scope, node: Node, x: Pairs) -> Pairs:
+def _normalize(scope: Scope, node: GraphNode, x: Pairs) -> Pairs:
     axis = x.axes[normalized_axis(node, x.axes)]
     if axis not in ("1", "2"):
         raise RefusedError("axis: expected that of the steps, received another", "E703")
@@ -334,7 +334,7 @@ def _attend(scope: Scope, x: Pairs, queries: int, keys: int, over: int) -> int:
     return scope.add_additive(layer, (query, over, key), scope.steps[x.scored])
 
 
-def _projection(scope: Scope, keys: int, over: int) -> Step:
+def _projection(scope: Scope, keys: int, over: int) -> GraphLayer:
     """Return the dense layer that gives the keys of the steps at a place.
 
     Raises:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
 
 
-def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
+def take_slice(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Value:
     """Take a part of the steps, or of the directions."""
     parts = [
         settings.slices_of(node, numbers_of_probe(inputs, i)) for i in range(len(scope.probes.rows))
@@ -50,7 +50,7 @@ def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> 
     return result
 
 
-def gather(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
+def gather(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Value:
     """Take elements of an axis by their indices."""
     indices = inputs[1]
     if not isinstance(indices, Known):
@@ -252,7 +252,7 @@ def _take_rows(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
     return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
-def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def gather_elements(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Take steps by an index for each element, which is the same for all features."""
     indices = inputs[1]
     axis = axis_number(node.attributes.get("axis", 0), len(x.axes))
@@ -271,7 +271,7 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
     return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
-def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def scatter_elements(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Put each step of a sequence at an index, the same for all features."""
     if (reduction := node.attributes.get("reduction", "none")) != "none":
         raise RefusedError(f"reduction: expected none, received {brief(reduction)}", "E703")
@@ -306,7 +306,7 @@ def _index_of_rows(x: Tensor, axis: int, index: Array, shape: tuple[int, ...]) -
     return result
 
 
-def gather_nd(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def gather_nd(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Take steps by pairs of a sequence and a step."""
     indices = inputs[1]
     if node.attributes.get("batch_dims", 0) or not isinstance(indices, Known):
@@ -327,7 +327,7 @@ def gather_nd(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> T
     return picked
 
 
-def reverse_sequence(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def reverse_sequence(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Put the first steps of each sequence, a number of its own, in the opposite order."""
     lengths = inputs[1]
     axis = node.attributes.get("time_axis", 0)
@@ -341,7 +341,7 @@ def reverse_sequence(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
     return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
-def split(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> tuple[Value, ...]:
+def split(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return the parts of an axis."""
     axis = axis_number(node.attributes.get("axis", 0), len(x.axes))
     stated_sizes = constants(inputs, "split")

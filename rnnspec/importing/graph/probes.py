@@ -36,7 +36,7 @@ _ROWS_DRAWN = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ProbeSetting:
     """Assumptions about the input while a graph is read.
 
     ``order`` has the letters of its axes in their order in the graph: B, T and, of numbers, F; it
@@ -63,7 +63,7 @@ class Setting:
     has_turned_steps: bool = False
     apart: bool = False
     clock: int = 0
-    others: tuple[Setting, ...] = ()
+    others: tuple[ProbeSetting, ...] = ()
 
     def size(self, letter: str) -> int | None:
         """Return the size of an axis, None if it is open."""
@@ -78,11 +78,11 @@ class Setting:
         """True if the input has steps."""
         return "T" in self.order
 
-    def of(self, at: int) -> Setting:
+    def of(self, at: int) -> ProbeSetting:
         """Return the assumptions about the input at a place, 0 or -1 and so on."""
         return self if at == 0 else self.others[-at - 1]
 
-    def change(self, at: int, **changes: Any) -> Setting:
+    def change(self, at: int, **changes: Any) -> ProbeSetting:
         """Return the same assumptions, but for some about the input at a place."""
         if at == 0:
             return replace(self, **changes)
@@ -108,7 +108,7 @@ class Probes:
     Those of a vector have no steps. ``others`` are those of the other inputs.
     """
 
-    setting: Setting
+    setting: ProbeSetting
     batches: Probed
     real: Probed
     others: tuple[Probes, ...] = ()
@@ -134,7 +134,7 @@ class Probes:
 
     def with_vector(self, features: int) -> Probes:
         """Return these and those of one more input, a vector of each sequence."""
-        one = Setting(order="BF", sizes=(None, features), tokens=False, padded=False)
+        one = ProbeSetting(order="BF", sizes=(None, features), tokens=False, padded=False)
         setting = replace(self.setting, others=(*self.setting.others, one))
         rng = np.random.default_rng(len(setting.others))
         drawn = _draw_input(rng, _with_common(self.setting, one), self.setting.size("B"))
@@ -158,7 +158,7 @@ class Probes:
         return tuple(map(self.setting.lay_out, self.batches))
 
 
-def draw_probes(setting: Setting) -> Probes:
+def draw_probes(setting: ProbeSetting) -> Probes:
     """Return probes with every pattern of padding.
 
     Raises:
@@ -172,7 +172,7 @@ def draw_probes(setting: Setting) -> Probes:
     return replace(first, others=others)
 
 
-def _with_common(first: Setting, other: Setting) -> Setting:
+def _with_common(first: ProbeSetting, other: ProbeSetting) -> ProbeSetting:
     """Return the assumptions about another input with those that hold for all of them."""
     common = replace(other, at_end=first.at_end, longer=first.longer)
     if not other.is_sequence or other.clock != first.clock or other.size("T") is not None:
@@ -182,7 +182,7 @@ def _with_common(first: Setting, other: Setting) -> Setting:
     return replace(common, sizes=tuple(sizes))
 
 
-def _draw_input(rng: np.random.Generator, setting: Setting, rows: int | None) -> Probes:
+def _draw_input(rng: np.random.Generator, setting: ProbeSetting, rows: int | None) -> Probes:
     """Return the probes of one input, which has a number of sequences."""
     steps = setting.size("T") if setting.is_sequence else 1
     number = len(_SIZES) if rows is None or rows >= _FEWEST_ROWS else _FEWEST_ROWS

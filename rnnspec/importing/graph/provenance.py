@@ -27,8 +27,8 @@ from rnnspec.importing.graph.values import Known, RestartError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.importing.graph.graph import Node
-    from rnnspec.importing.graph.probes import Setting
+    from rnnspec.importing.graph.graph import GraphNode
+    from rnnspec.importing.graph.probes import ProbeSetting
     from rnnspec.importing.graph.values import Probed
 
 NO_END = 2**31 - 1
@@ -60,7 +60,10 @@ _SWAPPED = {
 
 
 def trace(
-    node: Node, inputs: Sequence[Known | None], outputs: Sequence[Probed], setting: Setting
+    node: GraphNode,
+    inputs: Sequence[Known | None],
+    outputs: Sequence[Probed],
+    setting: ProbeSetting,
 ) -> tuple[Known, ...]:
     """Return the numbers that a node computes, with what it says of them."""
     name = inputs[0].name if inputs and inputs[0] is not None else ""
@@ -71,7 +74,7 @@ def trace(
 
 
 def check_slices(
-    node: Node, parts: Sequence[Mapping[int, slice]], shapes: Sequence[tuple[int, ...]]
+    node: GraphNode, parts: Sequence[Mapping[int, slice]], shapes: Sequence[tuple[int, ...]]
 ) -> None:
     """Check that no end of a slice is beyond an open size in all probes.
 
@@ -100,9 +103,9 @@ def check_slices(
 class _Tracing:
     """A node with its inputs."""
 
-    node: Node
+    node: GraphNode
     inputs: Sequence[Known | None]
-    setting: Setting
+    setting: ProbeSetting
 
     def output(self, samples: Probed, index: int) -> Known:
         """Return an output."""
@@ -135,7 +138,7 @@ class _Tracing:
 
     # Numbers of the input
 
-    def _setting(self, raw: Known) -> Setting:
+    def _setting(self, raw: Known) -> ProbeSetting:
         return self.setting.of(raw.at)
 
     def _of_one_input(self, samples: Probed) -> Known:

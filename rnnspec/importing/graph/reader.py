@@ -25,7 +25,7 @@ from rnnspec.importing.graph import (
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import draw_probes
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     Pairs,
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
-    from rnnspec.importing.graph.probes import Probes, Setting
+    from rnnspec.importing.graph.graph import GraphNode
+    from rnnspec.importing.graph.probes import Probes, ProbeSetting
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
-    LayerReader = Callable[[Scope, Node, Sequence[Value]], tuple[Value, ...]]
+    LayerReader = Callable[[Scope, GraphNode, Sequence[Value]], tuple[Value, ...]]
 
 INPUTS = "a sequence, a vector or a label of each sequence, or its length"
 """The inputs that a network may have."""
@@ -81,7 +81,7 @@ class Budget:
         self.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
 
 
-class Reading(Protocol):
+class GraphReading(Protocol):
     """A graph that was read: the layers so far are in its scope."""
 
     @property
@@ -89,11 +89,14 @@ class Reading(Protocol):
         """The layers so far."""
 
 
-_R = TypeVar("_R", bound=Reading)
+_R = TypeVar("_R", bound=GraphReading)
 
 
 def read_in_order(
-    account: Account, name: str, settings: Iterable[Setting], read: Callable[[Account, Probes], _R]
+    account: Account,
+    name: str,
+    settings: Iterable[ProbeSetting],
+    read: Callable[[Account, Probes], _R],
 ) -> _R:
     """Read a graph with its input laid out as it takes it.
 
@@ -125,7 +128,7 @@ def read_in_order(
 
 
 def _read_again(
-    source: str, name: str, setting: Setting, read: Callable[[Account, Probes], _R]
+    source: str, name: str, setting: ProbeSetting, read: Callable[[Account, Probes], _R]
 ) -> tuple[Account, _R]:
     # Each reason to start again is gone in the next start, so this ends.
     while True:
@@ -152,7 +155,7 @@ class OperatorReader:
         self._budget = budget
         self._layers = layers
 
-    def read(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+    def read(self, node: GraphNode, inputs: list[Value]) -> tuple[Value, ...]:
         """Return the outputs of an operator.
 
         Raises:
@@ -172,11 +175,11 @@ class OperatorReader:
             return computed
 
     def _read(
-        self, node: Node, inputs: list[Value], computed: tuple[Known, ...] | None
+        self, node: GraphNode, inputs: list[Value], computed: tuple[Known, ...] | None
     ) -> tuple[Value, ...]:
         """Return the outputs of a node with a tensor, with its numbers if it has any."""
         for value in inputs:
-            if isinstance(value, Argument) and node.op not in self._layers:
+            if isinstance(value, ExtraInput) and node.op not in self._layers:
                 name = brief(value.name)
                 raise RefusedError(f"takes the input '{name}'; expected {INPUTS}")
         try:
@@ -196,7 +199,7 @@ class OperatorReader:
         )
 
     def _compute(
-        self, node: Node, inputs: Sequence[Value], numbers_of: Sequence[Known | None]
+        self, node: GraphNode, inputs: Sequence[Value], numbers_of: Sequence[Known | None]
     ) -> tuple[Known, ...] | None:
         """Return the numbers that a node computes of numbers, None if it has other inputs."""
         self._look_for_filler(node, inputs)
@@ -233,7 +236,7 @@ class OperatorReader:
         samples = list(zip(*several, strict=True))
         return provenance.trace(node, numbers_of, samples, self.scope.probes.setting)
 
-    def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
+    def _look_for_filler(self, node: GraphNode, inputs: Sequence[Value]) -> None:
         """Have the graph read again with the number of padding that it compares features with."""
         if node.op != "Equal":
             return
@@ -248,7 +251,7 @@ class OperatorReader:
             case _:
                 pass
 
-    def _is_embedding(self, node: Node, inputs: Sequence[Value]) -> bool:
+    def _is_embedding(self, node: GraphNode, inputs: Sequence[Value]) -> bool:
         if node.op != "Gather" or node.attributes.get("axis", 0) or len(inputs) != 2:
             return False
         table, indices = inputs
@@ -274,7 +277,7 @@ def _numbers(value: Value) -> Known | None:
 
 _NO_FEATURES = (*functions.COMPARISONS, "Shape", "Size", "ArgMax", "ArgMin")
 _SAME = ("Identity", "Dropout", "Cast", "CastLike")
-_SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] = {
+_SHAPES: Mapping[str, Callable[[Scope, GraphNode, Tensor, Sequence[Value]], Value]] = {
     "Transpose": shapes.transpose,
     "Squeeze": shapes.squeeze,
     "Unsqueeze": shapes.unsqueeze,
@@ -291,7 +294,7 @@ _SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] =
     "Shape": shapes.size,
     "Size": shapes.size,
 }
-_JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
+_JOINS: Mapping[str, Callable[[Scope, GraphNode, Sequence[Value]], Value]] = {
     "MatMul": layers.matrix_product,
     "Gemm": layers.general_product,
     "Conv": windows.convolution,
@@ -314,7 +317,7 @@ HANDLED = frozenset({*_SHAPES, *_JOINS, *_SAME, "Split"})
 _REAL = ("f2", "f4", "f8")
 
 
-def _type_of_cast(node: Node, inputs: Sequence[Value]) -> str:
+def _type_of_cast(node: GraphNode, inputs: Sequence[Value]) -> str:
     """Return the type that a value is cast to, that of every layer if it is not."""
     if node.op not in ("Cast", "CastLike"):
         return "f4"
@@ -324,7 +327,7 @@ def _type_of_cast(node: Node, inputs: Sequence[Value]) -> str:
     return settings.type_of_cast(node, like.samples[0] if isinstance(like, Known) else None)
 
 
-def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+def _read_node(scope: Scope, node: GraphNode, inputs: list[Value]) -> tuple[Value, ...]:
     """Return the outputs of a node.
 
     Raises:
@@ -350,7 +353,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     raise RefusedError(f"rnnspec does not support the operator {brief(node.op)}", "E701")
 
 
-def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+def _pass_on(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return a value as it is."""
     x = inputs[0]
     if node.op == "Dropout":

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
-from rnnspec.importing.graph.formulas import Affine, Norm, evaluate, layer_of, recognise
+from rnnspec.importing.graph.formulas import (
+    Affine,
+    LayerNormalization,
+    evaluate,
+    layer_of,
+    recognise,
+)
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, is_final, pooling
 from rnnspec.importing.graph.values import (
     Known,
@@ -25,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.formulas import Formula, Piece
-    from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
+    from rnnspec.importing.graph.formulas import FeatureFunction, Piece
+    from rnnspec.importing.graph.layer_graph import GraphLayer, Operation, ScoreFunction
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
@@ -39,7 +45,7 @@ _EPSILON = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Sequences:
+class ProbedSteps:
     """The steps of an output for each probe, and which of them are real."""
 
     steps: tuple[int, ...]
@@ -85,14 +91,14 @@ class Scope(LayerGraph):
         self.filled: dict[int, Operation] = {}
         self.single_steps: dict[int, Operation] = {}
         self.embeddings: dict[int, int] = {}
-        self._sequences: dict[int, Sequences | None] = {}
+        self._sequences: dict[int, ProbedSteps | None] = {}
         for at in self._widths:
             one = probes.of(at)
             is_sequence = one.setting.is_sequence
-            self._sequences[at] = Sequences(one.steps, one.real) if is_sequence else None
+            self._sequences[at] = ProbedSteps(one.steps, one.real) if is_sequence else None
             if not one.setting.tokens:
                 self._widths[at] = one.setting.size("F")
-        self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
+        self._settled: dict[tuple[int, int], tuple[int, FeatureFunction]] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
         self._turned: dict[int, int] = {}
@@ -116,7 +122,7 @@ class Scope(LayerGraph):
         layer: DraftLayer,
         *sources: int,
         arrays: Mapping[str, Array] | None = None,
-        sequences: Sequences | None = None,
+        sequences: ProbedSteps | None = None,
         modules: tuple[str, ...] | None = None,
         is_vector: bool = False,
     ) -> int:
@@ -148,7 +154,7 @@ class Scope(LayerGraph):
             self._sequences[at] = sequences or self._sequences[sources[0]]
         return at
 
-    def sequences(self, at: int) -> Sequences:
+    def sequences(self, at: int) -> ProbedSteps:
         """Return the steps of an output for the probes.
 
         Raises:
@@ -176,7 +182,7 @@ class Scope(LayerGraph):
         return self._sequences[at] is not None
 
     @staticmethod
-    def arrays_of(step: Step) -> dict[str, Array]:
+    def arrays_of(step: GraphLayer) -> dict[str, Array]:
         """Return the canonical arrays of a layer."""
         return dict(step.arrays or {})
 
@@ -297,7 +303,7 @@ class Scope(LayerGraph):
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
         return replace(tensor, at=at, formula=None, numbers=None, pad_value=added)
 
-    def _added_by(self, tensor: Tensor, formula: Formula) -> float:
+    def _added_by(self, tensor: Tensor, formula: FeatureFunction) -> float:
         """Return the number at the steps that were added before a function of the features.
 
         Raises:
@@ -335,10 +341,10 @@ class Scope(LayerGraph):
             np.ones((rows, count), bool)
             for rows, count in zip(self.probes.rows, counts, strict=True)
         )
-        self._sequences[tensor.at] = Sequences(counts, real)
+        self._sequences[tensor.at] = ProbedSteps(counts, real)
         return replace(tensor, surplus=0)
 
-    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+    def place_formula(self, at: int, formula: FeatureFunction, width: int) -> int:
         """Add the layers that a function of the features is, and return the place of the last.
 
         Raises:
@@ -384,7 +390,7 @@ class Scope(LayerGraph):
             at = self._turned[tensor.at] = self.add(
                 nodes.Transpose(name="transpose", input=()),
                 tensor.at,
-                sequences=Sequences((features,) * len(real), real),
+                sequences=ProbedSteps((features,) * len(real), real),
             )
             self._widths[at] = steps
         return Tensor(self._turned[tensor.at], swapped)
@@ -402,7 +408,7 @@ class Scope(LayerGraph):
             self._repeated[tensor.at, count] = self.add(
                 nodes.Repeat(name="repeat", input=(), steps=count),
                 tensor.at,
-                sequences=Sequences((count,) * len(real), real),
+                sequences=ProbedSteps((count,) * len(real), real),
             )
         axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
         return Tensor(self._repeated[tensor.at, count], axes)
@@ -430,7 +436,7 @@ class Scope(LayerGraph):
                 nodes.Repeat(name="repeat", input=(), steps=None, like=""),
                 tensor.at,
                 like,
-                sequences=Sequences(counts, real),
+                sequences=ProbedSteps(counts, real),
             )
         axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
         return Tensor(self._repeated_like[tensor.at, like], axes)
@@ -450,14 +456,14 @@ class Scope(LayerGraph):
         axes = tuple(axis.replace("T", "") for axis in tensor.axes)
         return Tensor(self.steps[tensor.at].sources[0], axes)
 
-    def sequences_of_all(self, places: Iterable[int]) -> Sequences | None:
+    def sequences_of_all(self, places: Iterable[int]) -> ProbedSteps | None:
         """Return the steps of sequences that are joined, which are real if all are; None of none.
 
         Raises:
             RefusedError: they have others.
             RestartError: they may have others, as they follow from inputs that do.
         """
-        merged: Sequences | None = None
+        merged: ProbedSteps | None = None
         before = 0
         for at in places:
             own = self.sequences(at)
@@ -471,7 +477,7 @@ class Scope(LayerGraph):
                 raise RefusedError("expected sequences of as many steps, received others")
             else:
                 pairs = zip(merged.real, own.real, strict=True)
-                merged = Sequences(own.steps, tuple(a & b for a, b in pairs))
+                merged = ProbedSteps(own.steps, tuple(a & b for a, b in pairs))
             before = at
         return merged
 
@@ -486,7 +492,7 @@ class Scope(LayerGraph):
         """Add the last steps of a sequence at a place, and return their place."""
         real = tuple(mask[:, -count:] for mask in self.sequences(at).real)
         layer = nodes.LastSteps(name="last_steps", input=(), count=count)
-        return self.add(layer, at, sequences=Sequences((count,) * len(real), real))
+        return self.add(layer, at, sequences=ProbedSteps((count,) * len(real), real))
 
     def in_place(self, tensor: Tensor) -> Tensor:
         """Return a sequence whose real steps are where they are in its layer.
@@ -677,7 +683,7 @@ class Scope(LayerGraph):
             return tensor
         pool.layer = nodes.LastSteps(name=pool.layer.name, input=(), count=1)
         real = tuple(mask[:, -1:] for mask in self.sequences(pool.sources[0]).real)
-        self._sequences |= dict.fromkeys(chain, Sequences((1,) * len(real), real))
+        self._sequences |= dict.fromkeys(chain, ProbedSteps((1,) * len(real), real))
         return replace(tensor, axes=tuple(axis or "T" for axis in tensor.axes))
 
     def is_at(self, tensor: Tensor, which: str) -> bool:
@@ -725,7 +731,7 @@ class Scope(LayerGraph):
         axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
         return Tensor(place, axes)
 
-    def add_attention(self, scores: Scores, start: int) -> int:
+    def add_attention(self, scores: ScoreFunction, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
         _, *others = scores.query.sources
         arrays = {} if others else {"query": self.arrays_of(scores.query)["kernel"]}
@@ -749,11 +755,11 @@ class Scope(LayerGraph):
 
     def project(
         self,
-        step: Step,
+        step: GraphLayer,
         source: int,
         *,
         turned: bool = False,
-        with_bias_of: Sequence[Step] | None = None,
+        with_bias_of: Sequence[GraphLayer] | None = None,
     ) -> int:
         """Add a projection of an attention with the kernel of a dense layer, and return its place.
 
@@ -771,7 +777,9 @@ class Scope(LayerGraph):
         layer = dense("projection", kernel.shape[1], activation="linear", bias=bool(biases))
         return self.add(layer, source, arrays=projected)
 
-    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+    def add_additive(
+        self, layer: nodes.Attention, sources: tuple[int, ...], score: GraphLayer
+    ) -> int:
         """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
         return self.add(layer, *sources, arrays={"score": self.arrays_of(score)["kernel"]})
 
@@ -782,7 +790,7 @@ class Scope(LayerGraph):
         match piece:
             case Affine(a=a, b=b):
                 return self._shift(at, a, b)
-            case Norm(gamma=gamma, beta=beta):
+            case LayerNormalization(gamma=gamma, beta=beta):
                 return self.add(layer_of(piece), at, arrays={"gamma": gamma, "beta": beta})
             case _:
                 return self.add(layer_of(piece), at)

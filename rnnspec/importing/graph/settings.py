@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
 
     Inputs = Sequence[Array | None]
 
@@ -26,13 +26,13 @@ DTYPES = {
 """NumPy's dtypes by ONNX's numbers of them, and ``bf2``, which NumPy does not have."""
 
 
-def axes_of(node: Node, inputs: Inputs, at: int = 1) -> tuple[int, ...] | None:
+def axes_of(node: GraphNode, inputs: Inputs, at: int = 1) -> tuple[int, ...] | None:
     """Return the axes that a node names, as an attribute or, in later versions, as an input."""
     axes = node.attributes.get("axes", inputs[at] if len(inputs) > at else None)
     return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
 
 
-def slices_of(node: Node, inputs: Inputs) -> dict[int, slice]:
+def slices_of(node: GraphNode, inputs: Inputs) -> dict[int, slice]:
     """Return the slice of each axis that a ``Slice`` names."""
     if "starts" in node.attributes:
         starts, ends = node.attributes["starts"], node.attributes["ends"]
@@ -49,7 +49,7 @@ def slices_of(node: Node, inputs: Inputs) -> dict[int, slice]:
     return result
 
 
-def parts_of(node: Node, inputs: Inputs, size: int) -> list[int]:
+def parts_of(node: GraphNode, inputs: Inputs, size: int) -> list[int]:
     """Return the sizes of the parts that a ``Split`` makes of an axis of some size."""
     stated = node.attributes.get("split", inputs[1] if len(inputs) > 1 else None)
     if stated is not None:
@@ -59,7 +59,7 @@ def parts_of(node: Node, inputs: Inputs, size: int) -> list[int]:
     return [min(part, size - part * i) for i in range(number)]
 
 
-def new_shape(node: Node, inputs: Inputs, shape: Sequence[int]) -> tuple[int, ...]:
+def new_shape(node: GraphNode, inputs: Inputs, shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape that a ``Reshape`` or a ``Flatten`` gives to an array of some shape."""
     if node.op == "Flatten":
         axis = node.attributes.get("axis", 1)
@@ -78,17 +78,17 @@ def new_shape(node: Node, inputs: Inputs, shape: Sequence[int]) -> tuple[int, ..
     return tuple(sizes)
 
 
-def order_of(node: Node, rank: int) -> tuple[int, ...]:
+def order_of(node: GraphNode, rank: int) -> tuple[int, ...]:
     """Return the order that a ``Transpose`` gives to some number of axes."""
     return tuple(node.attributes.get("perm", range(rank)[::-1]))
 
 
-def keeps_axes(node: Node) -> bool:
+def keeps_axes(node: GraphNode) -> bool:
     """True if a reduction leaves axes of size 1."""
     return bool(node.attributes.get("keepdims", 1))
 
 
-def epsilon_of(node: Node) -> float:
+def epsilon_of(node: GraphNode) -> float:
     """Return the epsilon of a norm."""
     return float(node.attributes.get("epsilon", 1e-5))
 
@@ -100,13 +100,13 @@ def reversed_steps(lengths: Array, count: int) -> Array:
     return np.where(back >= 0, back, at)
 
 
-def part_of_shape(node: Node, shape: Sequence[int]) -> Array:
+def part_of_shape(node: GraphNode, shape: Sequence[int]) -> Array:
     """Return the part of a shape that ``Shape`` gives."""
     start, end = node.attributes.get("start", 0), node.attributes.get("end")
     return np.array(shape[start:end], np.int64)
 
 
-def type_of_cast(node: Node, like: Array | None = None) -> str:
+def type_of_cast(node: GraphNode, like: Array | None = None) -> str:
     """Return the type that a ``Cast`` or a ``CastLike`` is to, empty if it is none of numbers.
 
     Args:
@@ -128,7 +128,7 @@ def cast(x: Array, kind: str) -> Array:
     return np.where(np.isnan(x), x, upper.astype("u4").view("f4")).astype("f4")
 
 
-def normalized_axes(node: Node, rank: int) -> tuple[int, ...]:
+def normalized_axes(node: GraphNode, rank: int) -> tuple[int, ...]:
     """Return the axes that a softmax or a norm is over, as ``axis`` states them.
 
     Raises:
@@ -142,7 +142,7 @@ def normalized_axes(node: Node, rank: int) -> tuple[int, ...]:
     return tuple(range(axis % rank, rank)) if of_all_behind else (axis % rank,)
 
 
-def reduced_axes(node: Node, inputs: Inputs, rank: int) -> tuple[int, ...]:
+def reduced_axes(node: GraphNode, inputs: Inputs, rank: int) -> tuple[int, ...]:
     """Return the axes that a reduction is over."""
     axes = axes_of(node, inputs)
     if axes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
@@ -54,7 +54,7 @@ def axis_number(axis: int, rank: int) -> int:
     return axis % rank
 
 
-def normalized_axis(node: Node, axes: Sequence[str]) -> int:
+def normalized_axis(node: GraphNode, axes: Sequence[str]) -> int:
     """Return the axis that a softmax or a norm is over: of several, the one whose size is not 1.
 
     Raises:
@@ -68,7 +68,7 @@ def normalized_axis(node: Node, axes: Sequence[str]) -> int:
     return several[0] if others and several else first
 
 
-def size(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Known:
+def size(scope: Scope, node: GraphNode, x: Tensor, _: Sequence[Value] = ()) -> Known:
     """Return the sizes of the axes of a tensor, or of all of it."""
     shapes = scope.shape(x)
     if node.op == "Size":
@@ -79,7 +79,7 @@ def size(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Known:
     return Known(samples, bounds=shape_bounds([part.tolist() for part in samples]))
 
 
-def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Tensor:
+def transpose(scope: Scope, node: GraphNode, x: Tensor, _: Sequence[Value] = ()) -> Tensor:
     """Give the axes another order."""
     del scope
     rank = len(x.axes)
@@ -89,7 +89,7 @@ def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> T
     return replace(x, axes=tuple(x.axes[i] for i in order))
 
 
-def squeeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def squeeze(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Remove axes of size 1."""
     removed = squeezed_axes(node, inputs, x.axes, scope.shape(x), describe(x))
     axes_left = tuple(axis for i, axis in enumerate(x.axes) if i not in removed)
@@ -97,7 +97,7 @@ def squeeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Ten
 
 
 def squeezed_axes(
-    node: Node,
+    node: GraphNode,
     inputs: Sequence[Value],
     axes: Sequence[str],
     shapes: Sequence[tuple[int, ...]],
@@ -136,7 +136,7 @@ def with_axes(scope: Scope, x: Tensor, axes: tuple[str, ...]) -> Tensor:
     return replace(x, axes=axes, steps=tuple(positions[:, 0] for positions in steps), numbers=None)
 
 
-def unsqueeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def unsqueeze(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Add axes of size 1."""
     del scope
     axes = settings.axes_of(node, constants(inputs, "axes")) or ()
@@ -146,7 +146,7 @@ def unsqueeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> T
     return replace(x, axes=tuple("" if i in added else next(rest, "") for i in range(rank)))
 
 
-def reshape(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def reshape(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Give a tensor another shape, in which what lies along the axes is grouped otherwise."""
     try:
         shapes = [
@@ -226,7 +226,7 @@ def has_directions(scope: Scope, x: Tensor) -> bool:
     return x.half is None and isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
 
 
-def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+def expand(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Repeat a vector as steps, or leave a tensor as it is."""
     shapes, targets = scope.shape(x), list[tuple[int, ...]]()
     for i, shape in enumerate(shapes):

@@ -19,12 +19,12 @@ from rnnspec.importing.graph.values import FinalStates, Known, Tensor, describe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
 
-def part_of_states(scope: Scope, node: Node, x: FinalStates, inputs: Sequence[Value]) -> Value:
+def part_of_states(scope: Scope, node: GraphNode, x: FinalStates, inputs: Sequence[Value]) -> Value:
     """Return some of several vectors, or all of them with their axes in another order.
 
     Raises:
@@ -85,7 +85,7 @@ def _shapes_of_states(scope: Scope, x: FinalStates) -> list[tuple[int, ...]]:
 
 
 def _reshape_states(
-    scope: Scope, node: Node, x: FinalStates, inputs: Sequence[Value]
+    scope: Scope, node: GraphNode, x: FinalStates, inputs: Sequence[Value]
 ) -> FinalStates | Tensor:
     """Return the states of several layers by layer and direction, or all of them side by side."""
     before = _shapes_of_states(scope, x)

@@ -13,7 +13,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 if TYPE_CHECKING:
     from rnnspec.backends.slots import Array
     from rnnspec.importing.graph.bounds import Bounds
-    from rnnspec.importing.graph.formulas import Formula
+    from rnnspec.importing.graph.formulas import FeatureFunction
     from rnnspec.importing.graph.graph import DoubtError
     from rnnspec.words import Merge
 
@@ -126,7 +126,7 @@ class Tensor(_Described):
 
     at: int
     axes: tuple[str, ...]
-    formula: Formula | None = None
+    formula: FeatureFunction | None = None
     half: int | None = None
     is_final: bool = False
     part: str = ""
@@ -225,7 +225,7 @@ class PaddedState(_Described):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Argument(_Described):
+class ExtraInput(_Described):
     """Another input of the graph than the first one, which is no lengths."""
 
     name: str
@@ -236,7 +236,7 @@ class Unknown(_Described):
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | Pairs | FinalStates | PaddedState | Argument | Unknown | None
+Value = Known | Tensor | Pairs | FinalStates | PaddedState | ExtraInput | Unknown | None
 """A value; None is an input that is left out."""
 
 
@@ -284,7 +284,7 @@ def describe(value: Value) -> str:
         case Pairs(stage=stage):
             what = "weights" if stage == "weights" else "scores"
             return f"the {what} of the steps for each query"
-        case Argument(name=name):
+        case ExtraInput(name=name):
             return f"the input '{name}'"
         case _:
             return _NAMES[type(value).__name__]

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.errors import brief
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.scope import Sequences, restart_longer
+from rnnspec.importing.graph.scope import ProbedSteps, restart_longer
 from rnnspec.importing.graph.shapes import constants
 from rnnspec.importing.graph.values import Tensor, describe
 from rnnspec.importing.unplaced import conv
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
     from rnnspec.words import WindowPadding, WindowStatistic
 
 
-def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def convolution(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a convolution over the steps."""
     w, b = [*constants(inputs, "W and B"), None][1:3]
     value = scope.as_steps(scope.with_features(scope.settle(inputs[0], padded=True), 1))
@@ -94,7 +94,9 @@ def convolve(  # noqa: PLR0913 - the settings of a convolution
     return Tensor(at, value.axes, surplus=surplus)
 
 
-def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int, dict[str, Any]]:
+def _steps_axis(
+    value: Tensor, node: GraphNode, kernel: tuple[int, ...]
+) -> tuple[int, dict[str, Any]]:
     """Return which spatial axis has the steps, and the settings of a window there.
 
     Other axes must have size 1, and a window of size 1 there.
@@ -152,7 +154,7 @@ def _fixed_steps(scope: Scope, at: int) -> int | None:
     return scope.sequences(at).steps[0] if scope.has_fixed_steps(at) else None
 
 
-def windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
+def windows(scope: Scope, at: int, window: nodes.Window) -> ProbedSteps:
     """Return the windows over a sequence for the probes."""
     before = scope.sequences(at)
     counts = [window.count(steps) or 0 for steps in before.steps]
@@ -166,10 +168,10 @@ def windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
         else mask[:, window.anchor :: window.stride][:, :count]
         for mask, count in zip(before.real, counts, strict=True)
     )
-    return Sequences(tuple(counts), real)
+    return ProbedSteps(tuple(counts), real)
 
 
-def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def pool_windows(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return the maxima or the means of windows over the steps."""
     value = scope.in_place(scope.settle(inputs[0], padded=True))
     value = scope.as_steps(scope.with_features(value, 1))
@@ -222,7 +224,7 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     return Tensor(at, value.axes)
 
 
-def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def add_steps(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Tensor:
     """Return a sequence with steps of one number before and after it, for a window."""
     x = scope.settle(inputs[0], padded=True)
     _, pads, value_added, padded_axes = [*constants(inputs, "pads"), None, None, None][:4]

@@ -249,8 +249,9 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
         before[name] = set(sources).union(*(before.get(source, ()) for source in sources))
     seen = dict[object, list[str]]()
     for entry in placed:
-        name, shapes = entry.node.name, [param.shape for param in _in_order(entry.node)]
         # The query of an attention is a layer of its own, the last one; so are learned states.
+        own = sorted(params(entry.node), key=lambda param: param.name.startswith("initial."))
+        name, shapes = entry.node.name, [param.shape for param in own]
         first = shapes[: len(shapes) - len(entry.others)]
         layers = [first, *([shape] for shape in shapes[len(first) :])]
         for layer, arrays in zip((entry.layer, *entry.others), layers, strict=True):
@@ -397,11 +398,6 @@ def _own_arrays(account: Account, placed: Placed, stored: Sequence[StoredArray])
     for param, array in zip(asking, others, strict=True):
         if _fits(account, name, array, (param.shape,)):
             yield f"{node.name}.{param.name}", array.read
-
-
-def _in_order(node: nodes.Layer) -> list[Param]:
-    """Return the arrays of a node in the order of Keras: learned states have their own layers."""
-    return sorted(params(node), key=lambda param: param.name.startswith("initial."))
 
 
 def _asking(node: nodes.Recurrent) -> list[Param]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.importing import unplaced
 from rnnspec.importing.imported import show_value
-from rnnspec.importing.keras.draft import Draft, LayerOutput, Scores
+from rnnspec.importing.keras.draft import KerasDraft, KerasScores, LayerOutput
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.arrays import Foreign, Placed
 
 
-def place_attention(draft: Draft, piece: pieces.Attention, inputs: Sequence[LayerOutput]) -> None:
+def place_attention(
+    draft: KerasDraft, piece: pieces.AttentionPiece, inputs: Sequence[LayerOutput]
+) -> None:
     """Place an attention of queries to values, perhaps by keys."""
     layer, (queries, values, *keys) = piece.layer, inputs
     for output in inputs:
@@ -42,8 +44,8 @@ def place_attention(draft: Draft, piece: pieces.Attention, inputs: Sequence[Laye
 
 
 def _add(
-    draft: Draft,
-    piece: pieces.Attention,
+    draft: KerasDraft,
+    piece: pieces.AttentionPiece,
     queries: LayerOutput,
     values: LayerOutput,
     keys: LayerOutput,
@@ -63,7 +65,7 @@ def _add(
 
 
 def _project(
-    draft: Draft, layer: Foreign, output: LayerOutput, role: str, of: str = ""
+    draft: KerasDraft, layer: Foreign, output: LayerOutput, role: str, of: str = ""
 ) -> LayerOutput:
     """Return an output of a dense layer that is a projection of an additive score.
 
@@ -90,7 +92,7 @@ def _project(
     return draft.now
 
 
-def _move_bias(draft: Draft, layer: Foreign, query: Placed, keys: Placed) -> None:
+def _move_bias(draft: KerasDraft, layer: Foreign, query: Placed, keys: Placed) -> None:
     """Add the bias of a projection of queries to that of the keys, which is added to the same."""
     if not isinstance(query.node, nodes.Dense) or not query.node.bias:
         return
@@ -101,7 +103,7 @@ def _move_bias(draft: Draft, layer: Foreign, query: Placed, keys: Placed) -> Non
     draft.account.infer("the bias of its queries, as a part of that of the keys", layer.name)
 
 
-def place_dot(draft: Draft, piece: pieces.Dot, inputs: Sequence[LayerOutput]) -> None:
+def place_dot(draft: KerasDraft, piece: pieces.DotPiece, inputs: Sequence[LayerOutput]) -> None:
     """Place the scores of an attention, or the mean of the steps that is weighted by them."""
     layer, (one, two) = piece.layer, inputs
     if one.scores is not None or two.scores is not None:
@@ -118,13 +120,13 @@ def place_dot(draft: Draft, piece: pieces.Dot, inputs: Sequence[LayerOutput]) ->
         draft.now = replace(draft.now, certain=False, ranked=False)
         return
     shape = (*queries.shape[:-1], memory.shape[0])
-    scores = Scores(queries, memory)
+    scores = KerasScores(queries, memory)
     draft.now = replace(
         queries, node=layer.name, shape=shape, masked=False, zeros=False, scores=scores
     )
 
 
-def _axes(piece: pieces.Dot, one: LayerOutput, two: LayerOutput) -> tuple[int, int] | None:
+def _axes(piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput) -> tuple[int, int] | None:
     """Return the axes of the batch along which two outputs are multiplied."""
     match piece.axes:
         case int(both) if type(both) is int:
@@ -137,7 +139,7 @@ def _axes(piece: pieces.Dot, one: LayerOutput, two: LayerOutput) -> tuple[int, i
     return first % sizes[0], second % sizes[1]
 
 
-def normalize_scores(draft: Draft, piece: pieces.Activated, scores: Scores) -> None:
+def normalize_scores(draft: KerasDraft, piece: pieces.Activated, scores: KerasScores) -> None:
     """Make weights of scores: their softmax over the steps."""
     if scores.normal or piece.node.activation != "softmax":
         draft.check_whole(piece.layer, draft.now)
@@ -145,7 +147,7 @@ def normalize_scores(draft: Draft, piece: pieces.Activated, scores: Scores) -> N
     draft.now = replace(draft.now, scores=replace(scores, normal=True))
 
 
-def scale_scores(draft: Draft, piece: pieces.Scaled) -> None:
+def scale_scores(draft: KerasDraft, piece: pieces.Scaled) -> None:
     """Multiply scores by a number."""
     scores = draft.now.scores
     if scores is None:
@@ -157,7 +159,9 @@ def scale_scores(draft: Draft, piece: pieces.Scaled) -> None:
         draft.now = replace(draft.now, node=piece.layer.name, scores=scaled)
 
 
-def _place_mean(draft: Draft, piece: pieces.Dot, one: LayerOutput, two: LayerOutput) -> None:
+def _place_mean(
+    draft: KerasDraft, piece: pieces.DotPiece, one: LayerOutput, two: LayerOutput
+) -> None:
     layer = piece.layer
     weights, steps = (one, two) if one.scores else (two, one)
     scores = weights.scores

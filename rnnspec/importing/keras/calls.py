@@ -18,7 +18,7 @@ Tensor = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LayerCall:
     """One call of a layer in a functional model: (layer, call, output) of each input.
 
     ``states`` are the same of each first state of a recurrent layer.
@@ -35,7 +35,7 @@ class Call:
         return (*self.inputs, *self.states)
 
 
-def read_calls(account: Account, layer: Mapping[str, Any], name: str) -> Iterator[Call]:
+def read_calls(account: Account, layer: Mapping[str, Any], name: str) -> Iterator[LayerCall]:
     """Yield the calls of the layer ``name``, as Keras 2 and Keras 3 write them.
 
     Raises:
@@ -68,7 +68,7 @@ def _read_tensor(value: Any) -> Tensor | None:
             return None
 
 
-def _read_new_call(args: list[Any], kwargs: Mapping[str, Any]) -> Call:
+def _read_new_call(args: list[Any], kwargs: Mapping[str, Any]) -> LayerCall:
     flat = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
     values = [(value, _read_tensor(value)) for value in flat]
     constants = tuple(value for value, tensor in values if tensor is None and value is not None)
@@ -80,10 +80,10 @@ def _read_new_call(args: list[Any], kwargs: Mapping[str, Any]) -> Call:
         kwargs = {key: value for key, value in kwargs.items() if key != "initial_state"}
     else:
         known = ()
-    return Call(tuple(tensor for _, tensor in values if tensor), kwargs, constants, known)
+    return LayerCall(tuple(tensor for _, tensor in values if tensor), kwargs, constants, known)
 
 
-def _read_old_call(inputs: list[Any]) -> Call:
+def _read_old_call(inputs: list[Any]) -> LayerCall:
     tensors, constants, kwargs = list[Tensor](), list[Any](), dict[str, Any]()
     # A single input is sometimes written without the list around it.
     for item in [inputs] if inputs and isinstance(inputs[0], str) else inputs:
@@ -98,7 +98,7 @@ def _read_old_call(inputs: list[Any]) -> Call:
                     kwargs |= more
             case _:
                 constants.append(item)
-    return Call(tuple(tensors), kwargs, tuple(constants))
+    return LayerCall(tuple(tensors), kwargs, tuple(constants))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rnnspec.importing.keras.attention import (
     place_dot,
     scale_scores,
 )
-from rnnspec.importing.keras.draft import Draft, LayerOutput, keeps_zeros
+from rnnspec.importing.keras.draft import KerasDraft, LayerOutput, keeps_zeros
 from rnnspec.importing.keras.pieces import Piece
 from rnnspec.importing.keras.recurrent import (
     place_last_step,
@@ -39,13 +39,15 @@ if TYPE_CHECKING:
     """Tells the number of features that go into a layer, by its arrays."""
 
 
-def place_pieces(draft: Draft, features: Features) -> None:
+def place_pieces(draft: KerasDraft, features: Features) -> None:
     """Place every piece of a draft. What does not fit is refused in its account.
 
     Without ``features``, the arrays are not looked at.
     """
-    starts: list[Piece] = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
-    rest: list[Piece] = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
+    starts: list[Piece] = [piece for piece in draft.pieces if isinstance(piece, pieces.InputPiece)]
+    rest: list[Piece] = [
+        piece for piece in draft.pieces if not isinstance(piece, pieces.InputPiece)
+    ]
     if not rest:
         message = "expected layers behind the input, received none"
         draft.account.refuse(draft.pieces[0].layer.name, message, "E704")
@@ -76,13 +78,13 @@ def place_pieces(draft: Draft, features: Features) -> None:
             draft.check_padding(layer, draft.output(layer, number))
 
 
-def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) -> list[Piece]:
+def _begin(draft: KerasDraft, first: Piece, rest: list[Piece], features: Features) -> list[Piece]:
     """Take an input: tokens or a label behind an embedding, or numbers, perhaps with a mask.
 
     Returns the pieces behind it.
     """
-    is_layer = isinstance(first, pieces.Input)
-    shape = first.shape if isinstance(first, pieces.Input) else None
+    is_layer = isinstance(first, pieces.InputPiece)
+    shape = first.shape if isinstance(first, pieces.InputPiece) else None
     shape = shape if shape is not None else pieces.stated_shape(first.layer)
     readers = draft.readers_of(first.layer.name) if is_layer else rest[:1]
     # A chain without an input begins with the layer that reads it.
@@ -129,7 +131,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
 
 
 def _take_tokens(
-    draft: Draft, key: str, name: str, embedding: nodes.Embedding, shape: nodes.Shape | None
+    draft: KerasDraft, key: str, name: str, embedding: nodes.Embedding, shape: nodes.Shape | None
 ) -> bool:
     """Take tokens, or a label, as an input, and return true if their shape is known."""
     if shape == () and name != nodes.INPUT:
@@ -148,7 +150,7 @@ def _take_tokens(
     return certain
 
 
-def _take_masking(draft: Draft, key: str, masking: pieces.Masking) -> None:
+def _take_masking(draft: KerasDraft, key: str, masking: pieces.Masking) -> None:
     """Take the value of padding from a layer that makes a mask, if a layer uses it."""
     used = _uses_mask(draft, key, masking.layer.name, masked=True)
     draft.padding[key] = masking.value if used else None
@@ -160,7 +162,7 @@ def _take_masking(draft: Draft, key: str, masking: pieces.Masking) -> None:
 
 
 def _take_numbers(  # noqa: PLR0913, PLR0917 - an input, and what is behind it
-    draft: Draft,
+    draft: KerasDraft,
     key: str,
     name: str,
     first: Piece,
@@ -183,7 +185,7 @@ def _take_numbers(  # noqa: PLR0913, PLR0917 - an input, and what is behind it
     return numbers is not None
 
 
-def _uses_mask(draft: Draft, key: str, layer: str, *, masked: bool) -> bool:
+def _uses_mask(draft: KerasDraft, key: str, layer: str, *, masked: bool) -> bool:
     """True if any layer uses the mask that a layer makes of an input."""
     is_read = key in draft.masks.read
     if masked and not is_read:
@@ -193,7 +195,7 @@ def _uses_mask(draft: Draft, key: str, layer: str, *, masked: bool) -> bool:
 
 
 def _find_numbers(
-    draft: Draft, rest: Sequence[Piece], shape: nodes.Shape | None, features: Features
+    draft: KerasDraft, rest: Sequence[Piece], shape: nodes.Shape | None, features: Features
 ) -> tuple[int | None, int] | None:
     """Return the steps and the features of the input, from its shape or the first kernel."""
     match shape:
@@ -211,7 +213,7 @@ def _find_numbers(
 
 
 def _place(  # noqa: PLR0912 - a branch for each kind of piece
-    draft: Draft,
+    draft: KerasDraft,
     piece: pieces.Known,
     inputs: Sequence[LayerOutput],
     states: Sequence[LayerOutput],
@@ -229,7 +231,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
     if not isinstance(node, nodes.Windowed):
         draft.check_padding(layer.name, draft.now)
     for output in inputs:
-        reads_scores = isinstance(piece, pieces.Dot | pieces.Scaled | pieces.Activated)
+        reads_scores = isinstance(piece, pieces.DotPiece | pieces.Scaled | pieces.Activated)
         if not (isinstance(piece, pieces.Flip) or (reads_scores and output.scores)):
             draft.check_whole(layer, output)
             if output.scores is not None:
@@ -237,17 +239,17 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
                 draft.now = replace(output, certain=False)
                 return
     match piece:
-        case pieces.Attention():
+        case pieces.AttentionPiece():
             place_attention(draft, piece, inputs)
-        case pieces.Dot():
+        case pieces.DotPiece():
             place_dot(draft, piece, inputs)
         case pieces.Activated() if draft.now.scores is not None:
             normalize_scores(draft, piece, draft.now.scores)
         case pieces.Scaled():
             scale_scores(draft, piece)
-        case pieces.Recurrent():
+        case pieces.RecurrentPiece():
             place_recurrent(draft, piece, states)
-        case pieces.Norm():
+        case pieces.NormPiece():
             _place_norm(draft, piece)
         case pieces.Activated():
             _place_activation(draft, piece)
@@ -257,25 +259,25 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             place_zero_padding(draft, piece)
         case pieces.Reshape():
             _place_reshape(draft, piece)
-        case pieces.Add():
+        case pieces.AddPiece():
             if piece.how == "multiply" or not place_residual(draft, piece, inputs):
                 _place_join(draft, layer, piece.how, inputs)
         case pieces.Flip():
             if not draft.now.reversed:
                 draft.doubt(layer, "expected the steps of a layer with go_backwards=True")
             draft.now = replace(draft.now, reversed=False)
-        case pieces.Concat():
+        case pieces.ConcatPiece():
             _place_concat(draft, piece, inputs)
         case pieces.Identity():
             pass
-        case pieces.Masking() | pieces.Input():
+        case pieces.Masking() | pieces.InputPiece():
             draft.refuse(layer, "expected a mask on the input only, received one inside")
         case _:
             assert_never(piece)
 
 
 def _place_node(  # noqa: PLR0912 - a branch for each kind of node
-    draft: Draft, layer: Foreign, node: nodes.Layer
+    draft: KerasDraft, layer: Foreign, node: nodes.Layer
 ) -> None:
     match node:
         case nodes.Conv():
@@ -321,7 +323,7 @@ def _place_node(  # noqa: PLR0912 - a branch for each kind of node
             raise AssertionError(f"no class of Keras is read as {type(node).__name__}")
 
 
-def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
+def _place_norm(draft: KerasDraft, piece: pieces.NormPiece) -> None:
     layer, now = piece.layer, draft.now
     match piece.axis:
         case [int(only)] | int(only) if type(only) is int and only in (-1, len(now.shape)):
@@ -339,7 +341,7 @@ def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
     draft.add(piece.node, layer, lacks=piece.lacks)
 
 
-def _place_embedding(draft: Draft, layer: Foreign, node: nodes.Embedding) -> None:
+def _place_embedding(draft: KerasDraft, layer: Foreign, node: nodes.Embedding) -> None:
     inputs = {declared.name: declared for declared in draft.inputs.values()}
     taken = inputs.get(draft.now.node)
     if not isinstance(taken, nodes.TokenInput | nodes.LabelInput):
@@ -355,7 +357,7 @@ def _place_embedding(draft: Draft, layer: Foreign, node: nodes.Embedding) -> Non
     draft.add(replace(node, masked=False), layer)
 
 
-def _place_dense(draft: Draft, layer: Foreign, node: nodes.Dense) -> None:
+def _place_dense(draft: KerasDraft, layer: Foreign, node: nodes.Dense) -> None:
     if layer.tied:
         tied = draft.outputs[layer.tied].node if layer.tied in draft.outputs else layer.tied
         embedding = draft.by_name.get(tied)
@@ -366,7 +368,7 @@ def _place_dense(draft: Draft, layer: Foreign, node: nodes.Dense) -> None:
     draft.add(node, layer)
 
 
-def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
+def _place_activation(draft: KerasDraft, piece: pieces.Activated) -> None:
     layer, now = piece.layer, draft.now
     if piece.node.activation == "linear":
         draft.leave_out(layer, "the activation 'linear'")
@@ -390,7 +392,7 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
     draft.add(piece.node, layer)
 
 
-def _place_pooling(draft: Draft, layer: Foreign, node: nodes.Pooling) -> None:
+def _place_pooling(draft: KerasDraft, layer: Foreign, node: nodes.Pooling) -> None:
     draft.expect_rank(layer, 2)
     if draft.now.masked and (node.statistic != "mean" or layer.operation):
         spec_pooling = f"'pooling: {node.statistic}' of a masked sequence does not"
@@ -405,7 +407,7 @@ def _place_pooling(draft: Draft, layer: Foreign, node: nodes.Pooling) -> None:
     draft.add(node, layer)
 
 
-def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
+def _place_reshape(draft: KerasDraft, piece: pieces.Reshape) -> None:
     """Read a change of shape as one that the language has a word for."""
     layer, now = piece.layer, draft.now
     shape = now.shape
@@ -434,7 +436,9 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
         draft.now = replace(now, certain=False, ranked=False)
 
 
-def _place_concat(draft: Draft, piece: pieces.Concat, inputs: Sequence[LayerOutput]) -> None:
+def _place_concat(
+    draft: KerasDraft, piece: pieces.ConcatPiece, inputs: Sequence[LayerOutput]
+) -> None:
     layer, rank = piece.layer, len(inputs[0].shape)
     if any(len(output.shape) != rank for output in inputs):
         draft.doubt(layer, "expected vectors, or sequences, received both")
@@ -451,7 +455,9 @@ def _place_concat(draft: Draft, piece: pieces.Concat, inputs: Sequence[LayerOutp
     _place_join(draft, layer, "concat", inputs)
 
 
-def _place_join(draft: Draft, layer: Foreign, how: JoinHow, inputs: Sequence[LayerOutput]) -> None:
+def _place_join(
+    draft: KerasDraft, layer: Foreign, how: JoinHow, inputs: Sequence[LayerOutput]
+) -> None:
     """Place a join of vectors and sequences."""
     sequences = [output for output in inputs if len(output.shape) > 1]
     if len({output.masked for output in sequences}) > 1:
@@ -492,7 +498,7 @@ def _place_join(draft: Draft, layer: Foreign, how: JoinHow, inputs: Sequence[Lay
 
 
 def _without_repeat(
-    draft: Draft, output: LayerOutput, sequences: Sequence[LayerOutput]
+    draft: KerasDraft, output: LayerOutput, sequences: Sequence[LayerOutput]
 ) -> LayerOutput:
     """Return the vector that is repeated for one join only, beside sequences of as many steps."""
     placed = draft.by_name.get(output.node)

@@ -90,7 +90,7 @@ class _Mask:
     origins: frozenset[str] = frozenset()
 
 
-class Masks:
+class KerasMasks:
     """Where Keras has a mask: beside the output of each layer, and at its input."""
 
     def __init__(self, model_pieces: Sequence[Piece]) -> None:
@@ -105,7 +105,7 @@ class Masks:
                 self.behind.get(source, _Mask()) if not number else _Mask()
                 for source, number in _data(piece)
             ]
-            if isinstance(piece, pieces.Attention):
+            if isinstance(piece, pieces.AttentionPiece):
                 # It reads the mask of the values, and passes on that of the queries.
                 queries, values, *_ = before
                 mask = self.at[name] = values
@@ -115,7 +115,7 @@ class Masks:
             else:
                 mask = self.at[name] = _mask_at(piece, before)
                 behind = self.behind[name] = _mask_behind(piece, mask)
-            if isinstance(piece, pieces.Recurrent) and piece.unmasked:
+            if isinstance(piece, pieces.RecurrentPiece) and piece.unmasked:
                 continue
             if mask.present and _reads_mask(piece):
                 self.read |= mask.origins
@@ -138,7 +138,7 @@ def _mask_at(piece: Piece, before: Sequence[_Mask]) -> _Mask:
         return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
     if layer.mask is not None:
         return _Mask(present=True, origins=frozenset({layer.mask_input}))
-    either = isinstance(piece, pieces.Add | pieces.Concat) and piece.either
+    either = isinstance(piece, pieces.AddPiece | pieces.ConcatPiece) and piece.either
     present = [mask.present for mask in before]
     return _Mask(
         present=bool(present) and (any(present) if either else all(present)),
@@ -154,14 +154,14 @@ def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
         case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
             return mask
         case (
-            pieces.Input()
+            pieces.InputPiece()
             | pieces.Lacking()
             | pieces.Layer(node=nodes.Repeat() | nodes.Recurrent())
         ):
             return _Mask()
         case (
             pieces.ZeroPadding()
-            | pieces.Dot()
+            | pieces.DotPiece()
             | pieces.Reshape()
             | pieces.Identity(drops=True)
             | pieces.Layer(
@@ -181,7 +181,7 @@ _FIRST = frozenset({""})
 
 def _reads_mask(piece: Piece) -> bool:
     match piece:
-        case pieces.Recurrent() | pieces.Attention() | pieces.Activated(masks=True):
+        case pieces.RecurrentPiece() | pieces.AttentionPiece() | pieces.Activated(masks=True):
             return True
         case pieces.Layer(node=nodes.Pooling(statistic="mean"), layer=layer):
             return not layer.operation
@@ -190,7 +190,7 @@ def _reads_mask(piece: Piece) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class KerasScores:
     """The scores of each query and each step of a memory, or their softmax with ``normal``."""
 
     queries: LayerOutput
@@ -222,10 +222,10 @@ class LayerOutput:
     origin: str = ""
     half: int | None = None
     reversed: bool = False
-    scores: Scores | None = None
+    scores: KerasScores | None = None
 
 
-class Draft:
+class KerasDraft:
     """The layers so far, with what is known of their outputs.
 
     ``placed`` are the nodes with their layers in the file, and ``by_name`` the same by the names
@@ -249,7 +249,7 @@ class Draft:
         self.input_names = _name_inputs(account, model_pieces, inputs)
         self.results = outputs
         self.drawn = drawn_by(account, model_pieces)
-        self.masks = Masks(model_pieces)
+        self.masks = KerasMasks(model_pieces)
         self.padding: dict[str, float | None] = {}
         self.outputs: dict[str, LayerOutput] = {}
         self.by_name: dict[str, Placed] = {}
@@ -278,7 +278,7 @@ class Draft:
         with_taken = [
             part
             for layer in layers
-            for part in (layer, *(each for each in taken if each.source == layer.name))
+            for part in (layer, *(other for other in taken if other.source == layer.name))
         ]
         kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
         assembled = assemble(
@@ -373,7 +373,7 @@ class Draft:
         """Return an output of a layer: behind the first, a recurrent layer has its states."""
         output, piece = self.outputs[layer], self.by_layer[layer]
         recurrent = self.by_name.get(output.node)
-        if isinstance(piece, pieces.Recurrent) and piece.apart and output.ranked:
+        if isinstance(piece, pieces.RecurrentPiece) and piece.apart and output.ranked:
             if number < 2:
                 shape = (*output.shape[:-1], (output.shape[-1] or 0) // 2)
                 return replace(output, shape=shape, half=number)
@@ -485,7 +485,9 @@ def _name_inputs(
 ) -> dict[str, str]:
     """Return the name of each input by that of its layer."""
     shapes = {
-        piece.layer.name: piece.shape for piece in model_pieces if isinstance(piece, pieces.Input)
+        piece.layer.name: piece.shape
+        for piece in model_pieces
+        if isinstance(piece, pieces.InputPiece)
     }
     if len(inputs) < 2 and not any(
         shapes.get(layer) is not None and _is_vector(model_pieces, layer, shapes[layer])

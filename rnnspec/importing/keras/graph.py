@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.errors import UsageError, listed
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign
-from rnnspec.importing.keras.calls import Call, End, Tensor, read_calls, read_ends
+from rnnspec.importing.keras.calls import End, LayerCall, Tensor, read_calls, read_ends
 from rnnspec.importing.keras.layers import (
     ATTENTIONS,
     CLASSES,
@@ -39,7 +39,7 @@ class _MaskOperations:
     """The operations of a graph that compute masks."""
 
     def __init__(
-        self, layers: Mapping[str, Foreign], calls: Mapping[str, tuple[Call, ...]]
+        self, layers: Mapping[str, Foreign], calls: Mapping[str, tuple[LayerCall, ...]]
     ) -> None:
         self._layers = layers
         self._calls = calls
@@ -286,7 +286,7 @@ class _Graph:
 
     def _split_calls(self, layer: Foreign) -> None:
         """Make each later call of an embedding, which has its vectors, a layer of its own."""
-        first, *others = self.calls[layer.name] or (Call((), {}),)
+        first, *others = self.calls[layer.name] or (LayerCall((), {}),)
         if not others or any(call.constants for call in others):
             return
         self.calls[layer.name] = (_without_reverse(first),)
@@ -461,7 +461,7 @@ class _Graph:
             constants=call.constants,
         )
 
-    def _mask(self, name: str, call: Call, starts: Sequence[str]) -> tuple[str, float | None]:
+    def _mask(self, name: str, call: LayerCall, starts: Sequence[str]) -> tuple[str, float | None]:
         """Return the input and the value of padding that make the mask of a call, if it has one."""
         arguments = {key: value for key, value in call.kwargs.items() if value is not None}
         if arguments.pop("training", False) is not False:
@@ -484,7 +484,7 @@ class _Graph:
             return "", None
 
 
-def _without_reverse(call: Call) -> Call:
+def _without_reverse(call: LayerCall) -> LayerCall:
     return replace(
         call, kwargs={key: value for key, value in call.kwargs.items() if key != "reverse"}
     )

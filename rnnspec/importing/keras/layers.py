@@ -84,7 +84,7 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
     if version.major < 3 or not layer.states or layer.mask is not None:
         return several
     return tuple(
-        replace(part, unmasked=True) if isinstance(part, pieces.Recurrent) else part
+        replace(part, unmasked=True) if isinstance(part, pieces.RecurrentPiece) else part
         for part in several
     )
 
@@ -263,7 +263,9 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
             name=layer.name, input=(), epsilon=epsilon, momentum=momentum, masked=False
         )
     old = settings.version.major < 3
-    return pieces.Norm(layer=layer, node=node, axis=axis, lacks=tuple(lacks), counts_padding=old)
+    return pieces.NormPiece(
+        layer=layer, node=node, axis=axis, lacks=tuple(lacks), counts_padding=old
+    )
 
 
 def _flatten(settings: Settings, layer: Foreign) -> Piece:
@@ -312,7 +314,7 @@ def _attention(settings: Settings, layer: Foreign) -> Piece:
         settings.refuse("", f"{message} outputs", "E704")
         return pieces.Lacking(layer)
     node = unplaced.attention(layer.name, "", "", 1, additive=additive)
-    return pieces.Attention(layer=layer, node=node, lacks=lacks)
+    return pieces.AttentionPiece(layer=layer, node=node, lacks=lacks)
 
 
 def _dot(settings: Settings, layer: Foreign) -> Piece:
@@ -322,7 +324,7 @@ def _dot(settings: Settings, layer: Foreign) -> Piece:
         message = f"expected two outputs, received {len(layer.inputs)}"
         settings.refuse("", message, "E704")
         return pieces.Lacking(layer)
-    return pieces.Dot(layer, axes)
+    return pieces.DotPiece(layer, axes)
 
 
 def _flip(settings: Settings, layer: Foreign) -> Piece:
@@ -364,8 +366,8 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
-def _multiply(settings: Settings, layer: Foreign) -> pieces.Add:
-    return pieces.Add(layer, settings.version.major < 3, how="multiply")
+def _multiply(settings: Settings, layer: Foreign) -> pieces.AddPiece:
+    return pieces.AddPiece(layer, settings.version.major < 3, how="multiply")
 
 
 def _product(settings: Settings, layer: Foreign) -> Piece:
@@ -402,7 +404,7 @@ _EVERYTHING = {
 _NOISE = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
 
 CLASSES: dict[str, Reading] = {
-    "InputLayer": lambda _, layer: pieces.Input(layer, pieces.stated_shape(layer)),
+    "InputLayer": lambda _, layer: pieces.InputPiece(layer, pieces.stated_shape(layer)),
     "Masking": lambda settings, layer: pieces.Masking(
         layer, in_float32(settings.number("mask_value", 0.0))
     ),
@@ -431,9 +433,9 @@ CLASSES: dict[str, Reading] = {
     "BatchNormalization": _norm,
     "UnitNormalization": _normalize,
     "Permute": _permute,
-    "Add": lambda settings, layer: pieces.Add(layer, settings.version.major < 3),
+    "Add": lambda settings, layer: pieces.AddPiece(layer, settings.version.major < 3),
     "Multiply": _multiply,
-    "Concatenate": lambda settings, layer: pieces.Concat(
+    "Concatenate": lambda settings, layer: pieces.ConcatPiece(
         layer, settings.take("axis", -1), settings.version.major < 3
     ),
     **dict.fromkeys(ATTENTIONS, _attention),

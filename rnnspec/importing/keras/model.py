@@ -25,7 +25,7 @@ from rnnspec.importing.keras.arrays import (
     stored_of,
 )
 from rnnspec.importing.keras.chain import place_pieces
-from rnnspec.importing.keras.draft import Draft
+from rnnspec.importing.keras.draft import KerasDraft
 from rnnspec.importing.keras.files import (
     StoredModel,
     generated_classes,
@@ -76,7 +76,7 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
     if not layers.ordered:
         account.check()
         raise AssertionError("what has no order was refused")
-    draft = Draft(account, pieces, layers.inputs, layers.outputs)
+    draft = KerasDraft(account, pieces, layers.inputs, layers.outputs)
     if account.problems:
         # Its arrays may be those of other layers, but its places can be looked at.
         place_pieces(draft, None)
@@ -129,7 +129,7 @@ def _features(arrays: LayerArrays, layer: Foreign) -> int | None:
     return shape[max(len(shape) - 2, 0)] if 1 <= len(shape) <= 3 else None
 
 
-def _chosen_names(draft: Draft) -> dict[str, str]:
+def _chosen_names(draft: KerasDraft) -> dict[str, str]:
     """Return the names in the file by those of the nodes, without those that Keras made up."""
     names = {}
     for placed in draft.placed:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class InputPiece:
     """The shape of one sample, None if the file does not give it."""
 
     layer: Foreign
@@ -47,7 +47,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recurrent(Layer):
+class RecurrentPiece(Layer):
     """A recurrent layer, whose output at padding is zero with ``zeros``, and held without.
 
     With ``apart``, its directions are two outputs. Keras passes no mask on to an ``unmasked`` one,
@@ -61,7 +61,7 @@ class Recurrent(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Norm(Layer):
+class NormPiece(Layer):
     """A norm along an ``axis`` of the batch. A batch norm of Keras 2 counts padding in training."""
 
     node: nodes.LayerNorm | nodes.BatchNorm
@@ -78,14 +78,14 @@ class Activated(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attention(Layer):
+class AttentionPiece(Layer):
     """An attention to steps, which its node does not name yet."""
 
     node: nodes.Attention
 
 
 @dataclass(frozen=True, slots=True)
-class Dot:
+class DotPiece:
     """The products of two outputs along ``axes`` of the batch."""
 
     layer: Foreign
@@ -97,7 +97,7 @@ class CellStack:
     """A recurrent layer whose cells stand on each other: as many layers."""
 
     layer: Foreign
-    layers: tuple[Recurrent, ...]
+    layers: tuple[RecurrentPiece, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class ZeroPadding:
 
 
 @dataclass(frozen=True, slots=True)
-class Add:
+class AddPiece:
     """The sum or product of outputs, which has a mask if ``either`` or else if all have."""
 
     layer: Foreign
@@ -141,8 +141,8 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Concat:
-    """Outputs side by side along an ``axis`` of the batch; for ``either`` see ``Add``."""
+class ConcatPiece:
+    """Outputs side by side along an ``axis`` of the batch; for ``either`` see ``AddPiece``."""
 
     layer: Foreign
     axis: Any
@@ -166,7 +166,17 @@ class Identity:
 
 
 Known = (
-    Input | Masking | Layer | ZeroPadding | Add | Concat | Dot | Scaled | Flip | Reshape | Identity
+    InputPiece
+    | Masking
+    | Layer
+    | ZeroPadding
+    | AddPiece
+    | ConcatPiece
+    | DotPiece
+    | Scaled
+    | Flip
+    | Reshape
+    | Identity
 )
 """The pieces that a layer of Keras may be."""
 
@@ -176,11 +186,11 @@ Piece = Known | Lacking
 def has_arrays(piece: Piece) -> bool:
     """True if a file has arrays for a piece."""
     match piece:
-        case Norm(node=nodes.LayerNorm()):
+        case NormPiece(node=nodes.LayerNorm()):
             return len(piece.lacks) < len(("gamma", "beta"))
         case Layer(node=nodes.Dense() | nodes.Embedding()):
             return not piece.layer.tied and not piece.layer.shared
-        case Attention(node=node):
+        case AttentionPiece(node=node):
             return node.additive and not piece.lacks
         case Layer(node=node):
             kinds = nodes.Recurrent | nodes.Conv | nodes.BatchNorm

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.keras.arrays import Foreign
-    from rnnspec.importing.keras.draft import Draft, LayerOutput
+    from rnnspec.importing.keras.draft import KerasDraft, LayerOutput
     from rnnspec.words import Statistic
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
@@ -39,14 +39,14 @@ _STATEFUL = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _RunSettings:
     """How a layer is run over time."""
 
     return_sequences: bool
     zeros: bool
 
 
-def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
+def read_recurrent(settings: Settings, layer: Foreign) -> pieces.RecurrentPiece | pieces.Lacking:
     """Return a recurrent layer in one direction."""
     backward = settings.flag("go_backwards", False)
     piece = _direction(settings, layer, layer.kind)
@@ -57,7 +57,7 @@ def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent | pie
 
 def read_cells(
     settings: Settings, layer: Foreign
-) -> pieces.Recurrent | pieces.CellStack | pieces.Lacking:
+) -> pieces.RecurrentPiece | pieces.CellStack | pieces.Lacking:
     """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
     backward = settings.flag("go_backwards", False)
     run, path = _running(settings, layer), f"{settings.name}.cell"
@@ -79,9 +79,9 @@ def read_cells(
     if other := next((number for number in layer.used if number), 0):
         message = f"its output {other} is used; rnnspec passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
-    stack, first = list[pieces.Recurrent](), 0
+    stack, first = list[pieces.RecurrentPiece](), 0
     # Each cell hands its output to the next one at every step.
-    lower = _Run(return_sequences=True, zeros=False)
+    lower = _RunSettings(return_sequences=True, zeros=False)
     for at, config in enumerate(cells):
         path = f"{settings.name}.cell.cells[{at}]"
         one, top = foreign(settings.account, config, path), at + 1 == len(cells)
@@ -103,8 +103,8 @@ def read_cells(
 
 
 def _cell_of(
-    settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
-) -> pieces.Recurrent | None:
+    settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _RunSettings
+) -> pieces.RecurrentPiece | None:
     if layer.kind == SHARING or DEFINITION in cell.config:
         with settings.inside(path, cell.config) as cell_settings:
             return _equation_layer(cell_settings, layer, run)
@@ -117,7 +117,9 @@ def _cell_of(
         return _recurrent_layer(cell_settings, layer, CELLS[cell.kind], run)
 
 
-def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
+def read_bidirectional(
+    settings: Settings, layer: Foreign
+) -> pieces.RecurrentPiece | pieces.Lacking:
     """Return a recurrent layer in both directions."""
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     merge = settings.take("merge_mode", "concat")
@@ -150,7 +152,7 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
 
 def _inner(
     settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
-) -> pieces.Recurrent | pieces.Lacking:
+) -> pieces.RecurrentPiece | pieces.Lacking:
     name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
     with settings.inside(name, inner.config) as inner_settings:
         inner_settings.drop(
@@ -161,7 +163,9 @@ def _inner(
         return _direction(inner_settings, layer, inner.kind)
 
 
-def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent | pieces.Lacking:
+def _direction(
+    settings: Settings, layer: Foreign, kind: str
+) -> pieces.RecurrentPiece | pieces.Lacking:
     run = _running(settings, layer)
     if kind != SHARING:
         return _recurrent_layer(settings, layer, kind, run)
@@ -171,7 +175,9 @@ def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurren
         return _equation_layer(cell_settings, layer, run) or pieces.Lacking(layer)
 
 
-def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Recurrent | None:
+def _equation_layer(
+    settings: Settings, layer: Foreign, run: _RunSettings
+) -> pieces.RecurrentPiece | None:
     """Return a layer in one direction whose cell the file defines by its equations."""
     units, definition = settings.size("units"), settings.take(DEFINITION, None)
     initialize = settings.take("initialize", {})
@@ -200,10 +206,12 @@ def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Rec
         dropout=settings.rate("dropout", 0.0),
         recurrent_dropout=settings.rate("recurrent_dropout", 0.0),
     )
-    return pieces.Recurrent(layer=layer, node=node, initializers={}, zeros=run.zeros)
+    return pieces.RecurrentPiece(layer=layer, node=node, initializers={}, zeros=run.zeros)
 
 
-def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
+def _recurrent_layer(
+    settings: Settings, layer: Foreign, kind: str, run: _RunSettings
+) -> pieces.RecurrentPiece:
     """Return a layer in one direction, whose cell has the settings."""
     # The layers of cuDNN have no such settings.
     fused = kind.startswith("CuDNN")
@@ -222,14 +230,14 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
         dropout=0.0 if fused else settings.rate("dropout", 0.0),
         recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
     )
-    return pieces.Recurrent(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
+    return pieces.RecurrentPiece(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 
 
-def _running(settings: Settings, layer: Foreign) -> _Run:
+def _running(settings: Settings, layer: Foreign) -> _RunSettings:
     """Take the settings that say how the layer is run over time."""
     settings.only("stateful", False, why=_STATEFUL)
     settings.only("time_major", False, why="rnnspec supports only the batch first")
-    run = _Run(
+    run = _RunSettings(
         settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
     )
     if settings.flag("return_state", False) and not any(layer.used):
@@ -239,7 +247,9 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     settings.drop("use_cudnn")
     # A state is held at padding.
     outputs = {0, 1} if layer.config.get("merge_mode", "") is None else {0}
-    return _Run(return_sequences=False, zeros=False) if outputs.isdisjoint(layer.used) else run
+    return (
+        _RunSettings(return_sequences=False, zeros=False) if outputs.isdisjoint(layer.used) else run
+    )
 
 
 def _cell(settings: Settings, kind: str) -> nodes.Cell:
@@ -289,7 +299,7 @@ def _reset_after(settings: Settings) -> bool:
 
 
 def place_recurrent(
-    draft: Draft, piece: pieces.Recurrent, states: Sequence[LayerOutput] = ()
+    draft: KerasDraft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput] = ()
 ) -> None:
     """Place a recurrent layer, whose states begin as ``states`` if there are any."""
     layer = piece.layer
@@ -319,7 +329,7 @@ def place_recurrent(
 
 
 def _first_states(
-    draft: Draft, piece: pieces.Recurrent, states: Sequence[LayerOutput]
+    draft: KerasDraft, piece: pieces.RecurrentPiece, states: Sequence[LayerOutput]
 ) -> tuple[str | None, ...]:
     """Return the nodes with the first states, both directions side by side."""
     names, now = state_names(piece.node.cell), draft.now
@@ -353,7 +363,7 @@ def _first_states(
     return tuple(vectors[name] for name, _ in begins)
 
 
-def place_last_step(draft: Draft, layer: Foreign) -> None:
+def place_last_step(draft: KerasDraft, layer: Foreign) -> None:
     """Read the last step, by the state of a recurrent layer if that is the same.
 
     Layers at each step make no difference, so it makes none whether it is taken before them.
@@ -385,14 +395,14 @@ def place_last_step(draft: Draft, layer: Foreign) -> None:
     draft.add(nodes.Pooling(name=layer.name, input=(), statistic=statistic, masked=False), layer)
 
 
-def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
+def _find_recurrent(draft: KerasDraft, layer: Foreign) -> tuple[Placed | None, bool]:
     """Return the recurrent layer behind layers at each step, and whether nothing else reads."""
     by_layer = {piece.layer.name: piece for piece in draft.pieces}
     once = True
     while len(layer.inputs) == 1 and (piece := by_layer.get(layer.inputs[0])):
         once = once and draft.readers[piece.layer.name] == 1
         match piece:
-            case pieces.Recurrent():
+            case pieces.RecurrentPiece():
                 return draft.by_name.get(draft.outputs[piece.layer.name].node), once
             case (
                 pieces.Identity()
@@ -405,7 +415,9 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput]) -> bool:
+def place_residual(
+    draft: KerasDraft, piece: pieces.AddPiece, inputs: Sequence[LayerOutput]
+) -> bool:
     """Place the sum of a recurrent layer and its input; return false if it is another sum."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.
@@ -445,7 +457,7 @@ def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput
     return True
 
 
-def _source(draft: Draft, placed: Placed) -> str:
+def _source(draft: KerasDraft, placed: Placed) -> str:
     """Return the name of the node that a node takes."""
     at = draft.placed.index(placed)
     before = draft.placed[at - 1].node.name if at else next(iter(draft.inputs.values())).name

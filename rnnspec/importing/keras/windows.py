@@ -15,7 +15,7 @@ from rnnspec.words import WindowPadding
 
 if TYPE_CHECKING:
     from rnnspec.importing.keras.arrays import Foreign
-    from rnnspec.importing.keras.draft import Draft
+    from rnnspec.importing.keras.draft import KerasDraft
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.words import WindowStatistic
 
@@ -74,7 +74,7 @@ def read_zero_padding(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
-def place_conv(draft: Draft, layer: Foreign, node: nodes.Conv) -> None:
+def place_conv(draft: KerasDraft, layer: Foreign, node: nodes.Conv) -> None:
     """Place a convolution, with the zeros that were added before it."""
     window = node.window
     draft.expect_rank(layer, 2)
@@ -88,14 +88,14 @@ def place_conv(draft: Draft, layer: Foreign, node: nodes.Conv) -> None:
     draft.add(replace(node, window=window), layer)
 
 
-def _check_steps(draft: Draft, layer: Foreign, window: nodes.Window) -> None:
+def _check_steps(draft: KerasDraft, layer: Foreign, window: nodes.Window) -> None:
     steps = draft.now.shape[0]
     if steps is not None and steps < window.least(1):
         message = f"needs at least {window.least(1)} steps, its input has {steps}"
         draft.doubt(layer, message)
 
 
-def place_window_pooling(draft: Draft, layer: Foreign, node: nodes.WindowPooling) -> None:
+def place_window_pooling(draft: KerasDraft, layer: Foreign, node: nodes.WindowPooling) -> None:
     """Place a pooling of windows, with zeros that were added before it and never count."""
     window = node.window
     draft.expect_rank(layer, 2)
@@ -113,14 +113,14 @@ def place_window_pooling(draft: Draft, layer: Foreign, node: nodes.WindowPooling
     draft.add(replace(node, window=window), layer)
 
 
-def _is_positive(draft: Draft, name: str) -> bool:
+def _is_positive(draft: KerasDraft, name: str) -> bool:
     """True if a node gives no negative number, so that a zero is no new maximum."""
     placed = draft.by_name.get(name)
     activation = getattr(placed.node, "activation", None) if placed else None
     return isinstance(activation, nodes.ClippedRelu) or activation in _POSITIVE
 
 
-def place_zero_padding(draft: Draft, piece: pieces.ZeroPadding) -> None:
+def place_zero_padding(draft: KerasDraft, piece: pieces.ZeroPadding) -> None:
     """Keep zeros for the windows behind them."""
     draft.expect_rank(piece.layer, 2)
     if piece.before == piece.after == 0:
@@ -129,7 +129,7 @@ def place_zero_padding(draft: Draft, piece: pieces.ZeroPadding) -> None:
         draft.now = replace(draft.now, padding=piece)
 
 
-def _with_zeros(draft: Draft, window: nodes.Window, zeros: pieces.ZeroPadding) -> nodes.Window:
+def _with_zeros(draft: KerasDraft, window: nodes.Window, zeros: pieces.ZeroPadding) -> nodes.Window:
     """Return the windows of the language that read the same steps with the zeros around."""
     before, after = zeros.before, zeros.after
     if window.padding != "valid":

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.onnx.contents import ArrayError, Contents, as_text, load, type_name
+from rnnspec.backends.onnx.contents import Contents, UnreadableArrayError, as_text, load, type_name
 from rnnspec.errors import ModelError, Problem, UsageError, brief, few
-from rnnspec.importing.graph.graph import CycleError, Graph, Info, Node, sort_nodes
+from rnnspec.importing.graph.graph import CycleError, Graph, GraphNode, Info, sort_nodes
 from rnnspec.importing.onnx.operators import find_problems
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Function:
     outputs: tuple[str, ...]
     defaults: Mapping[str, Any]
     """The value of each attribute, None if it has no default."""
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
 
 
 class _Reading:
@@ -138,7 +138,7 @@ class _Reading:
         inputs = self._infos(proto.input, arrays)
         for info in inputs:
             self._give(givers, info.name, "an input")
-        nodes = list[Node]()
+        nodes = list[GraphNode]()
         for node in self._expand(map(self._node, proto.node), ()):
             for name in filter(None, node.outputs):
                 self._give(givers, name, node.where)
@@ -180,7 +180,7 @@ class _Reading:
         """Return an array, None if it is refused."""
         try:
             array = self._contents.array(tensor)
-        except ArrayError as error:
+        except UnreadableArrayError as error:
             self._refuse(where, str(error), "E707")
             return None
         self._bytes += array.nbytes
@@ -217,7 +217,7 @@ class _Reading:
             infos[name] = Info(name, _dtype_name(tensor.elem_type), dims)
         return tuple(infos.values())
 
-    def _constant(self, node: Node) -> dict[str, Array]:
+    def _constant(self, node: GraphNode) -> dict[str, Array]:
         """Return the value of a ``Constant`` by its name, nothing if it is refused."""
         values, dtypes = tuple(node.attributes.items()), {"float": "f4", "int": "i8"}
         if len(values) == len(node.outputs) == 1:
@@ -250,11 +250,11 @@ class _Reading:
     def _names(self, values: Iterable[Any]) -> tuple[str, ...]:
         return tuple(map(self._name, values))
 
-    def _node(self, proto: Any, *, in_function: bool = False) -> Node:
+    def _node(self, proto: Any, *, in_function: bool = False) -> GraphNode:
         """Return a node as it is in the file."""
         self._count()
         domain = self._name(proto.domain)
-        node = Node(
+        node = GraphNode(
             name=self._name(proto.name),
             op=self._name(proto.op_type),
             domain="" if domain in _ONNX else domain,
@@ -305,7 +305,9 @@ class _Reading:
             case _:
                 return value
 
-    def _expand(self, nodes: Iterable[Node], calls: tuple[_Function, ...]) -> Iterator[Node]:
+    def _expand(
+        self, nodes: Iterable[GraphNode], calls: tuple[_Function, ...]
+    ) -> Iterator[GraphNode]:
         """Yield nodes with the calls of functions replaced by what is in them."""
         for node in nodes:
             function = self._functions.get((node.domain, node.op, node.overload))
@@ -320,7 +322,7 @@ class _Reading:
                 self._calls += 1
                 yield from self._expand(self._call(node, function), (*calls, function))
 
-    def _call(self, node: Node, function: _Function) -> Iterator[Node]:
+    def _call(self, node: GraphNode, function: _Function) -> Iterator[GraphNode]:
         """Yield the nodes of a function with the names and attributes of a call."""
         for what, names, formal in (
             ("inputs", node.inputs, function.inputs),
@@ -377,7 +379,7 @@ class _Reading:
             defaults: dict[str, Any] = dict.fromkeys(self._names(proto.attribute))
             for attribute in proto.attribute_proto:
                 defaults[self._name(attribute.name)] = self._attribute(attribute, where)
-            nodes = list[Node]()
+            nodes = list[GraphNode]()
             for node in proto.node:
                 # Before what is in them is read: functions that call each other there double.
                 if any(setting.HasField("g") or len(setting.graphs) for setting in node.attribute):

@@ -15,13 +15,13 @@ from rnnspec.backends.slots import is_finite, packed
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
-from rnnspec.importing.graph.graph import Info, Node
-from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.graph import GraphNode, Info
+from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import Budget, read_in_order
 from rnnspec.importing.graph.values import NAMES_OF_AXES
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
-from rnnspec.importing.onnx.original import Layout, OutputLayout, open_file
+from rnnspec.importing.onnx.original import FileLayout, OutputLayout, open_file
 from rnnspec.importing.onnx.reader import OPERATORS, OnnxReader
 from rnnspec.importing.taken import Taken
 from rnnspec.ir import nodes
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.slots import Array
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.graph import Graph
-    from rnnspec.importing.graph.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.scope import Scope
 
@@ -103,7 +103,7 @@ def read_file(path: Path, name: str) -> Imported:
     form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
     infos = {info.name: info for info in graph.inputs}
-    layout = Layout(
+    layout = FileLayout(
         tuple((infos[name], scope.probes.setting.of(-place)) for place, name in enumerate(planned)),
         infos.get(reader.lengths),
         tuple(OutputLayout(name, value.axes) for name, value in reader.results),
@@ -197,8 +197,8 @@ def _read(source: str, graph: Graph, planned: Mapping[str, str]) -> tuple[Accoun
 
 
 def _with_others(
-    settings: Iterator[Setting], first: Info, others: Sequence[Info]
-) -> Iterator[Setting]:
+    settings: Iterator[ProbeSetting], first: Info, others: Sequence[Info]
+) -> Iterator[ProbeSetting]:
     """Yield how the inputs may be laid out: sequences with the same name of their steps are alike.
 
     The others are only if they are joined.
@@ -215,7 +215,7 @@ def _with_others(
         yield replace(plain, others=tuple(several))
 
 
-def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Setting:
+def _other_setting(first: ProbeSetting, info: Info, clocks: dict[Any, int]) -> ProbeSetting:
     """Return how an input behind the first one is laid out: as that is."""
     dims = info.dims or ()
     sizes = tuple(size if isinstance(size, int) else None for size in dims)
@@ -240,10 +240,10 @@ def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Settin
         # Steps without a name are those of no other input.
         clock = clocks.setdefault(info if name is None else name, len(clocks))
     tokens = whole and len(dims) < 3
-    return Setting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
+    return ProbeSetting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
 
 
-def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting]:
+def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[ProbeSetting]:
     """Yield how the first input may be laid out, the usual ways first.
 
     Raises:
@@ -272,22 +272,22 @@ def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting
         numbers = [(False, "BT"), (False, "TB")]
         kinds = kinds + numbers if first.dtype.startswith("int") else [*numbers, *kinds]
         for tokens, order in kinds:
-            yield Setting(order=order, sizes=sizes, tokens=tokens)
+            yield ProbeSetting(order=order, sizes=sizes, tokens=tokens)
         return
     orders = ["BTF", "TBF", "BFT"]
     orders += [o for o in map("".join, permutations("BTF")) if o not in orders]
     for order in orders:
         # The features of a network have a fixed number.
         if sizes[order.index("F")] is not None:
-            yield Setting(order=order, sizes=sizes, tokens=False)
+            yield ProbeSetting(order=order, sizes=sizes, tokens=False)
     if None not in sizes[1:]:
-        yield Setting(order="BTF", sizes=sizes, tokens=False, has_turned_steps=True)
+        yield ProbeSetting(order="BTF", sizes=sizes, tokens=False, has_turned_steps=True)
     if all(size is None for size in sizes):
         account.refuse(brief(first.name), "expected a fixed number of features", "E707")
         account.check()
 
 
-def _check_names(account: Account, info: Info, setting: Setting) -> None:
+def _check_names(account: Account, info: Info, setting: ProbeSetting) -> None:
     """Refuse an input whose layers run over the axis that the file calls the batch.
 
     A layer that expects the steps first computes that for (batch, steps, features) too, without an
@@ -386,7 +386,7 @@ def _masked_inputs(scope: Scope) -> set[int]:
     return {at for at in masked if scope.probes.setting.of(at).padded}
 
 
-def _left_out_by(scope: Scope, at: int, step: Step) -> Iterator[int]:
+def _left_out_by(scope: Scope, at: int, step: GraphLayer) -> Iterator[int]:
     """Yield the places of the sequences whose padding a layer leaves out."""
     sources, own = step.sources, 0
     match step.layer:
@@ -421,7 +421,7 @@ def _padded_places(scope: Scope) -> set[int]:
 
 
 def _arrays(
-    account: Account, pairs: Sequence[tuple[Step, nodes.Layer]], learned: Mapping[str, Any]
+    account: Account, pairs: Sequence[tuple[GraphLayer, nodes.Layer]], learned: Mapping[str, Any]
 ) -> dict[str, Array]:
     """Return the canonical arrays of the layers; ``learned`` has the states that they begin as."""
     arrays: dict[str, Array] = {}
@@ -454,7 +454,7 @@ def _arrays(
 
 
 def _check_masks(
-    account: Account, reader: OnnxReader, pairs: Sequence[tuple[Step, nodes.Layer]]
+    account: Account, reader: OnnxReader, pairs: Sequence[tuple[GraphLayer, nodes.Layer]]
 ) -> None:
     """Refuse layers that see padding where those of the language leave it out."""
     _check_padding(account, reader)
@@ -514,11 +514,11 @@ def _check_padding(account: Account, reader: OnnxReader) -> None:
             account.refuse(step.op.where, f"{message}; rnnspec does not support that", "E704")
 
 
-def _op(step: Step) -> str:
-    return step.op.op if isinstance(step.op, Node) else ""
+def _op(step: GraphLayer) -> str:
+    return step.op.op if isinstance(step.op, GraphNode) else ""
 
 
-def _name_of(step: Step) -> str:
+def _name_of(step: GraphLayer) -> str:
     """Return the name that a node has for a layer in the model that was exported, or nothing."""
     parts = re.split(r"[/.:]+", step.op.where)
     while parts and (

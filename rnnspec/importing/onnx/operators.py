@@ -12,7 +12,7 @@ from rnnspec.importing.graph.graph import Graph
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
 
 _LARGEST_WINDOW = 2**15
 _WINDOW = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}
@@ -32,7 +32,7 @@ _CLASSES: dict[str, type[Any]] = {
 }
 
 
-def find_problems(node: Node, opset: int) -> Iterator[tuple[str, str, str]]:
+def find_problems(node: GraphNode, opset: int) -> Iterator[tuple[str, str, str]]:
     """Yield each fault of a node of an operator: its place, a message, and its code.
 
     Operators that ONNX does not have fit: whoever reads the graph knows which ones it needs.

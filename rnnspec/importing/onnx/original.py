@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.onnx.contents import Contents
     from rnnspec.backends.slots import Array, Batch
     from rnnspec.importing.graph.graph import Info
-    from rnnspec.importing.graph.probes import Setting
+    from rnnspec.importing.graph.probes import ProbeSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class OutputLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FileLayout:
     """How the inputs and the outputs of a file differ from those of its network.
 
     ``inputs`` are those of the network, a sequence first. ``lengths`` is an input of lengths, None
     if there is none.
     """
 
-    inputs: tuple[tuple[Info, Setting], ...]
+    inputs: tuple[tuple[Info, ProbeSetting], ...]
     lengths: Info | None
     results: tuple[OutputLayout, ...]
 
@@ -76,7 +76,7 @@ def _dtype(info: Info) -> str:
     return info.dtype if info.dtype.startswith(("int", "float", "uint")) else "float32"
 
 
-def open_file(path: Path, layout: Layout) -> Callable[[Batch], Array]:
+def open_file(path: Path, layout: FileLayout) -> Callable[[Batch], Array]:
     """Return a function from a batch of a network to the output of its file."""
     from rnnspec.backends.onnx.session import open_limited
 

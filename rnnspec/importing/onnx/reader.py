@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rnnspec.errors import brief
 from rnnspec.importing.graph import numbers
 from rnnspec.importing.graph.bounds import interval, number, size_of
-from rnnspec.importing.graph.graph import Graph, Node
+from rnnspec.importing.graph.graph import Graph, GraphNode
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import HANDLED, OperatorReader
 from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     Known,
     RestartError,
     Tensor,
@@ -75,7 +75,7 @@ class OnnxReader:
         self._budget = budget
         self._operators = OperatorReader(self.scope, budget, _RECURRENT)
         self._values: dict[str, Value] = {}
-        self._refused: list[tuple[Node, RefusedError]] = []
+        self._refused: list[tuple[GraphNode, RefusedError]] = []
 
     def read(self) -> None:
         """Read all nodes; what cannot be taken over is refused in the account."""
@@ -114,7 +114,7 @@ class OnnxReader:
             return Tensor(at, axes)
         return Tensor(at, order, numbers=known if probes.has_numbers else None)
 
-    def _leave_unused(self, needed: Sequence[Node]) -> None:
+    def _leave_unused(self, needed: Sequence[GraphNode]) -> None:
         """Name the inputs and the arrays that no output needs."""
         used = {info.name for info in self._graph.outputs}
         used.update(name for node in needed for name in node.input_names)
@@ -179,9 +179,9 @@ class OnnxReader:
             self.lengths = info.name
             arrays = tuple(counts.astype(info.dtype) for counts in lengths)
             return Known(arrays, bounds=interval(number(0), size_of(self.scope.probes.steps)))
-        return Argument(info.name)
+        return ExtraInput(info.name)
 
-    def _read_nodes(self, graph: Graph, needed: Sequence[Node]) -> None:
+    def _read_nodes(self, graph: Graph, needed: Sequence[GraphNode]) -> None:
         number = len(self.scope.probes.rows)
         for name, array in graph.arrays.items():
             self._values[name] = Known((array,) * number, name)
@@ -192,7 +192,7 @@ class OnnxReader:
                 outputs = self._outputs(node, inputs)
             except RefusedError as refused:
                 # The reason may be a node before it.
-                cause = refused.origin if isinstance(refused.origin, Node) else node
+                cause = refused.origin if isinstance(refused.origin, GraphNode) else node
                 if all(other is not refused for _, other in self._refused):
                     self._refused.append((cause, refused))
                 outputs = (Unknown(),) * len(node.outputs)
@@ -200,7 +200,7 @@ class OnnxReader:
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
 
-    def _outputs(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+    def _outputs(self, node: GraphNode, inputs: list[Value]) -> tuple[Value, ...]:
         if node.domain:
             domain = brief(node.domain)
             raise RefusedError(
@@ -226,7 +226,7 @@ class OnnxReader:
             return (Unknown(),) * len(node.outputs)
         return self._operators.read(node, inputs)
 
-    def _branch(self, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    def _branch(self, node: GraphNode, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """Return the results of the one branch of an ``If`` that sizes decide.
 
         Raises:
@@ -247,7 +247,7 @@ class OnnxReader:
         if isinstance(value, Unknown):
             return
         tensor = value if isinstance(value, Tensor) else scope.as_tensor(value)
-        scope.op = Node(brief(name), "output", "", (), (), {})
+        scope.op = GraphNode(brief(name), "output", "", (), (), {})
         solid = scope.with_features(scope.settle(tensor))
         solid = scope.in_place(solid)
         letters = "".join(solid.axes)
@@ -273,9 +273,9 @@ class OnnxReader:
         self.results.append((name, solid))
 
 
-def _needed_nodes(graph: Graph) -> list[Node]:
+def _needed_nodes(graph: Graph) -> list[GraphNode]:
     """Return the nodes that outputs need, without those that only lead to a loop."""
-    needed, result = {info.name for info in graph.outputs}, list["Node"]()
+    needed, result = {info.name for info in graph.outputs}, list["GraphNode"]()
     for node in reversed(graph.nodes):
         if needed.isdisjoint(node.outputs):
             continue

@@ -18,7 +18,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import INPUTS
 from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     PaddedState,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.lowering.cells import Role
@@ -77,7 +77,7 @@ ONNX says that they are those of its operators, of which it has no Affine and no
 """
 
 
-def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+def read_recurrent(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return the outputs of a recurrent node: all states, the final ones, and those of cells.
 
     Raises:
@@ -145,7 +145,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     return every, final, replace(final, part="c") if isinstance(final, Tensor) else final
 
 
-def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
+def check_settings(node: GraphNode) -> tuple[nodes.Cell, str, int]:
     """Return the cell of a node, its direction and its layout.
 
     Raises:
@@ -305,7 +305,7 @@ def first_state(
             return None
         case Known():
             return _constant_state(scope, value, size, layout, source)
-        case Argument(name=name):
+        case ExtraInput(name=name):
             message = f"its initial states are the input '{brief(name)}'; expected {INPUTS}"
             raise RefusedError(message)
         case Tensor(axes=axes) if value.axis("T") < 0:
@@ -356,7 +356,7 @@ def _constant_state(
     return scope.add(layer, source, arrays={"vector": np.ravel(vector)})
 
 
-def _cell(node: Node, directions: int) -> nodes.Cell:
+def _cell(node: GraphNode, directions: int) -> nodes.Cell:
     """Return the cell of a node.
 
     Raises:
@@ -387,7 +387,7 @@ def _cell(node: Node, directions: int) -> nodes.Cell:
             raise AssertionError("no operator has more")
 
 
-def _activations(node: Node, directions: int) -> Iterator[CellActivation]:
+def _activations(node: GraphNode, directions: int) -> Iterator[CellActivation]:
     """Yield the activations of all directions."""
     defaults = _DEFAULTS[node.op] * directions
     names = node.attributes.get("activations") or defaults

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.graph import GraphNode
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
@@ -58,7 +58,7 @@ class _Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ScanBody:
     """The cell of a ``Scan``, and the names that its body takes from outside.
 
     ``outer`` has them by their names in what rnnspec writes. ``results`` are what it gives of each
@@ -71,7 +71,7 @@ class Body:
     results: tuple[str, ...]
 
 
-def body_of(node: Node) -> Body | None:
+def body_of(node: GraphNode) -> ScanBody | None:
     """Return what the body of a ``Scan`` computes, None if that is no cell that rnnspec writes."""
     body = node.attributes.get("body")
     if not isinstance(body, Graph) or len(body.nodes) > _MOST_NODES or body.arrays:
@@ -102,10 +102,10 @@ def body_of(node: Node) -> Body | None:
         return None
     cell, names = cells[form]
     named = dict(zip(names, outer, strict=True))
-    return Body(cell, named, None if asked is None else asked[0], tuple(kinds))
+    return ScanBody(cell, named, None if asked is None else asked[0], tuple(kinds))
 
 
-def _read_asking(body: Sequence[Node], state: str, x: str) -> tuple[_Asking, str, str] | None:
+def _read_asking(body: Sequence[GraphNode], state: str, x: str) -> tuple[_Asking, str, str] | None:
     """Return what an attention in a body takes, its context, and what the cell takes for ``x``.
 
     None if there is none as rnnspec writes it: the context is behind ``x``.
@@ -232,19 +232,18 @@ def _form(
         if op == "Identity":
             places[name] = values[0]
             continue
-        settings = tuple(sorted((key, _plain(value)) for key, value in attributes.items()))
+        # A file has its numbers in float32.
+        settings = tuple(
+            (key, float(np.float32(value)) if isinstance(value, float) else value)
+            for key, value in sorted(attributes.items())
+        )
         form.append((op, settings, values))
         places |= {name: (len(form), i) for i, name in enumerate(made) if name}
     return (*form, tuple(places[name] for name in outputs)), tuple(outer)
 
 
-def _plain(value: Any) -> Any:
-    # A file has its numbers in float32.
-    return float(np.float32(value)) if isinstance(value, float) else value
-
-
 def read_scan(
-    scope: Scope, node: Node, inputs: Sequence[Value], find: Callable[[str], Value]
+    scope: Scope, node: GraphNode, inputs: Sequence[Value], find: Callable[[str], Value]
 ) -> tuple[Value, ...]:
     """Return the outputs of a ``Scan``: the final states, and all of the first one.
 
@@ -440,7 +439,7 @@ def _check_numbers(find: Callable[[str], Value], asking: _Asking) -> None:
         raise RefusedError("expected the attention that rnnspec writes, received other numbers")
 
 
-def _is_backward(node: Node) -> bool:
+def _is_backward(node: GraphNode) -> bool:
     """True if a ``Scan`` goes from the last step to the first.
 
     Raises:

@@ -17,15 +17,15 @@ from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.imported import Account, Became
 from rnnspec.importing.torch.archive import TensorError
 from rnnspec.importing.torch.state_dict import (
-    BatchNorm,
+    BatchNormModule,
     Convolution,
-    Entry,
-    Matrix,
+    LayerNormModule,
+    MatrixModule,
     Module,
-    Norm,
     RecurrentModule,
+    StateDictEntry,
     Tied,
-    ZooCell,
+    ZooCellModule,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, named_params, params
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.params import Param
 
 
-def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, Entry]]]:
+def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, StateDictEntry]]]:
     """Yield the name, the module and the arrays of each layer of a network.
 
     The arrays of a layer of a stack have the names ``weight_ih``, ``forward.weight_ih`` and so on.
@@ -56,11 +56,11 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                         for name, entry in direction.items()
                     }
                     yield f"{module.name}[{index}]", module, arrays
-            case Matrix() | Convolution() | Norm() | BatchNorm() | Tied():
+            case MatrixModule() | Convolution() | LayerNormModule() | BatchNormModule() | Tied():
                 values = {field.name: getattr(module, field.name) for field in fields(module)}
                 name = values.pop("name")
                 yield name, module, {key: entry for key, entry in values.items() if entry}
-            case ZooCell(name=name, parameters=parameters):
+            case ZooCellModule(name=name, parameters=parameters):
                 yield name, module, parameters
             case _:
                 assert_never(module)
@@ -94,11 +94,11 @@ def _scores_steps(layer: nodes.Layer) -> bool:
 
 
 Shapes = Mapping[str, tuple[int, ...]]
-Part = tuple[str, Module, Mapping[str, Entry]]
+Part = tuple[str, Module, Mapping[str, StateDictEntry]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ArrayTarget:
     """Where an array of a module goes: ``names`` are the canonical arrays that it has, one a row.
 
     There is one as a rule, and none of an array that changes no result. A module may lack an array
@@ -119,7 +119,7 @@ class Piece:
 
     name: str
     layer: Layer
-    places: Mapping[str, Place]
+    places: Mapping[str, ArrayTarget]
 
     @property
     def shapes(self) -> Shapes:
@@ -160,13 +160,13 @@ _SCORING = ("query", "attention.score.weight")
 
 def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
     """Yield the modules that have the arrays of a layer; what scores steps has one of its own."""
-    own = dict[str, Place]()
+    own = dict[str, ArrayTarget]()
     param_of = {param.name: param for param in params(layer)}
     for slot in torch_slots(layer):
         names, shape = (f"{layer.name}.{slot.param}",), shape_in(param_of[slot.param], slot)
-        own[slot.path] = Place(names, shape)
+        own[slot.path] = ArrayTarget(names, shape)
         if slot.addend is not None:
-            own[slot.addend] = Place(names, shape, required=False)
+            own[slot.addend] = ArrayTarget(names, shape, required=False)
     for vector in nodes.learned_of(layer):
         yield Piece(vector.name, layer, {"vector": own.pop(vector.param)})
     apart = {_QUERY, *_SCORING} & own.keys() if _scores_steps(layer) else set[str]()
@@ -176,17 +176,17 @@ def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
     match layer:
         case nodes.Dense(tied=str() as tied):
             shape = (layer.units, layer.features)
-            own["weight"] = Place((f"{tied}.embeddings",), shape, required=False)
+            own["weight"] = ArrayTarget((f"{tied}.embeddings",), shape, required=False)
         case nodes.Dense(bias=False, units=units) if bias:
-            own["bias"] = Place(bias, (units,), required=False)
+            own["bias"] = ArrayTarget(bias, (units,), required=False)
     if own:
         yield Piece(layer.name, layer, own)
     for path, place in alone.items():
         spare = {}
         if path in _SCORING:  # a softmax is the same without it
-            spare["bias"] = Place((), (1,), required=False)
+            spare["bias"] = ArrayTarget((), (1,), required=False)
         elif bias:
-            spare["bias"] = Place(bias, place.shape[:1], required=False)
+            spare["bias"] = ArrayTarget(bias, place.shape[:1], required=False)
         yield Piece(layer.name, layer, {"weight": place, **spare})
 
 
@@ -199,7 +199,7 @@ class Filled:
     """
 
     name: str
-    entry: Entry
+    entry: StateDictEntry
     names: tuple[str, ...]
     canonical: bool = False
     gates: str = ""
@@ -222,24 +222,24 @@ def gather(network: nodes.Network, filled: Sequence[Filled], account: Account) -
         ModelError: they are not equal, or not finite.
     """
     of = dict[str, list[tuple[Filled, int]]]()
-    for each in filled:
-        if not each.names:
-            account.leave(each.name, reason="a softmax is the same without it")
-        for row, name in enumerate(each.names):
-            of.setdefault(name, []).append((each, row))
+    for target in filled:
+        if not target.names:
+            account.leave(target.name, reason="a softmax is the same without it")
+        for row, name in enumerate(target.names):
+            of.setdefault(name, []).append((target, row))
     result = dict[str, "Array"]()
     for name, layer, param in named_params(network):
         arrays = list["Array"]()
-        for each, row in of[name]:
-            slot = slot_of(layer, param, canonical=each.canonical, gates=each.gates)
-            array = each.entry.read()
-            array = array[row] if len(each.names) > 1 else array
+        for target, row in of[name]:
+            slot = slot_of(layer, param, canonical=target.canonical, gates=target.gates)
+            array = target.entry.read()
+            array = array[row] if len(target.names) > 1 else array
             arrays.append(unpack(param, slot, array.reshape(shape_in(param, slot))))
-        for (each, _), array in zip(of[name][1:], arrays[1:], strict=True):
+        for (target, _), array in zip(of[name][1:], arrays[1:], strict=True):
             if not name.endswith("bias") and not np.array_equal(arrays[0], array):
                 first = of[name][0][0].name
                 message = f"expected the numbers of {first}, as both are {name}, received others"
-                account.refuse(each.name, message, "E707")
+                account.refuse(target.name, message, "E707")
         if name.endswith("bias") and len(arrays) > 1:
             # In float64, so that the sum is rounded once. What is not finite is refused later.
             with np.errstate(invalid="ignore"):
@@ -319,17 +319,17 @@ def class_of(module: Module) -> str:
     match module:
         case RecurrentModule():
             return f"nn.{module.kind}"
-        case Matrix(bias=None):
+        case MatrixModule(bias=None):
             return "nn.Embedding or nn.Linear without bias"
-        case Matrix():
+        case MatrixModule():
             return "nn.Linear"
-        case Norm():
+        case LayerNormModule():
             return "nn.LayerNorm"
         case Convolution():
             return "nn.Conv1d"
-        case BatchNorm():
+        case BatchNormModule():
             return "nn.BatchNorm1d"
-        case ZooCell(kind=kind):
+        case ZooCellModule(kind=kind):
             return f"torchrecurrent.{kind}"
         case Tied():
             return "nn.Linear with the weight of nn.Embedding"

@@ -14,14 +14,14 @@ from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account
 from rnnspec.importing.torch.arrays import class_of, parts
 from rnnspec.importing.torch.state_dict import (
-    BatchNorm,
+    BatchNormModule,
     Convolution,
-    Matrix,
+    LayerNormModule,
+    MatrixModule,
     Module,
-    Norm,
     RecurrentModule,
     Tied,
-    ZooCell,
+    ZooCellModule,
 )
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
@@ -90,14 +90,17 @@ def _in_order(modules: Sequence[Module], account: Account) -> list[Module]:
         match module:
             case RecurrentModule():
                 ranks[module.name] = 1
-            case Matrix(bias=None) if module.weight.shape[1] == width:
+            case MatrixModule(bias=None) if module.weight.shape[1] == width:
                 ranks[module.name] = 0
             case _:
                 ranks[module.name] = 2
     listed = sorted(modules, key=lambda module: ranks[module.name])
     several = list(ranks.values()).count(0) > 1
     for module in listed:
-        first = isinstance(module, Matrix | Norm | BatchNorm) and module.weight.shape[0] == width
+        first = (
+            isinstance(module, MatrixModule | LayerNormModule | BatchNormModule)
+            and module.weight.shape[0] == width
+        )
         if (ranks[module.name] == 2 and first) or (several and not ranks[module.name]):
             message = (
                 f"may be before {recurrent[0].name} or behind it, and the file sorts the names of "
@@ -118,12 +121,12 @@ class _Chain:
         self.account = account
         self.layers: list[nodes.Layer] = []
         self.shape: nodes.Shape = ()
-        self.table: Matrix | None = None
+        self.table: MatrixModule | None = None
 
     def open(self) -> nodes.Input:
         """Return the input, after an embedding if the first matrix is one."""
         before = self.rest[0]
-        if not (isinstance(before, Matrix) and before.bias is None):
+        if not (isinstance(before, MatrixModule) and before.bias is None):
             features = _inputs(before)
             self.shape = (None, features)
             return nodes.NumericInput(steps=None, features=features, mask_value=None)
@@ -146,11 +149,11 @@ class _Chain:
         match module:
             case RecurrentModule():
                 self._stack(module)
-            case Norm() | BatchNorm():
+            case LayerNormModule() | BatchNormModule():
                 self._norm(module)
-            case Matrix():
+            case MatrixModule():
                 self._dense(module)
-            case Convolution() | Tied() | ZooCell():
+            case Convolution() | Tied() | ZooCellModule():
                 raise AssertionError("refused, or never read, without a spec")
             case _:
                 assert_never(module)
@@ -195,11 +198,11 @@ class _Chain:
             )
             self.account.guess("head", guess)
 
-    def _norm(self, norm: Norm | BatchNorm) -> None:
+    def _norm(self, norm: LayerNormModule | BatchNormModule) -> None:
         if not self._fits(norm, norm.weight.shape[0]):
             return
         self.account.guess(self._section, f"epsilon {_EPSILON:g}, PyTorch's default")
-        if isinstance(norm, Norm):
+        if isinstance(norm, LayerNormModule):
             self.add(nodes.LayerNorm(name=norm.name, input=(), epsilon=_EPSILON))
         else:
             self.account.guess(self._section, "momentum 0.9, PyTorch's 0.1 of the new value")
@@ -222,14 +225,14 @@ class _Chain:
         if self.rest and _is_next(module.name, self.rest[0].name):
             # In a Sequential an activation would have the number between them.
             return False
-        return any(isinstance(module, Matrix | RecurrentModule) for module in self.rest)
+        return any(isinstance(module, MatrixModule | RecurrentModule) for module in self.rest)
 
-    def _dense(self, matrix: Matrix) -> None:
+    def _dense(self, matrix: MatrixModule) -> None:
         if not self._fits(matrix, matrix.weight.shape[1]):
             return
         hidden, following = self._is_hidden(matrix), self.rest[:1]
         tied = self._find_embedding(matrix)
-        if following and isinstance(following[0], Norm | BatchNorm):
+        if following and isinstance(following[0], LayerNormModule | BatchNormModule):
             hidden = False
             guess = f"no activation before {following[0].name}"
         elif following and _is_next(matrix.name, following[0].name):
@@ -242,7 +245,7 @@ class _Chain:
         layer = dense(matrix.name, units, activation=activation, bias=bias)
         self.add(replace(layer, tied=tied))
 
-    def _find_embedding(self, matrix: Matrix) -> str | None:
+    def _find_embedding(self, matrix: MatrixModule) -> str | None:
         """Return the name of the embedding whose weight is that of an output layer, or None."""
         table = self.table
         if self.rest or table is None or matrix.weight.shape != table.weight.shape:
@@ -267,11 +270,11 @@ def _inputs(module: Module) -> int:
     match module:
         case RecurrentModule():
             return module.features
-        case Matrix() | Convolution():
+        case MatrixModule() | Convolution():
             return module.weight.shape[1]
-        case Norm() | BatchNorm():
+        case LayerNormModule() | BatchNormModule():
             return module.weight.shape[0]
-        case Tied() | ZooCell():
+        case Tied() | ZooCellModule():
             raise AssertionError("a state dict does not tell these")
         case _:
             assert_never(module)

@@ -15,8 +15,8 @@ from rnnspec.importing.torch.archive import FREE, MOST_TIMES, TensorError
 from rnnspec.importing.torch.arrays import arrays_of, check_finite, gather
 from rnnspec.importing.torch.draft import draft
 from rnnspec.importing.torch.fit import fit
-from rnnspec.importing.torch.mapping import Given, read_mapping, write_mapping
-from rnnspec.importing.torch.state_dict import STATE_DICT, Entry, modules, state
+from rnnspec.importing.torch.mapping import MappedArrays, read_mapping, write_mapping
+from rnnspec.importing.torch.state_dict import STATE_DICT, StateDictEntry, modules, state
 from rnnspec.weights.store import Store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.torch.state_dict import State
+    from rnnspec.importing.torch.state_dict import StateDict
     from rnnspec.pipeline import Program
 
 _MOST_ARRAYS = 5_000
@@ -82,7 +82,7 @@ def read(
 def _by_spec(  # noqa: PLR0913 - what a file has, and what is known of it
     path: Path,
     program: Program,
-    weights: Mapping[str, Entry],
+    weights: Mapping[str, StateDictEntry],
     form: str,
     account: Account,
     *,
@@ -95,7 +95,7 @@ def _by_spec(  # noqa: PLR0913 - what a file has, and what is known of it
         check_finite(own, account)
         return account.finish(network, own, f"{form}, with the names of rnnspec's own source")
     layout = "keras" if path.suffix.lower() in _OF_KERAS else "torch"
-    given = Given({})
+    given = MappedArrays({})
     if mapping is not None and mapping.exists():
         given = read_mapping(mapping, network, weights, layout)
         for key in given.ignored:
@@ -120,7 +120,9 @@ def _own_stores(program: Program) -> Iterator[Store]:
             yield Store(backend, pipeline.arrange(program, backend, form))
 
 
-def _read_own(weights: Mapping[str, Entry], stores: Sequence[Store]) -> Mapping[str, Array] | None:
+def _read_own(
+    weights: Mapping[str, StateDictEntry], stores: Sequence[Store]
+) -> Mapping[str, Array] | None:
     """Return the canonical arrays in a state dict of rnnspec's own source, or None if it is not.
 
     Its names may be inside others: ``DistributedDataParallel`` and ``torch.compile`` add some.
@@ -141,7 +143,7 @@ def _read_own(weights: Mapping[str, Entry], stores: Sequence[Store]) -> Mapping[
         prefix += f"{first}."
 
 
-def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
+def _check_sizes(weights: Mapping[str, StateDictEntry], size: int, path: Path) -> None:
     """Raise UsageError if the arrays of a file are out of proportion to it."""
     total, most = sum(entry.size for entry in weights.values()), MOST_TIMES * size + FREE
     if total > most:
@@ -154,7 +156,7 @@ def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
         raise UsageError(message, str(path))
 
 
-def _leave(saved: State, ignored: Collection[str], account: Account) -> None:
+def _leave(saved: StateDict, ignored: Collection[str], account: Account) -> None:
     for key in saved.beside:
         account.leave(key, reason="saved beside the state dict")
     for key in saved.others:

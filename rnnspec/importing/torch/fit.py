@@ -21,9 +21,9 @@ import numpy as np
 from rnnspec.errors import few, listed
 from rnnspec.importing.imported import Became
 from rnnspec.importing.torch.arrays import (
+    ArrayTarget,
     Filled,
     Piece,
-    Place,
     list_shapes,
     pieces,
     refuse_shapes,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.torch.state_dict import Entry
+    from rnnspec.importing.torch.state_dict import StateDictEntry
     from rnnspec.ir.nodes import Layer
     from rnnspec.ir.params import Param
 
@@ -73,7 +73,9 @@ def is_in_shape(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
     """True if an array is in a shape; a vector may have an axis of 1 more or less."""
     if shape == expected:
         return True
-    vectors = [len(each) in (1, 2) and math.prod(each) == max(each) for each in (shape, expected)]
+    vectors = [
+        len(sizes) in (1, 2) and math.prod(sizes) == max(sizes) for sizes in (shape, expected)
+    ]
     return all(vectors) and math.prod(shape) == math.prod(expected)
 
 
@@ -124,7 +126,7 @@ class Fit:
 
 def fit(
     network: nodes.Network,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, StateDictEntry],
     given: Mapping[str, Filled],
     account: Account,
 ) -> Fit:
@@ -156,7 +158,7 @@ def fit(
     for unit in search.units:
         for array in [] if search.is_chosen(unit) else unit.arrays:
             options = [slot for option in search.options[unit] for slot in option.filled]
-            names = [name for each in options if each.name == array for name in each.names]
+            names = [name for slot in options if slot.name == array for name in slot.names]
             candidates[array] = list(dict.fromkeys(names)) or [
                 name for name in missing if _may_be(*named[name], shapes[array])
             ]
@@ -172,14 +174,17 @@ class _Search:
     """The units of a file, and the ways that are left to use each."""
 
     def __init__(
-        self, network: nodes.Network, entries: Mapping[str, Entry], given: Mapping[str, Filled]
+        self,
+        network: nodes.Network,
+        entries: Mapping[str, StateDictEntry],
+        given: Mapping[str, Filled],
     ) -> None:
         self.network = network
         self.entries = entries
         self.given = given
         self.pieces = pieces(network)
         self.of_keras = [p for layer in network.layers for p in _canonical_pieces(layer)]
-        self.claimed = {name for each in given.values() for name in each.names}
+        self.claimed = {name for slot in given.values() for name in slot.names}
         self.open = {
             name
             for piece in self.pieces
@@ -233,9 +238,9 @@ class _Search:
     def _agrees(self, option: _Option) -> bool:
         """True if an option says the same as the user."""
         own = [slot for slot in option.filled if slot.name in self.given]
-        decided = {name for each in own for name in self.given[each.name].names}
+        decided = {name for slot in own for name in self.given[slot.name].names}
         return all(
-            replace(each, name="") == replace(self.given[each.name], name="") for each in own
+            replace(slot, name="") == replace(self.given[slot.name], name="") for slot in own
         ) and (not (option.covers & self.claimed) - decided)
 
     def _uses(self, unit: _Unit, pieces: Sequence[Piece]) -> Iterator[_Option]:
@@ -258,7 +263,7 @@ class _Search:
                 yield _Option(unit, tuple(pieces), filled, names, direction)
 
     def _fill(
-        self, unit: _Unit, places: Sequence[Mapping[str, Place]]
+        self, unit: _Unit, places: Sequence[Mapping[str, ArrayTarget]]
     ) -> tuple[Filled, ...] | None:
         """Return the arrays of a unit at their places, or None if it is not these."""
         result = list[Filled]()
@@ -389,8 +394,8 @@ class _Search:
 
     def report(self, account: Account) -> None:
         """Record what became of each unit that is certain, and a problem for each other one."""
-        for each in self.given.values():
-            account.became.append(Became(each.name, "array", few(list(each.names))))
+        for slot in self.given.values():
+            account.became.append(Became(slot.name, "array", few(list(slot.names))))
         for option in self.chosen:
             for index, piece in enumerate(option.pieces):
                 where = option.unit.name + (f"[{index}]" if option.unit.kind == "stack" else "")
@@ -407,9 +412,13 @@ class _Search:
                 told.update(units)
                 several = listed([unit.name or "the model" for unit in units[:_MOST_NAMED]], "or")
                 ways = several if len(units) > 1 else f"{several}, in several ways"
+                advice = (
+                    "say which in the mapping"
+                    if self.given
+                    else "'rnnspec import' with --map FILE writes a mapping to complete"
+                )
                 message = (
-                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; "
-                    "'rnnspec import' with --map FILE writes a mapping to complete"
+                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; {advice}"
                 )
                 account.refuse(piece.name, message, "E710")
             elif lacking and piece not in self.blamed:
@@ -498,7 +507,7 @@ def _is_named(option: _Option) -> bool:
 
 def _canonical_pieces(layer: Layer) -> Iterator[Piece]:
     """Yield the arrays of a layer with their canonical names, and as Keras has those of a GRU."""
-    places = {p.name: Place((f"{layer.name}.{p.name}",), p.shape) for p in params(layer)}
+    places = {p.name: ArrayTarget((f"{layer.name}.{p.name}",), p.shape) for p in params(layer)}
     if not places:
         return
     yield Piece(layer.name, layer, places)
@@ -506,12 +515,12 @@ def _canonical_pieces(layer: Layer) -> Iterator[Piece]:
     if pairs and isinstance(layer, nodes.Recurrent):
         for name in pairs:
             one, two = places[name.replace("recurrent_", "")], places.pop(name)
-            stacked = Place((*one.names, *two.names), (2, *one.shape))
+            stacked = ArrayTarget((*one.names, *two.names), (2, *one.shape))
             places = {**places, name.replace("recurrent_", ""): stacked}
         yield Piece(layer.name, layer, places)
 
 
-def _units(entries: Mapping[str, Entry], own: Collection[str]) -> Iterator[_Unit]:
+def _units(entries: Mapping[str, StateDictEntry], own: Collection[str]) -> Iterator[_Unit]:
     """Yield the arrays of a file that belong together; ``own`` are names that the network has."""
     # Those of a cell by equations, whose directions have a module each.
     own = {path.rpartition(".")[2] for path in own}

@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
-from rnnspec.importing.graph.layer_graph import Place
+from rnnspec.importing.graph.layer_graph import SourcePlace
 from rnnspec.importing.torch.conditions import Conditions, OpenError
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
 from rnnspec.importing.torch.zoo import zoo_layer
@@ -52,7 +52,7 @@ class TraceError(Exception):
     """
 
     def __init__(
-        self, reason: str, place: Place, before: list[Op], *, counts: bool = False
+        self, reason: str, place: SourcePlace, before: list[Op], *, counts: bool = False
     ) -> None:
         super().__init__(reason)
         self.counts = counts
@@ -200,7 +200,7 @@ _COUNTING = ("as an integer", "iterated", "argument must be")
 """What errors say of sizes that are no numbers, and of tensors that are no lists."""
 
 
-def _reason_of(error: Exception, place: Place) -> str:
+def _reason_of(error: Exception, place: SourcePlace) -> str:
     """Return why a ``forward`` cannot be traced, and what to do."""
     line, said = place.span.text.strip() if place.span else "", str(error)
     expected = "cannot be traced: expected no condition or loop on tensors or their sizes, received"
@@ -643,7 +643,7 @@ def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
         modes=node.meta.get("modes", frozenset()),
         args=_plain(node.args),
         kwargs=_plain(node.kwargs),
-        place=node.meta.get("place", Place()),
+        place=node.meta.get("place", SourcePlace()),
     )
 
 
@@ -693,11 +693,11 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _place(frame: FrameType | None) -> Place:
+def _place(frame: FrameType | None) -> SourcePlace:
     """Return the innermost place outside of PyTorch, below the call that traces."""
     outside = _outside_frame(frame)
     if outside is None:
-        return Place()
+        return SourcePlace()
     return _line(outside.f_code, outside.f_lasti, outside.f_lineno)
 
 
@@ -710,7 +710,7 @@ def _outside_frame(frame: FrameType | None) -> FrameType | None:
     return None
 
 
-def _is_refusal(place: Place) -> bool:
+def _is_refusal(place: SourcePlace) -> bool:
     """True if a condition, of comparisons and ``or`` only, has an error as its consequence."""
     if place.span is None:
         return False
@@ -726,9 +726,9 @@ def _is_refusal(place: Place) -> bool:
     )
 
 
-def _place_of(traceback: TracebackType | None) -> Place:
+def _place_of(traceback: TracebackType | None) -> SourcePlace:
     """Return the innermost place outside of PyTorch at which an error was raised."""
-    place = Place()
+    place = SourcePlace()
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if not code.co_filename.startswith((_PACKAGE, _OWN)):
@@ -737,10 +737,10 @@ def _place_of(traceback: TracebackType | None) -> Place:
     return place
 
 
-def _line(code: CodeType, instruction: int, number: int) -> Place:
+def _line(code: CodeType, instruction: int, number: int) -> SourcePlace:
     text = linecache.getline(code.co_filename, number).rstrip("\n")
     positions: Sequence[Any] = list(code.co_positions())[instruction // 2]
     _, last, start, end = positions
     if start is None or end is None or last != number:
         start, end = len(text) - len(text.lstrip()), len(text)
-    return Place(code.co_filename, Span(number, start + 1, end + 1, text))
+    return SourcePlace(code.co_filename, Span(number, start + 1, end + 1, text))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.torch.fit import Fit
-    from rnnspec.importing.torch.state_dict import Entry
+    from rnnspec.importing.torch.state_dict import StateDictEntry
     from rnnspec.ir.nodes import Network
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.text import Path as Steps
@@ -46,14 +46,16 @@ arrays:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class MappedArrays:
     """What a user says of the arrays in a file: those that are placed, and those left out."""
 
     placed: Mapping[str, Filled]
     ignored: tuple[str, ...] = ()
 
 
-def read_mapping(path: Path, network: Network, entries: Mapping[str, Entry], layout: str) -> Given:
+def read_mapping(
+    path: Path, network: Network, entries: Mapping[str, StateDictEntry], layout: str
+) -> MappedArrays:
     """Return what a mapping says; ``layout`` is that of its arrays if it says none.
 
     Raises:
@@ -63,18 +65,22 @@ def read_mapping(path: Path, network: Network, entries: Mapping[str, Entry], lay
     """
     with opened(path) as (stream, _):
         document = read(stream.read(MAX_BYTES + 1), str(path))
-    reader = _Reader(document, network, entries, layout)
+    reader = _MappingReader(document, network, entries, layout)
     given = reader.read()
     if problems := (*reading_problems(document), *reader.problems):
         raise ModelError(problems)
     return given
 
 
-class _Reader:
+class _MappingReader:
     """The entries of a mapping, compared with the arrays on both sides."""
 
     def __init__(
-        self, document: Document, network: Network, entries: Mapping[str, Entry], layout: str
+        self,
+        document: Document,
+        network: Network,
+        entries: Mapping[str, StateDictEntry],
+        layout: str,
     ) -> None:
         self.document = document
         self.named = {name: (layer, param) for name, layer, param in named_params(network)}
@@ -87,7 +93,7 @@ class _Reader:
         """Record a problem at its place."""
         self.problems.append(self.document.problem(path, message, code=code, key=key))
 
-    def read(self) -> Given:
+    def read(self) -> MappedArrays:
         """Return the entries without a problem."""
         match self.document.data:
             case {"arrays": dict(arrays), **rest} if rest.keys() <= {"layout"}:
@@ -96,7 +102,7 @@ class _Reader:
             case other:
                 message = "expected a mapping with the keys layout and arrays, received "
                 self.refuse((), message + received(other), "E707")
-                return Given({})
+                return MappedArrays({})
         placed, ignored = dict[str, Filled](), list[str]()
         for name, value in arrays.items():
             path: Steps = ("arrays", name)
@@ -107,7 +113,7 @@ class _Reader:
                 ignored.append(name)
             elif value is not None and (filled := self.filled(path, name, value)) is not None:
                 placed[name] = filled
-        return Given(placed, tuple(ignored))
+        return MappedArrays(placed, tuple(ignored))
 
     def checked_layout(self, path: Steps, value: Any) -> str:
         """Return a layout, after a problem with it the layout of the mapping."""
@@ -174,7 +180,11 @@ class _Reader:
 
 
 def write_mapping(
-    fit: Fit, network: Network, entries: Mapping[str, Entry], layout: str, names: tuple[str, str]
+    fit: Fit,
+    network: Network,
+    entries: Mapping[str, StateDictEntry],
+    layout: str,
+    names: tuple[str, str],
 ) -> str:
     """Return a mapping with what is certain; ``names`` are those of the spec and of the file."""
     named = {name: (layer, param) for name, layer, param in named_params(network)}
@@ -202,7 +212,7 @@ def _orders(network: Network, *, canonical: bool) -> str:
 
 def _lines(
     fit: Fit,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, StateDictEntry],
     layout: str,
 ) -> Iterator[str]:
     """Yield a line for each array of the file, in its order."""

@@ -24,12 +24,12 @@ from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hooks
 from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
 from rnnspec.importing.torch.state_dict import (
-    Entry,
-    Matrix,
-    Norm,
+    LayerNormModule,
+    MatrixModule,
     RecurrentModule,
+    StateDictEntry,
     Tied,
-    ZooCell,
+    ZooCellModule,
     modules,
 )
 from rnnspec.importing.torch.values import HOOKS
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from rnnspec.backends.slots import Array
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.assemble import Assembled
-    from rnnspec.importing.graph.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import GraphLayer
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
-    from rnnspec.importing.torch.values import Layout, Op
+    from rnnspec.importing.torch.values import ModuleLayout, Op
     from rnnspec.ir.equations import Equations
 
 
@@ -55,7 +55,7 @@ def read_module(
     name: str,
     example: Mapping[str, Any] | None = None,
     outputs: Collection[int | str] | None = None,
-) -> tuple[Imported, Layout]:
+) -> tuple[Imported, ModuleLayout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
     Args:
@@ -159,7 +159,7 @@ def read_module(
     return account.finish(network, arrays, "module of PyTorch", names), layout
 
 
-def _with_learned(assembled: Assembled, by_name: Mapping[str, Step]) -> Iterator[Step]:
+def _with_learned(assembled: Assembled, by_name: Mapping[str, GraphLayer]) -> Iterator[GraphLayer]:
     """Yield the steps in the order of the network, those of learned vectors before their layer."""
     for step, node in assembled.pairs(by_name):
         for vector in nodes.learned_of(node):
@@ -211,7 +211,9 @@ def _network_input(
     return nodes.NumericInput(name=name, steps=steps, features=features or 0, mask_value=value)
 
 
-def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[Step, int | None]]:
+def _with_arrays(
+    scope: ModuleScope, steps: Sequence[GraphLayer]
+) -> Iterator[tuple[GraphLayer, int | None]]:
     """Yield the layers with arrays, several layers of one module once if they follow each other.
 
     Otherwise each comes with its level.
@@ -245,7 +247,7 @@ def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[St
 
 
 def _modules_of(
-    scope: ModuleScope, step: Step, account: Account, level: int | None
+    scope: ModuleScope, step: GraphLayer, account: Account, level: int | None
 ) -> list[Module]:
     """Return the modules with the arrays of a layer, and arrays that PyTorch's may lack."""
     match step.layer:
@@ -257,7 +259,7 @@ def _modules_of(
             path, rows = (step.arrays or {})["vector"]
             tensor = scope.tensors[path].reshape(-1, scope.tensors[path].shape[-1])
             vector = _entry(tensor[list(rows)].reshape(-1))
-            return [ZooCell(path, "nn.Parameter", {"vector": vector})]
+            return [ZooCellModule(path, "nn.Parameter", {"vector": vector})]
         case nodes.Dense() if step.arrays:
             weight, turned = step.arrays["kernel"]
             kernel, biases = scope.tensors[weight], [scope.tensors[b] for b in step.arrays["bias"]]
@@ -267,28 +269,30 @@ def _modules_of(
             if "rows" in step.arrays:
                 rows = slice(*step.arrays["rows"])
                 kernel, bias = kernel[rows], _entry(biases[0][rows]) if biases else None
-            return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
+            return [MatrixModule(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
         case nodes.Embedding() if step.arrays:
-            return [Matrix(step.layer.name, _numbers(step.arrays["one_hot"]), None)]
+            table = step.arrays["one_hot"]
+            entry = StateDictEntry(table.shape, floating=True, read=partial(np.copy, table))
+            return [MatrixModule(step.layer.name, entry, None)]
         case nodes.AttentionPooling() if step.arrays:
             vector = scope.tensors[step.arrays["query"]].reshape(1, -1)
             whole = modules(_entries(scope, step), account) if step.modules else []
-            return [*whole, Matrix(step.arrays["query"], _entry(vector), None)]
+            return [*whole, MatrixModule(step.arrays["query"], _entry(vector), None)]
         case nodes.Attention():
             score = (step.arrays or {})["score"]
-            return [Matrix(score, _entry(scope.tensors[score]), None)]
+            return [MatrixModule(score, _entry(scope.tensors[score]), None)]
         case nodes.LayerNorm() if step.arrays:
             size = scope.width(step.sources[0]) or 0
             weight, bias = (
                 _entry(scope.tensors[array]) if isinstance(array, str) else _constant(array, size)
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
-            return [Norm(step.layer.name, weight, bias)]
+            return [LayerNormModule(step.layer.name, weight, bias)]
         case nodes.Recurrent(cell=nodes.EquationCell() as cell):
             first = scope.modules[step.modules[0]]
             names, values = attributes(cell), _parameters(first, cell.equations)
             arrays = {names[name]: entry for name, entry in values.items()}
-            return [ZooCell(step.modules[0], type(first).__name__, arrays)]
+            return [ZooCellModule(step.modules[0], type(first).__name__, arrays)]
         case _:
             whole = modules(_entries(scope, step), account)
             return [
@@ -299,7 +303,7 @@ def _modules_of(
             ]
 
 
-def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
+def _parameters(cell: Any, equations: Equations) -> dict[str, StateDictEntry]:
     """Return the parameters that a cell of torchrecurrent has in the zoo."""
     scalars = {name for name, shape in equations.parameters if shape == ()}
     kind = zoo_layers()[type(cell).__name__.removesuffix("Cell")]
@@ -308,12 +312,12 @@ def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
     # A scalar is an array of one number there, and so is a vector of one unit.
     values = {name: v.reshape(()) if name in scalars else v for name, v in parameters.items()}
     return {
-        name: Entry(value.shape, floating=True, read=partial(np.copy, value))
+        name: StateDictEntry(value.shape, floating=True, read=partial(np.copy, value))
         for name, value in values.items()
     }
 
 
-def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
+def _entries(scope: ModuleScope, step: GraphLayer) -> dict[str, StateDictEntry]:
     """Return the arrays of the modules of a layer by their paths."""
     entries = {
         key: _entry(scope.tensors[key])
@@ -489,24 +493,20 @@ def _owner(key: str) -> str:
     return key.rpartition(".")[0]
 
 
-def _entry(tensor: Any) -> Entry:
+def _entry(tensor: Any) -> StateDictEntry:
     def read() -> Array:
         array: Array = graph.array(tensor)
         return array
 
-    return Entry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
+    return StateDictEntry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
 
 
-def _numbers(values: Array) -> Entry:
-    return Entry(values.shape, floating=True, read=partial(np.copy, values))
-
-
-def _constant(value: float, size: int) -> Entry:
+def _constant(value: float, size: int) -> StateDictEntry:
     def read() -> Array:
         array: Array = np.full(size, value)
         return array
 
-    return Entry((size,), floating=True, read=read)
+    return StateDictEntry((size,), floating=True, read=read)
 
 
 def _account_for(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.graph.bounds import interval, number, size_of
-from rnnspec.importing.graph.graph import DoubtError, Node
+from rnnspec.importing.graph.graph import DoubtError, GraphNode
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import Budget, OperatorReader
-from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, Tensor
+from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Pairs, Tensor
 from rnnspec.importing.graph.values import Value as GraphValue
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
@@ -59,12 +59,12 @@ class Operators:
         self.scope = scope
         self._reader = OperatorReader(scope, Budget("module", ()), {})
 
-    def node(self, op: str, inputs: int = 1, outputs: int = 1, **attributes: Any) -> Node:
+    def node(self, op: str, inputs: int = 1, outputs: int = 1, **attributes: Any) -> GraphNode:
         """Return an operator at the place of the operation that is read."""
         now = self.scope.op
         assert now is not None, "an operation is read"
         names = ("",) * inputs, ("",) * outputs
-        return Node(now.where, op, "", *names, attributes, place=now.place)
+        return GraphNode(now.where, op, "", *names, attributes, place=now.place)
 
     def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Any]:
         """Return the outputs of an operator for values, numbers and arrays of numbers.
@@ -110,7 +110,7 @@ class Operators:
         """Return plain numbers and lengths as known numbers, and other values as they are."""
         probes = self.scope.probes
         match value:
-            case Argument(name=name):
+            case ExtraInput(name=name):
                 if name:
                     self.scope.note_lengths(name)
                 bounds = interval(number(0), size_of(probes.steps))
@@ -128,7 +128,7 @@ class Operators:
         match x:
             case Known(samples=[array, *_]):
                 return array.ndim
-            case Argument():
+            case ExtraInput():
                 return 1
             case Pairs(axes=axes):
                 return len(axes)
@@ -244,7 +244,7 @@ class Operators:
                 raise refused
             case Tensor():
                 return self.scope.operand(value)
-            case int() | float() | Known() | Argument():
+            case int() | float() | Known() | ExtraInput():
                 return self.numbers(value)
             case ModuleArray():
                 return value

@@ -134,8 +134,10 @@ class _Machine:
         target = self.top()
         mapping = target if isinstance(target, dict) else {}
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if (name := _key(key)) is not None:
-                mapping[name] = value
+            # Strings only: hashing nested tuples that share their parts can take forever, and
+            # integers or floats can be chosen to have one hash.
+            if isinstance(key, str | int | float | None):
+                mapping[str(key)] = value
 
     def extend(self, items: list[Any]) -> None:
         """Add items to the list on top; those of other objects are dropped."""
@@ -189,13 +191,6 @@ def _global(module: str, name: str) -> Global:
     if len(module) + len(name) > _LONGEST_NAME:
         raise ValueError(f"the name of a class or function of more than {_LONGEST_NAME:,} letters")
     return Global(f"{module}.{name}")
-
-
-def _key(key: Any) -> str | None:
-    """Return a key of a mapping as text, None if it is an object."""
-    # Strings only: hashing nested tuples that share their parts can take forever, and integers or
-    # floats can be chosen to have one hash.
-    return str(key) if isinstance(key, str | int | float | None) else None
 
 
 _MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "builtins.dict")

@@ -10,10 +10,10 @@ from rnnspec.errors import brief, listed
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import is_input_name
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     RestartError,
@@ -25,9 +25,9 @@ from rnnspec.importing.torch import graph, layers, states, table
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
-    Given,
-    Layout,
+    GivenStates,
     ModuleArray,
+    ModuleLayout,
     NonTensor,
     Ref,
     ResultLayout,
@@ -206,7 +206,7 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
     module: Any,
     operations: Sequence[Op],
     shapes: Mapping[str, Sequence[int]],
-    given: Mapping[str, Given],
+    given: Mapping[str, GivenStates],
     wanted: Collection[int | str] | None,
     *,
     whole: bool,
@@ -278,7 +278,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     operations: Sequence[Op],
     roles: Mapping[str, Role],
     shapes: Mapping[str, Sequence[int]],
-    given: Mapping[str, Given],
+    given: Mapping[str, GivenStates],
     wanted: Collection[int | str] | None,
 ) -> ModuleReader:
     """Read all operations with a meaning of each argument."""
@@ -310,7 +310,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     plain = () if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
     orders = plain + (("BT", "TB") if tokens or len(shapes.get(first, ())) == 2 else ())
     settings = (
-        Setting(
+        ProbeSetting(
             order=order,
             sizes=(None,) * len(order),
             tokens=tokens,
@@ -355,7 +355,7 @@ def input_name(argument: str) -> str:
     return argument if is_input_name(argument) else f"{argument}_input"
 
 
-def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
+def _setting(role: Role, order: str, shape: Sequence[int] | None) -> ProbeSetting:
     """Return what is assumed of another input than the first one."""
     match role:
         case "sequence":
@@ -374,7 +374,7 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
     sizes = tuple(
         size if letter == "F" else None for letter, size in zip(letters, known, strict=True)
     )
-    return Setting(order=letters, sizes=sizes, tokens=embedded, padded=False)
+    return ProbeSetting(order=letters, sizes=sizes, tokens=embedded, padded=False)
 
 
 class ModuleReader:
@@ -390,7 +390,7 @@ class ModuleReader:
         operations: Sequence[Op],
         places: Mapping[str, int],
         causes: set[str],
-        given: Mapping[str, Given],
+        given: Mapping[str, GivenStates],
         wanted: Collection[int | str] | None,
         *,
         with_numbers: bool,
@@ -477,7 +477,7 @@ class ModuleReader:
                     return value
                 self._inputs.append(op.target)
                 at = self._places.get(op.target)
-                return Argument(op.target) if at is None else self._input(at)
+                return ExtraInput(op.target) if at is None else self._input(at)
             case "module":
                 return layers.call_module(self._operators, op, arguments)
             case "array":
@@ -668,13 +668,13 @@ class ModuleReader:
         return tuple(map("BTF".index, self.scope.probes.setting.order))
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ModuleLayout:
         """The layout of the input and the results, once they have been read."""
         scope = self.scope
         names = {at: scope.inputs[-at] for at in self._places.values()}
         arguments = [(name, names.get(self._places.get(name, 1), "")) for name in self._inputs]
         settings = {name: scope.probes.of(at).setting for at, name in names.items()}
-        return Layout(
+        return ModuleLayout(
             inputs=(),
             arguments=tuple(arguments),
             given=self.given,

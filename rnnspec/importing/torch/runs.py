@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.importing.torch.values import Given, Layout, ResultLayout
+    from rnnspec.importing.torch.values import GivenStates, ModuleLayout, ResultLayout
 
 _ROWS = 3
 
@@ -35,7 +35,7 @@ class _ModuleError(Exception):
 
 
 def compare_module(
-    module: Any, example: Mapping[str, Any], imported: ImportedModel, layout: Layout
+    module: Any, example: Mapping[str, Any], imported: ImportedModel, layout: ModuleLayout
 ) -> str:
     """Check that a network has the results of its module, on an example and on random inputs.
 
@@ -72,7 +72,7 @@ def compare_module(
 
 
 def _compare(
-    module: Any, imported: ImportedModel, layout: Layout, several: Sequence[Trial]
+    module: Any, imported: ImportedModel, layout: ModuleLayout, several: Sequence[Trial]
 ) -> Compared:
     """Compare the results for several inputs, one after the other on one copy of the module.
 
@@ -129,7 +129,7 @@ class _Original(Original):
         module: Any,
         dtype: str,
         network: nodes.Network,
-        layout: Layout,
+        layout: ModuleLayout,
         several: Sequence[Trial],
     ) -> _Original:
         """Return a copy of a module in a dtype, which gives the output of a network."""
@@ -171,7 +171,9 @@ def _differs(trial: Trial, what: str, name: str) -> str:
     return f"on {trial.title}, expected the result of the module, received {what}{place}"
 
 
-def _output(module: Any, dtype: str, network: nodes.Network, layout: Layout, trial: Trial) -> Array:
+def _output(
+    module: Any, dtype: str, network: nodes.Network, layout: ModuleLayout, trial: Trial
+) -> Array:
     """Return the results of a module as the output of its network.
 
     Raises:
@@ -223,16 +225,16 @@ def _laid_out(result: Array, layout: ResultLayout, shape: tuple[int, ...] = ()) 
     return _as_batch(result, axes)
 
 
-def _with_names(layout: Layout, network: nodes.Network) -> Layout:
+def _with_names(layout: ModuleLayout, network: nodes.Network) -> ModuleLayout:
     """Return a layout with the names that the inputs have in a network."""
     names = dict(
         zip(layout.inputs, (network_input.name for network_input in network.inputs), strict=True)
     )
     given = {
         argument: replace(
-            each, names=tuple(tuple(names[name] for name in part) for part in each.names)
+            inside, names=tuple(tuple(names[name] for name in part) for part in inside.names)
         )
-        for argument, each in layout.given.items()
+        for argument, inside in layout.given.items()
     }
     return replace(
         layout,
@@ -243,7 +245,7 @@ def _with_names(layout: Layout, network: nodes.Network) -> Layout:
     )
 
 
-def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Layout) -> Trial:
+def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: ModuleLayout) -> Trial:
     batch, lengths = dict[str, "Array"](), None
     items = {name: item_of(given[argument], at) for name, (argument, at) in layout.items.items()}
     example = {**given, **items}
@@ -289,7 +291,7 @@ def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
         raise UsageError(message, "example") from error
 
 
-def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Array]:
+def _states_of_network(given: GivenStates, tensors: Sequence[Array]) -> dict[str, Array]:
     """Return first states as the inputs of the network, both directions side by side.
 
     Raises:
@@ -312,7 +314,7 @@ def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Arra
     return batch
 
 
-def _states_of_module(module: Any, given: Given, batch: Mapping[str, Array]) -> Any:
+def _states_of_module(module: Any, given: GivenStates, batch: Mapping[str, Array]) -> Any:
     """Return first states as the module takes them."""
     tensors = []
     for names in given.names:
@@ -342,7 +344,7 @@ def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
     return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]
 
 
-def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[Trial]:
+def _draw(module: Any, network: nodes.Network, layout: ModuleLayout) -> Iterator[Trial]:
     """Yield random inputs with different numbers of steps, padded at the end if there are lengths.
 
     Inputs that need not have as many steps have others, but for those with the same lengths.
@@ -395,7 +397,7 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[Trial
             yield _inputs(module, padded, order, layout)
 
 
-def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Layout) -> Trial:
+def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: ModuleLayout) -> Trial:
     values = {name: _lay_out(batch[name], axes) for name, axes in layout.axes.items()}
     kinds = {
         name: "tokens" if array.dtype.kind == "i" else "features" for name, array in values.items()
@@ -409,7 +411,7 @@ def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Lay
 
 
 def _arguments(
-    module: Any, batch: Mapping[str, Array], lengths: Array | None, layout: Layout
+    module: Any, batch: Mapping[str, Array], lengths: Array | None, layout: ModuleLayout
 ) -> dict[str, Any]:
     """Return the inputs of a network as the arguments of its module."""
     inputs = {
@@ -440,7 +442,11 @@ def _tuple_of(items: Mapping[tuple[int, ...], Any]) -> Any:
 
 
 def _run_steps(
-    module: Any, dtype: str, network: nodes.Network, layout: Layout, batch: Mapping[str, Array]
+    module: Any,
+    dtype: str,
+    network: nodes.Network,
+    layout: ModuleLayout,
+    batch: Mapping[str, Array],
 ) -> dict[tuple[int | str, ...], Array]:
     """Return the results of a module of one step for a sequence, each state that of the last."""
     layout = replace(

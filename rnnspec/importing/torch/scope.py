@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
+from rnnspec.importing.graph.formulas import Affine, LayerNormalization, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.scope import Scope
 from rnnspec.importing.graph.values import NAMES_OF_AXES, FinalStates, Known, RestartError, Tensor
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from rnnspec.backends.slots import Array
-    from rnnspec.importing.graph.formulas import Formula, Piece
-    from rnnspec.importing.graph.layer_graph import Scores, Step
+    from rnnspec.importing.graph.formulas import FeatureFunction, Piece
+    from rnnspec.importing.graph.layer_graph import GraphLayer, ScoreFunction
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed
     from rnnspec.importing.imported import Account
@@ -328,7 +328,7 @@ class ModuleScope(Scope):
             self.stand_ins[path] = rng.uniform(0.5, 2.0, shape)
         return Known((self.stand_ins[path],) * len(self.probes.rows), path)
 
-    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+    def place_formula(self, at: int, formula: FeatureFunction, width: int) -> int:
         """Add the layers that a function of the features is, and return the place of the last.
 
         Raises:
@@ -342,7 +342,7 @@ class ModuleScope(Scope):
             placed = [
                 paths[id(array)]
                 for _, piece in recognise(formula, width)
-                if isinstance(piece, Norm)
+                if isinstance(piece, LayerNormalization)
                 for array in (piece.gamma, piece.beta)
                 if id(array) in paths
             ]
@@ -366,12 +366,12 @@ class ModuleScope(Scope):
         match piece:
             case Affine():
                 raise RefusedError("expected a layer, received a scale or an offset of features")
-            case Norm(gamma=gamma, beta=beta):
+            case LayerNormalization(gamma=gamma, beta=beta):
                 return self._add_norm(at, piece, gamma, beta)
             case _:
                 return self.add(layer_of(piece), at)
 
-    def _add_norm(self, at: int, piece: Norm, gamma: Array, beta: Array) -> int:
+    def _add_norm(self, at: int, piece: LayerNormalization, gamma: Array, beta: Array) -> int:
         paths = {id(array): path for path, array in self.stand_ins.items()}
         arrays = dict[str, Any]()
         for key, array, plain in (("gamma", gamma, 1.0), ("beta", beta, 0.0)):
@@ -415,7 +415,7 @@ class ModuleScope(Scope):
             start += size
         return tuple(parts)
 
-    def add_attention(self, scores: Scores, start: int) -> int:
+    def add_attention(self, scores: ScoreFunction, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
         (_, *others), hidden = scores.query.sources, scores.hidden
         queries = () if others else scores.query.modules
@@ -438,11 +438,11 @@ class ModuleScope(Scope):
 
     def project(
         self,
-        step: Step,
+        step: GraphLayer,
         source: int,
         *,
         turned: bool = False,
-        with_bias_of: Sequence[Step] | None = None,
+        with_bias_of: Sequence[GraphLayer] | None = None,
     ) -> int:
         """Add a projection of an attention with the kernel of a dense layer, and return its place.
 
@@ -461,7 +461,9 @@ class ModuleScope(Scope):
         arrays = {"kernel": (weight, turned), "bias": biases}
         return self.add(layer, source, arrays=arrays, modules=())  # type: ignore[arg-type]
 
-    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+    def add_additive(
+        self, layer: nodes.Attention, sources: tuple[int, ...], score: GraphLayer
+    ) -> int:
         """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
         arrays: Any = {"score": f"{score.modules[0]}.weight"}
         return self.add(layer, *sources, arrays=arrays, modules=())

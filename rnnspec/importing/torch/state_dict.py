@@ -42,7 +42,7 @@ _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "module", "n
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StateDictEntry:
     """An array of a state dict; ``read`` returns it, bfloat16 as float32.
 
     ``size`` is the number of bytes of its elements in a file, and ``memory`` is equal for arrays
@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateDict:
     """The state dict of a model, and the names of what was saved beside it.
 
     ``others`` are the names in the state dict that have no tensor. ``size`` is that of the file.
@@ -65,7 +65,7 @@ class State:
     ``form`` says what the file has.
     """
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, StateDictEntry]
     size: int
     key: str = ""
     beside: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class State:
 
 
 @contextmanager
-def state(path: Path, *, named: bool = True) -> Iterator[State]:
+def state(path: Path, *, named: bool = True) -> Iterator[StateDict]:
     """Yield the arrays in a file of ``torch.save``, of safetensors, of NumPy or of HDF5, by name.
 
     They are those of a state dict with a recurrent layer of PyTorch if they shall be ``named``.
@@ -101,7 +101,7 @@ def state(path: Path, *, named: bool = True) -> Iterator[State]:
                     raise UsageError(str(error), str(path)) from None
 
 
-def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> State:
+def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> StateDict:
     try:
         stored = safetensors_file(stream, size)[0]
     except HeaderError as error:
@@ -109,7 +109,7 @@ def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> 
     if named and not _has_names(stored):
         raise UsageError(f"{WANTED}, received {few(list(stored)) or 'no arrays'}", str(path))
     entries = {
-        name: Entry(
+        name: StateDictEntry(
             header.shape,
             header.dtype.kind == "f" or header.type == "BF16",
             partial(header.view, stream),
@@ -118,32 +118,34 @@ def _of_safetensors(path: Path, stream: BinaryIO, size: int, *, named: bool) -> 
         for name, header in stored.items()
     }
     form = STATE_DICT if any(map(_OF_MODULE.fullmatch, stored)) else "arrays of safetensors"
-    return State(entries, size, ordered=False, form=form)
+    return StateDict(entries, size, ordered=False, form=form)
 
 
-def _of_numpy(path: Path) -> State:
+def _of_numpy(path: Path) -> StateDict:
     arrays = read_batch(path)
     if not isinstance(arrays, dict):
         raise UsageError("expected a .npz file with arrays by name, received one array", str(path))
     entries = {
-        name: Entry(array.shape, array.dtype.kind == "f", partial(np.asarray, array), array.nbytes)
+        name: StateDictEntry(
+            array.shape, array.dtype.kind == "f", partial(np.asarray, array), array.nbytes
+        )
         for name, array in arrays.items()
     }
     # They are read, and the memory for them was there.
     size = sum(array.nbytes for array in arrays.values())
-    return State(entries, size, ordered=False, form="arrays of NumPy")
+    return StateDict(entries, size, ordered=False, form="arrays of NumPy")
 
 
-def _of_hdf5(file: Hdf5, size: int) -> State:
-    entries = dict[str, Entry]()
+def _of_hdf5(file: Hdf5, size: int) -> StateDict:
+    entries = dict[str, StateDictEntry]()
     for name, item in file.arrays(file.root, ""):
         try:
             stored = file.array(item, name)
         except UsageError:  # of integers, such as the number of steps
-            entries[name] = Entry((), floating=False, read=partial(np.zeros, ()))
+            entries[name] = StateDictEntry((), floating=False, read=partial(np.zeros, ()))
         else:
-            entries[name] = Entry(stored.shape, floating=True, read=stored.read)
-    return State(entries, size, ordered=False, form="arrays of HDF5")
+            entries[name] = StateDictEntry(stored.shape, floating=True, read=stored.read)
+    return StateDict(entries, size, ordered=False, form="arrays of HDF5")
 
 
 def is_state_dict(path: Path) -> bool:
@@ -160,7 +162,7 @@ def _has_names(arrays: Iterable[str]) -> bool:
     return any(map(_RECURRENT.fullmatch, arrays))
 
 
-def _find_state(saved: Archive, *, named: bool) -> State:
+def _find_state(saved: Archive, *, named: bool) -> StateDict:
     if isinstance(saved.content, Made):
         message = (
             f"received an object of class {brief(saved.content.name)}, expected a state dict; "
@@ -187,7 +189,7 @@ def _find_state(saved: Archive, *, named: bool) -> State:
     entries = dict(_entries(saved, candidates[path]))
     beside = [name for name in saved.content if name != path[0]] if path else []
     others = [name for name in candidates[path] if name not in entries]
-    return State(entries, len(saved.file), titles[path], tuple(beside), tuple(others))
+    return StateDict(entries, len(saved.file), titles[path], tuple(beside), tuple(others))
 
 
 def _has_tensors(mapping: Mapping[str, Any]) -> bool:
@@ -213,7 +215,7 @@ def _candidates(
             yield from _candidates(inner, (*path, name), seen, has_arrays)
 
 
-def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
+def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, StateDictEntry]]:
     for name, value in mapping.items():
         try:
             tensor = tensor_of(value)
@@ -222,7 +224,7 @@ def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, 
         if tensor is not None:
             read = partial(_read_tensor, saved, name, tensor)
             memory = (tensor.key, tensor.offset, tensor.stride)
-            yield name, Entry(tensor.shape, tensor.floating, read, tensor.size, memory)
+            yield name, StateDictEntry(tensor.shape, tensor.floating, read, tensor.size, memory)
 
 
 def _read_tensor(saved: Archive, name: str, tensor: StoredTensor) -> Array:
@@ -247,7 +249,7 @@ class RecurrentModule:
     """
 
     name: str
-    layers: tuple[tuple[Mapping[str, Entry], ...], ...]
+    layers: tuple[tuple[Mapping[str, StateDictEntry], ...], ...]
     takes_a_step: bool = False
 
     @property
@@ -285,21 +287,21 @@ class RecurrentModule:
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class MatrixModule:
     """``nn.Linear``, or ``nn.Embedding`` if it has no bias and stands first: (out, in)."""
 
     name: str
-    weight: Entry
-    bias: Entry | None
+    weight: StateDictEntry
+    bias: StateDictEntry | None
 
 
 @dataclass(frozen=True, slots=True)
-class Norm:
+class LayerNormModule:
     """``nn.LayerNorm`` over the last axis."""
 
     name: str
-    weight: Entry
-    bias: Entry
+    weight: StateDictEntry
+    bias: StateDictEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,19 +309,19 @@ class Convolution:
     """``nn.Conv1d``: (out, in, step)."""
 
     name: str
-    weight: Entry
-    bias: Entry | None
+    weight: StateDictEntry
+    bias: StateDictEntry | None
 
 
 @dataclass(frozen=True, slots=True)
-class BatchNorm:
+class BatchNormModule:
     """``nn.BatchNorm1d`` with its running statistics."""
 
     name: str
-    weight: Entry
-    bias: Entry
-    running_mean: Entry
-    running_var: Entry
+    weight: StateDictEntry
+    bias: StateDictEntry
+    running_mean: StateDictEntry
+    running_var: StateDictEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,30 +329,38 @@ class Tied:
     """``nn.Linear`` with the weight of an embedding, and what is its own."""
 
     name: str
-    bias: Entry | None
+    bias: StateDictEntry | None
 
 
 @dataclass(frozen=True, slots=True)
-class ZooCell:
+class ZooCellModule:
     """A cell of torchrecurrent, with the parameters of the cell of the zoo that it is."""
 
     name: str
     kind: str
-    parameters: Mapping[str, Entry]
+    parameters: Mapping[str, StateDictEntry]
 
 
-Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Tied | ZooCell
+Module = (
+    RecurrentModule
+    | MatrixModule
+    | LayerNormModule
+    | Convolution
+    | BatchNormModule
+    | Tied
+    | ZooCellModule
+)
 
 
 def modules(
-    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
+    entries: Mapping[str, StateDictEntry], account: Account, ignored: Iterable[str] = ()
 ) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
     A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
     are among those that the user leaves out.
     """
-    grouped = dict[str, dict[str, "Entry"]]()
+    grouped = dict[str, dict[str, "StateDictEntry"]]()
     for name, entry in entries.items():
         module, _, array = name.rpartition(".")
         grouped.setdefault(module, {})[array] = entry
@@ -378,21 +388,21 @@ def modules(
     return result
 
 
-def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
+def _module(name: str, arrays: Mapping[str, StateDictEntry], account: Account) -> Module | None:
     names = arrays.keys()
     if all(map(IN_STACK.fullmatch, names)):
         return _stack(name, arrays, account)
     dims = {key: len(entry.shape) for key, entry in arrays.items()}
     match dims:
         case {"weight": 2, **rest} if rest in ({}, {"bias": 1}):
-            return Matrix(name, arrays["weight"], arrays.get("bias"))
+            return MatrixModule(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, **rest} if not rest:
-            return Norm(name, arrays["weight"], arrays["bias"])
+            return LayerNormModule(name, arrays["weight"], arrays["bias"])
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
             return Convolution(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
             names_in_order = ("weight", "bias", "running_mean", "running_var")
-            return BatchNorm(name, *(arrays[key] for key in names_in_order))
+            return BatchNormModule(name, *(arrays[key] for key in names_in_order))
         case _:
             shapes = ", ".join(f"{key} {entry.shape}" for key, entry in arrays.items())
             odd = [key for key in arrays if not IN_STACK.fullmatch(key)]
@@ -408,8 +418,10 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             return None
 
 
-def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> RecurrentModule | None:
-    layer_arrays = dict[tuple[int, int], dict[str, "Entry"]]()
+def _stack(
+    name: str, arrays: Mapping[str, StateDictEntry], account: Account
+) -> RecurrentModule | None:
+    layer_arrays = dict[tuple[int, int], dict[str, "StateDictEntry"]]()
     numbered = set[bool]()
     for key, entry in arrays.items():
         match = IN_STACK.fullmatch(key)
@@ -466,13 +478,12 @@ def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
             received = {key: entry.shape for key, entry in arrays.items()}
             for key in sorted(expected.keys() | received.keys()):
                 if expected.get(key) != received.get(key):
-                    shapes = [_shape_of(key, several) for several in (expected, received)]
+                    shapes = [
+                        f"shape {several[key]}" if key in several else "no such array"
+                        for several in (expected, received)
+                    ]
                     ending = "" if stack.takes_a_step else f"_l{index}{suffix}"
                     yield f"{key}{ending}: expected {shapes[0]}, received {shapes[1]}", "E707"
-
-
-def _shape_of(key: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return f"shape {shapes[key]}" if key in shapes else "no such array"
 
 
 def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str, tuple[int, ...]]:

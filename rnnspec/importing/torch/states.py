@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.values import Argument, FinalStates, Known, Tensor
+from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Tensor
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import loops
 from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
     FeatureSlice,
-    Given,
+    GivenStates,
     LearnedRows,
     Ref,
-    Rows,
+    StackedRows,
     Zeros,
     describe,
 )
@@ -38,14 +38,14 @@ First = tuple[int, int | None] | None
 """The place of a vector, with the half of it that is taken; None for zeros."""
 
 
-def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, Given]:
+def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, GivenStates]:
     """Return the arguments of ``forward`` that are first states of recurrent modules.
 
     Args:
         operations: what ``forward`` does.
         example: inputs of ``forward`` by the names of its arguments, which tell what each is.
     """
-    found = dict[str, Given]()
+    found = dict[str, GivenStates]()
     for op in operations:
         if op.kind != "input":
             continue
@@ -57,7 +57,7 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
         directions = 1 + (is_layer and module.bidirectional)
         # An argument that is cut has the states of several modules.
         rows = 0 if is_cut else module.num_layers * directions if is_layer else 1
-        given = Given(parts, rows, directions, module.hidden_size, swapped)
+        given = GivenStates(parts, rows, directions, module.hidden_size, swapped)
         if (value := example.get(op.target)) is not None:
             several = value if isinstance(value, list | tuple) else (value,)
             shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
@@ -116,7 +116,7 @@ def _use_as_state(  # noqa: PLR0912 - a branch for each function
     return None
 
 
-def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Any]:
+def add_given(scope: ModuleScope, argument: str, given: GivenStates) -> tuple[GivenStates, Any]:
     """Add the inputs of the network that an argument with first states is, and return its value."""
     if not given.rows:
         message = f"has the states of several modules in the argument '{argument}'"
@@ -135,17 +135,15 @@ def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, A
             vector = Tensor(at, ("B", "F"))
             axes = ("D", "B", "U") if given.directions == 2 else ("", "B", "F")
             vector = vector if given.flat else replace(vector, axes=axes)
-            rows.append(_transposed(vector) if given.swapped else vector)
+            if given.swapped:
+                first, second, *others = vector.axes
+                vector = replace(vector, axes=(second, first, *others))
+            rows.append(vector)
         names.append(tuple(own))
         sizes, axis = (given.directions,) * len(rows), int(given.swapped)
         parts.append(rows[0] if len(rows) == 1 else FinalStates(tuple(rows), sizes, axis))
     value = tuple(parts) if given.parts else parts[0]
     return replace(given, names=tuple(names)), value
-
-
-def _transposed(value: Tensor) -> Tensor:
-    """Return vectors with the batch first."""
-    return replace(value, axes=(value.axes[1], value.axes[0], *value.axes[2:]))
 
 
 def hand_on(
@@ -195,9 +193,9 @@ def hand_on(
     if len(declared) == 1:
         names[declared[0]] = nodes.INPUT
     by_name = {network_input.name: network_input for network_input in inputs}
-    renamed = {name: replace(each, name=names.get(name, name)) for name, each in by_name.items()}
+    renamed = {name: replace(value, name=names.get(name, name)) for name, value in by_name.items()}
     vector_inputs = [
-        each for name in states if isinstance(each := renamed[name], nodes.VectorInput)
+        value for name in states if isinstance(value := renamed[name], nodes.VectorInput)
     ]
     result = replace(
         arranged,
@@ -274,7 +272,7 @@ def first_vectors(  # noqa: PLR0913, PLR0917 - the sizes of a module
 
 def _refuse(value: Any) -> None:
     match value:
-        case Argument(name=name) | Known(name=name) if name:
+        case ExtraInput(name=name) | Known(name=name) if name:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(
                 f"its initial states are made of the argument '{name}' of forward; expected the "
@@ -295,7 +293,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
             return [None] * number
-        case Rows(items) if len(items) == number:
+        case StackedRows(items) if len(items) == number:
             return [_vector(scope, item) for item in items]
         case FinalStates(parts, sizes, axis=0) if sum(sizes) == number:
             return [first for part in parts for first in _vectors_of(scope, part)]

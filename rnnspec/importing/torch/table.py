@@ -20,7 +20,7 @@ from rnnspec.importing.graph.masks import divide_by_steps
 from rnnspec.importing.graph.shapes import has_directions
 from rnnspec.importing.graph.values import (
     NAMES_OF_AXES,
-    Argument,
+    ExtraInput,
     FinalStates,
     Known,
     Pairs,
@@ -39,7 +39,7 @@ from rnnspec.importing.torch.values import (
     ModuleArray,
     NonTensor,
     Packed,
-    Rows,
+    StackedRows,
     Value,
     Zeros,
     describe,
@@ -153,7 +153,7 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
     return m.run("Concat", *x, axis=dim)
 
 
-def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> Rows:
+def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> StackedRows:
     """Return the states of layers, of which some begin with zeros."""
     rows = list[Any]()
     for part in x:
@@ -168,14 +168,14 @@ def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> Rows:
                 raise RefusedError(
                     f"expected states of layers and zeros, received {describe(part)}"
                 )
-    return Rows(tuple(rows))
+    return StackedRows(tuple(rows))
 
 
 def _stack(m: Operators, x: Any, dim: Any = 0) -> Any:
     if dim != 0 or not isinstance(x, tuple):
         raise RefusedError(f"dim: expected 0, received {dim}", "E703")
     if any(isinstance(value, FeatureSlice | Zeros) for value in x):
-        return Rows(x)
+        return StackedRows(x)
     return _concatenate(m, tuple(_unsqueeze(m, value, 0) for value in x))
 
 
@@ -216,7 +216,7 @@ def _einsum(m: Operators, equation: Any, *operands: Any) -> Any:
         raise refused
     # What is summed away of one operand alone has size 1, and is no axis of the product.
     for place, other in enumerate(reversed(letters)):
-        for letter in [each for each in letters[place] if each not in other + result]:
+        for letter in [name for name in letters[place] if name not in other + result]:
             values[place] = _squeeze(m, values[place], letters[place].index(letter))
             letters[place] = letters[place].replace(letter, "")
     one, two = letters
@@ -294,7 +294,7 @@ def _reduce(statistic: Statistic, *, with_places: bool = False) -> Row:
     op = f"Reduce{statistic.capitalize()}"
 
     def run(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        if isinstance(x, Known | Argument) and not m.is_input(x):
+        if isinstance(x, Known | ExtraInput) and not m.is_input(x):
             value = _reduce_numbers(m, x, op, _dim(dim), keepdim=keepdim)
         else:
             value = _reduce_tensor(m, x, op, _dim(dim), keepdim=keepdim)
@@ -397,7 +397,7 @@ def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
 
 def _unsqueeze(m: Operators, x: Any, dim: Any) -> Any:
     if isinstance(x, FeatureSlice) and dim == 0:
-        return Rows((x,))
+        return StackedRows((x,))
     if isinstance(x, ModuleArray) and not x.turned:
         shape = [*m.scope.shape_of(x)]
         shape.insert(axis_number(dim, len(shape) + 1), 1)
@@ -475,7 +475,7 @@ def _reshape(m: Operators, x: Any, *sizes: Any) -> Any:
     match x:
         case Tensor():
             return _reshape_tensor(m, x, tuple(map(_as_number, sizes)))
-        case FinalStates() | Known() | Argument():
+        case FinalStates() | Known() | ExtraInput():
             return m.run("Reshape", x, _sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
@@ -514,10 +514,6 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
 
 
 # Parts
-
-
-def _select(m: Operators, x: Any, dim: Any, index: Any) -> Any:
-    return _item(m, x, (_ALL,) * axis_number(dim, m.rank(x)) + (index,))
 
 
 def _narrow(m: Operators, x: Any, dim: Any, start: Any, length: Any) -> Any:
@@ -561,7 +557,7 @@ def _gather(m: Operators, x: Any, dim: Any, index: Any) -> Any:
 
 
 def _index_select(m: Operators, x: Any, dim: Any, index: Any) -> Any:
-    name = m.numbers(x).name if isinstance(x, Known | Argument) else ""
+    name = m.numbers(x).name if isinstance(x, Known | ExtraInput) else ""
     taken = m.run("Gather", x, index, axis=dim)
     return replace(taken, name=name) if isinstance(taken, Known) else taken
 
@@ -595,26 +591,26 @@ def _item(m: Operators, x: Any, index: Any) -> Any:
     if isinstance(index, str):
         raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
     match x:
-        case Rows(items) if isinstance(index, slice):
-            return Rows(items[index])
-        case tuple() | Rows():
-            items = x.items if isinstance(x, Rows) else x
+        case StackedRows(items) if isinstance(index, slice):
+            return StackedRows(items[index])
+        case tuple() | StackedRows():
+            items = x.items if isinstance(x, StackedRows) else x
             index = _leading(index)
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
             return items[index]
         case NonTensor():
             return NonTensor()
-        case Known() | Argument() if m.is_order(index):
+        case Known() | ExtraInput() if m.is_order(index):
             return _index_select(m, x, 0, index)
-        case Argument(name=name) if None not in _parts(index, 1):
+        case ExtraInput(name=name) if None not in _parts(index, 1):
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Known(name=name) if name.startswith(LENGTHS) and type(index) is int:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Tensor():
             return _part(m, x, _parts(index, len(x.axes)), index)
-        case Known() | Argument() | FinalStates() | Pairs():
+        case Known() | ExtraInput() | FinalStates() | Pairs():
             return _take(m, x, _parts(index, m.rank(x)))
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
@@ -751,7 +747,7 @@ def _in_words(index: Any) -> str:
 def _cast(m: Operators, x: Any) -> Any:
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_floats(x), name=x.name)
-    m.scope.casts |= not isinstance(x, Argument | Pairs)
+    m.scope.casts |= not isinstance(x, ExtraInput | Pairs)
     return x
 
 
@@ -787,7 +783,7 @@ def _long(m: Operators, x: Any) -> Any:
 
 def _size(m: Operators, x: Any, dim: Any = None) -> Any:
     match x:
-        case Tensor() | Known() | FinalStates() | Pairs() | Argument():
+        case Tensor() | Known() | FinalStates() | Pairs() | ExtraInput():
             sizes = m.run("Shape", x)
         case ModuleArray():
             shapes = [list(m.scope.shape_of(x))] * len(m.scope.probes.rows)
@@ -858,7 +854,7 @@ def _pack(
 ) -> Packed:
     scope = m.scope
     value = scope.in_place(scope.settle(scope.operand(x), in_any_row=True))
-    if not isinstance(lengths, Known | Argument) or is_size(lengths):
+    if not isinstance(lengths, Known | ExtraInput) or is_size(lengths):
         message = "expected lengths that are an argument of forward"
         counted = ", or tokens that are counted, (x != 0).sum(1)" if scope.tokens else ""
         raise RefusedError(
@@ -892,7 +888,7 @@ def _unpack(
     if padding_value != 0.0:
         raise RefusedError(f"padding_value: expected 0.0, received {padding_value}", "E703")
     axes = ("B", "T", "F") if batch_first else ("T", "B", "F")
-    return (replace(x.steps, axes=axes, filler=0.0), m.numbers(Argument(m.scope.lengths)))
+    return (replace(x.steps, axes=axes, filler=0.0), m.numbers(ExtraInput(m.scope.lengths)))
 
 
 # Masks
@@ -918,7 +914,7 @@ def _compare(op: str, expected: int, advice: str = "") -> Row:
     """Return a comparison, of tokens with a number that tells them from 0, or of sizes."""
 
     def run(m: Operators, x: Any, y: Any) -> Any:
-        if isinstance(x, Known | Argument) and not m.is_input(x):
+        if isinstance(x, Known | ExtraInput) and not m.is_input(x):
             result = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
         if isinstance(x, Tensor) and x.numbers is not None and isinstance(y, int | float):
@@ -940,10 +936,6 @@ def _known(m: Operators, x: Any, expected: str) -> Known:
     if not isinstance(x, Known):
         raise RefusedError(f"expected {expected}, received {describe(x)}")
     return x
-
-
-def _invert(m: Operators, x: Any) -> Any:
-    return m.compute("Not", _known(m, x, "which tokens are 0"))
 
 
 def _both(m: Operators, x: Any, y: Any) -> Any:
@@ -971,10 +963,6 @@ def _where(m: Operators, condition: Any, x: Any, y: Any) -> Any:
     filled = m.apply_mask("Where", mask, x, y)
     m.scope.masks |= isinstance(filled, Pairs) and bool(filled.masked)
     return filled
-
-
-def _masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Any:
-    return _where(m, mask, value, x)
 
 
 def _nan_to_num(m: Operators, x: Any, nan: float | None = 0.0, **_: Any) -> Any:
@@ -1077,7 +1065,7 @@ def _leaky(m: Operators, x: Any, negative_slope: float = 0.01, inplace: bool = F
 
 
 def _clamp(m: Operators, x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002
-    if isinstance(x, Known | Argument) and not m.is_input(x):
+    if isinstance(x, Known | ExtraInput) and not m.is_input(x):
         if max is not None or not isinstance(min, int | float) or not 0 <= min <= 1:
             message = f"expected lengths of at least 1, received limits {min} and {max}"
             raise RefusedError(message, "E703")
@@ -1256,7 +1244,9 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _concatenate),
     "stack": _stack,
     "getitem": _item,
-    "select": _select,
+    "select": lambda m, x, dim, index: _item(
+        m, x, (_ALL,) * axis_number(dim, m.rank(x)) + (index,)
+    ),
     "narrow": _narrow,
     "split": _split,
     "chunk": _chunk,
@@ -1272,11 +1262,16 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("lt", "less"), _compare("Less", 0)),
     **dict.fromkeys(("le", "less_equal"), _compare("LessOrEqual", 0)),
     **dict.fromkeys(("bool", "sign"), _as_mask),
-    **dict.fromkeys(("invert", "logical_not", "bitwise_not"), _invert),
+    **dict.fromkeys(
+        ("invert", "logical_not", "bitwise_not"),
+        lambda m, x: m.compute("Not", _known(m, x, "which tokens are 0")),
+    ),
     "and_": _both,
     "any": _any,
     "count_nonzero": _count_nonzero,
-    **dict.fromkeys(("masked_fill", "masked_fill_"), _masked_fill),
+    **dict.fromkeys(
+        ("masked_fill", "masked_fill_"), lambda m, x, mask, value: _where(m, mask, value, x)
+    ),
     "where": _where,
     "nan_to_num": _nan_to_num,
     "mean": _reduce("mean"),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.graph import values as graph_values
-from rnnspec.importing.graph.values import Argument, FinalStates, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Pairs, Tensor, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.importing.graph.layer_graph import Place
+    from rnnspec.importing.graph.layer_graph import SourcePlace
 
 
 NO_STATES = "give example=, which tells whether it is a tensor or a tuple, or the default None"
@@ -60,7 +60,7 @@ class Op:
     modes: frozenset[str]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    place: Place
+    place: SourcePlace
 
     @property
     def where(self) -> str:
@@ -97,7 +97,7 @@ class FeatureSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class StackedRows:
     """Zeros and parts of vectors, one after the other along a first axis."""
 
     items: tuple[Any, ...]
@@ -133,10 +133,10 @@ Value = (
     Tensor
     | Pairs
     | Known
-    | Argument
+    | ExtraInput
     | FinalStates
     | Packed
-    | Rows
+    | StackedRows
     | FeatureSlice
     | LearnedRows
     | ModuleArray
@@ -163,7 +163,7 @@ class ResultLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenStates:
     """An argument of ``forward`` with the states that recurrent layers begin with.
 
     It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these; if it is
@@ -186,7 +186,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ModuleLayout:
     """How the inputs and the results of a module differ from those of its network.
 
     ``inputs`` are those of the network, in its order, by the names that the rest uses.
@@ -203,7 +203,7 @@ class Layout:
 
     inputs: tuple[str, ...]
     arguments: tuple[tuple[str, str], ...]
-    given: Mapping[str, Given]
+    given: Mapping[str, GivenStates]
     items: Mapping[str, tuple[str, tuple[int, ...]]]
     axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
@@ -228,7 +228,7 @@ _NAMES = {
     "Packed": "a packed sequence",
     "Zeros": "zeros",
     "FinalStates": "all final states",
-    "Rows": "several vectors, one after the other",
+    "StackedRows": "several vectors, one after the other",
     "FeatureSlice": "a part of the features",
     "LearnedRows": "an array of the module for each sequence",
     "Unknown": "an unknown value",
@@ -249,7 +249,7 @@ def is_size(value: Any) -> bool:
 def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
     """Describe a value, for messages."""
     match value:
-        case Argument(name=name):
+        case ExtraInput(name=name):
             return f"the argument '{name}' of forward"
         case Known(name=name) if name.startswith(LENGTHS):
             return f"the argument '{name.removeprefix(LENGTHS)}' of forward"

@@ -19,7 +19,7 @@ from rnnspec.spec.messages.foreign_keys import (
     squeeze,
     tables,
 )
-from rnnspec.spec.zoo import zoo_names
+from rnnspec.spec.zoo import zoo_names, zoo_publication
 from rnnspec.words import Statistic
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
+class _ForeignValues:
     """The tables of values, by foreign name, and of kinds of values, by kind first."""
 
     types: Mapping[str, str]
@@ -58,9 +58,9 @@ class _Values:
 
 
 @cache
-def _values() -> _Values:
+def _values() -> _ForeignValues:
     types, values = tables()["types"], tables()["values"]
-    return _Values(
+    return _ForeignValues(
         types=types["cells"] | by_name(types["words"]),
         reasons=reasons_by_name(types["reasons"]),
         parts={
@@ -86,7 +86,18 @@ def cell_for(name: str) -> str | None:
     """Return the cell of rnnspec that is meant by a foreign name, or None."""
     bare = squeeze(without_module(name).removesuffix("Cell"))
     own = {squeeze(cell): cell for cell in zoo_names()}
-    return own.get(bare) or _values().equivalents["cell"].get(bare)
+    return own.get(bare) or _values().equivalents["cell"].get(bare) or _published().get(bare)
+
+
+@cache
+def _published() -> dict[str, str]:
+    """Return the cell that has each name of its title, such as "light GRU"."""
+    cells: dict[str, str] = {}
+    for cell in zoo_names():
+        for name in zoo_publication(cell).names:
+            # Of two cells of one paper, the first is the shorter name: lem, lem_explicit.
+            cells.setdefault(squeeze(name), cell)
+    return cells
 
 
 def layer_for(name: str) -> str | None:

@@ -11,8 +11,8 @@ from rnnspec.errors import Problem, Severity, Span, SpecError
 from rnnspec.errors.wording import quoted
 from rnnspec.spec.yaml.text import (
     Extent,
-    Lines,
     Path,
+    TextLines,
     all_forbidden,
     blank_forbidden,
     decode,
@@ -103,9 +103,9 @@ class Document:
         return span.text[span.column - 1 : span.end_column - 1]
 
     @cached_property
-    def lines(self) -> Lines:
+    def lines(self) -> TextLines:
         """The text, split into lines."""
-        return Lines(self.text)
+        return TextLines(self.text)
 
     def contains(self, path: Path) -> bool:
         """True if there is a value at ``path``; it may be null."""

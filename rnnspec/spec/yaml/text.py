@@ -25,7 +25,7 @@ _BREAK = re.compile("\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
-class Lines:
+class TextLines:
     """A text split into lines."""
 
     text: str
@@ -136,7 +136,7 @@ def _seems_utf_16(low: bytes, high: bytes) -> bool:
 
 
 def _undecodable(text: str, offset: int, source: str, message: str) -> SpecError:
-    span = Lines(text).span((offset, offset + 1))
+    span = TextLines(text).span((offset, offset + 1))
     return SpecError((Problem(source, message, span=span, code="E101"),))
 
 

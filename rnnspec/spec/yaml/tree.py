@@ -13,8 +13,8 @@ from rnnspec.errors.wording import cut_value, quoted, received
 from rnnspec.spec.yaml.events import StopReadingError, events
 from rnnspec.spec.yaml.text import (
     Extent,
-    Lines,
     Path,
+    TextLines,
     first_forbidden,
     foreign_letter,
     invisible,
@@ -248,7 +248,7 @@ class _Builder:
     def __init__(self, tree: Tree, text: str) -> None:
         self._tree = tree
         self._text = text
-        self._lines = Lines(text)
+        self._lines = TextLines(text)
         # Recursion would let a text choose a depth at which CPython maps memory at each call.
         self._stack: list[_Frame] = []
         self._nodes = 0
