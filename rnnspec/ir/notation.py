@@ -47,7 +47,7 @@ OTHER_FUNCTIONS: Mapping[str, str] = {
     "mean": "mean(v)",
     "max": "max(v); maximum(a, b) is by element",
     "norm": "norm(v)",
-    "dot": "dot(a, b) of two vectors; W @ v is a matrix times a vector",
+    "dot": "dot(a, b), the product of two vectors",
 }
 """The other functions, each with how it is called."""
 RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS}) - {*REDUCTIONS, "dot"}
