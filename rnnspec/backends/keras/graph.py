@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.attention import takes_keys
 from rnnspec.backends.keras.formulas import make_formula
@@ -29,10 +29,10 @@ from rnnspec.backends.keras.layers import (
     project_tied,
     shared_tables,
 )
-from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
+from rnnspec.backends.keras.masks import Masks, has_masking, masks_zero
 from rnnspec.backends.keras.parts import RecipeVerbs
 from rnnspec.ir import nodes
-from rnnspec.ir.expand import expand, is_state, running
+from rnnspec.ir.expand import expand, is_state, of_all_steps, running
 from rnnspec.ir.forms import held_values, states_of
 from rnnspec.source.code import Code, OutputStatement, assignment, code, listed
 
@@ -113,8 +113,8 @@ class FunctionalModel:
                 yield from self._learn(layer)
             if layer.name not in computed:
                 continue
-            mask = () if fills_windows(layer) else self.masks.after(layer)
-            yield from self._store(layer.name, chain(self._connect(layer), mask))
+            statements = chain(self._connect(layer), self.masks.after(layer))
+            yield from self._store(layer.name, statements)
 
     def value(self, name: str) -> Code:
         """Return the variable with an input or the output of a layer."""
@@ -172,8 +172,8 @@ class FunctionalModel:
                 yield from run(layer, x)
             case nodes.Conv():
                 yield from self._conv(layer, x)
-            case nodes.WindowPooling() if not make_layer(layer):
-                yield from self._window_pooling(layer, x)
+            case nodes.WindowPooling(statistic="average") if not make_layer(layer):
+                yield from self._average_windows(layer, x)
             case nodes.Pooling() if self.form == "step" and states_of(layer):
                 yield from self._step_pooling(layer, x)
             case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
@@ -205,7 +205,8 @@ class FunctionalModel:
                 )
             case _:
                 # A layer is what its recipe says, if Keras has none that is the same.
-                yield from self._body(layer, x).statements(expand(layer, "inference"))
+                recipe = of_all_steps(expand(layer, "inference"))
+                yield from self._body(layer, x).statements(recipe)
 
     def _body(self, layer: nodes.Layer, x: Code) -> RecipeVerbs:
         """Return the writer of the recipe of a layer."""
@@ -438,48 +439,18 @@ class FunctionalModel:
             x = code("x")
         yield OutputStatement(code("{}({})", make_conv(conv), x))
 
-    def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
-        padding = layer.window.padding
-        if not isinstance(padding, str):
-            yield from self._padded_pooling(layer, padding, x)
-            return
-        pool, mask = make_window_pooling(layer), self.masks.variable(self.sources[layer.name][0])
-        match layer.statistic:
-            case "average":
-                yield OutputStatement(code("masked_average({}, {}, {})", pool, x, mask))
-            case "max":
-                yield OutputStatement(code("{}(fill_padding({}, {}, -3e38))", pool, x, mask))
-                yield from self._fill_windows(layer)
-            case _:
-                assert_never(layer.statistic)
-
-    def _fill_windows(self, layer: nodes.WindowPooling) -> Iterator[Code]:
-        """Yield the statements that fill windows of padding alone."""
-        yield from self.masks.after(layer)
-        # What later layers would compute with such a number is not finite.
-        yield OutputStatement(code("fill_padding(x, {}, 0)", self.masks.variable(layer.name)))
-
-    def _padded_pooling(
-        self, layer: nodes.WindowPooling, padding: tuple[int, int], x: Code
-    ) -> Iterator[Code]:
-        """Yield the statements of a pool with added steps, which do not count."""
-        pool = make_window_pooling(replace(layer, window=replace(layer.window, padding="valid")))
+    def _average_windows(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
+        """Yield the statements of the mean of windows that have steps which do not count."""
+        window, padding = layer.window, layer.window.padding
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else Code()
-        if layer.statistic == "average":
-            real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
+        real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
+        if not isinstance(padding, str):
             # A layer that adds steps would warn that it drops the mask.
-            steps = code("keras.ops.pad({}, ((0, 0), {!r}, (0, 0)))", x, padding)
+            x = code("keras.ops.pad({}, ((0, 0), {!r}, (0, 0)))", x, padding)
             real = code("keras.ops.pad({}, ((0, 0), {!r}))", real, padding)
-            yield OutputStatement(code("masked_average({}, {}, {})", pool, steps, real))
-            return
-        filled = code("fill_padding({}, {}, -3e38)", x, mask) if mask else x
-        padded = "keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values=-3e38)"
-        yield OutputStatement(code(padded, filled, padding))
-        yield OutputStatement(code("{}(x)", pool))
-        if mask:
-            yield from self._fill_windows(layer)
-        elif max(padding) > layer.window.reach:
-            yield OutputStatement(code("keras.ops.where(x > -3e38, x, 0)"))
+            window = replace(window, padding="valid")
+        pool = make_window_pooling(layer.statistic, window, layer.name)
+        yield OutputStatement(code("masked_average({}, {}, {})", pool, x, real))
 
     def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]

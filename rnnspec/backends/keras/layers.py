@@ -18,7 +18,7 @@ from rnnspec.source.code import Code, Literal, OutputStatement, call, code
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from rnnspec.words import Merge, Statistic
+    from rnnspec.words import Merge, Statistic, WindowStatistic
 
 Arguments = dict[str, Code | Literal]
 
@@ -137,7 +137,7 @@ def make_layer(layer: nodes.Layer) -> Code | None:
         case nodes.Conv(masked=False, window=nodes.Window(padding=str())):
             return make_conv(layer)
         case nodes.WindowPooling(masked=False, window=nodes.Window(padding=str())):
-            return make_window_pooling(layer)
+            return make_window_pooling(layer.statistic, layer.window, layer.name)
         case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
             return _make(_POOLING[statistic], name=layer.name)
         case nodes.Attention(additive=False, masked=False, scale=1.0) if len(layer.input) > 1:
@@ -177,15 +177,14 @@ def make_conv(layer: nodes.Conv) -> Code:
     )
 
 
-def make_window_pooling(layer: nodes.WindowPooling) -> Code:
+def make_window_pooling(statistic: WindowStatistic, window: nodes.Window, name: str) -> Code:
     """Return the call that makes a pooling of windows."""
-    window = layer.window
     return _make(
-        _WINDOW_POOLING[layer.statistic],
+        _WINDOW_POOLING[statistic],
         window.size,
         strides=None if window.stride == window.size else window.stride,
         padding=window.padding,
-        name=layer.name,
+        name=name,
     )
 
 

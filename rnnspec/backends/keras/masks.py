@@ -157,8 +157,6 @@ class Masks:
         attention = nodes.attention_of(layer)
         if attention and attention.masked and attention.over not in self.held:
             yield attention.over
-        if fills_windows(layer):
-            yield layer.name
 
     def _parents(self, layer: nodes.Layer) -> list[str]:
         """Return the sources of a layer whose masks its own mask is made of."""
@@ -187,8 +185,9 @@ class Masks:
         for layer in self.layers:
             own, before = self.of(layer.name), self.of(self.sources[layer.name][0])
             is_new = own in self.needed and self.owners[own] == layer.name
-            names = [name for name in self._uses(layer) if name != layer.name]
-            if any(self.of(name) != current for name in names) or (is_new and before != current):
+            if any(self.of(name) != current for name in self._uses(layer)) or (
+                is_new and before != current
+            ):
                 return False
             current = own if is_new else current
         return True
@@ -216,11 +215,6 @@ def computes_with_mask(layer: nodes.Layer) -> bool:
     # What an attention leaves out is padding of its memory.
     others = nodes.Recurrent | nodes.BatchNorm | nodes.Embedding | nodes.Attention
     return getattr(layer, "masked", False) and not isinstance(layer, others)
-
-
-def fills_windows(layer: nodes.Layer) -> bool:
-    """True if a layer gives padded steps a value that no later layer may compute with."""
-    return isinstance(layer, nodes.WindowPooling) and layer.masked and layer.statistic == "max"
 
 
 def _takes_one(layer: nodes.Recurrent) -> bool:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.backends.keras.attention import parts_of_attention
 from rnnspec.backends.keras.cells import parts_of_cells
-from rnnspec.backends.keras.layers import layer_of_verb, make_activation, make_scaling, operands
-from rnnspec.ir import core
+from rnnspec.backends.keras.layers import (
+    layer_of_verb,
+    make_activation,
+    make_scaling,
+    make_window_pooling,
+    operands,
+)
+from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import MASK, X, pool
 from rnnspec.ir.forms import streamed
-from rnnspec.ir.nodes import Pooling
+from rnnspec.ir.reductions import LOWEST
 from rnnspec.source.code import Code, call, code, docstring, lines, listed
 from rnnspec.source.verbs import Verbs
 
@@ -21,11 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.nodes import Network
     from rnnspec.source.code import Literal
 
 
-def parts(network: Network, form: Form, model: Code) -> Iterator[Code]:
+def parts(network: nodes.Network, form: Form, model: Code) -> Iterator[Code]:
     """Yield the parts of the source that the text of a model needs, those that others use first."""
     yield from dict.fromkeys(_called(model, {**_FUNCTIONS, **dict(_poolings(network))}))
     yield from parts_of_cells(network, form)
@@ -42,11 +48,11 @@ def _called(text: Code, functions: Mapping[str, Code]) -> Iterator[Code]:
             yield functions[name]
 
 
-def _poolings(network: Network) -> Iterator[tuple[str, Code]]:
+def _poolings(network: nodes.Network) -> Iterator[tuple[str, Code]]:
     """Yield the functions of statistics by their names."""
     verbs, in_chunks = KerasVerbs(), streamed(network)
     for layer in network.layers:
-        if not (isinstance(layer, Pooling) and layer.reduction.counts):
+        if not (isinstance(layer, nodes.Pooling) and layer.reduction.counts):
             continue
         if layer.name in in_chunks:
             yield f"running_{layer.statistic}", lines(verbs.running([layer]))
@@ -228,6 +234,12 @@ class RecipeVerbs(KerasVerbs):
             case core.Fill(mask, core.Softmax() | core.Apply() as weights, number):
                 yield from super().assign(name, weights)
                 value = core.Fill(mask, core.Name(name), number)
+            case core.PoolWindows(
+                "max", window=nodes.Window(padding=(_, _) as padding, reach=reach)
+            ) if max(padding) > reach:
+                # A window may have only steps that it adds.
+                yield from super().assign(name, value)
+                value = core.Fill(-inf < core.Name(name), core.Name(name), 0.0)
             case core.Reduce("mean", x, keep=True):
                 # Not keras.ops.mean: a head may have its name.
                 ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(X))
@@ -274,6 +286,15 @@ class RecipeVerbs(KerasVerbs):
                 return code("keras.ops.expand_dims({}, -1)", product)
             case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined):
                 return self._layer("Concatenate", code("[{}]", listed(*map(self.write, joined))))
+            case core.PoolWindows("max", x, nodes.Window(padding=(_, _) as padding) as window):
+                steps = "keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values={})"
+                steps = code(steps, self.write(x), padding, self.write(-inf))
+                pool = make_window_pooling("max", replace(window, padding="valid"), self._name())
+                return code("{}({})", pool, steps)
+            case core.PoolWindows("max", x, window):
+                return code(
+                    "{}({})", make_window_pooling("max", window, self._name()), self.write(x)
+                )
             case core.Fill(core.Column(mask), x, number):
                 return code("fill_padding({})", listed(*map(self.write, (x, mask, number))))
             case core.Combine(
@@ -327,6 +348,10 @@ class RecipeVerbs(KerasVerbs):
                 return code("{}({})", made, self.write(value.x))
             case _:
                 return super().write(value)
+
+    def _number(self, value: float) -> Code:
+        # A file of Keras is JSON, which has no infinity.
+        return super()._number(LOWEST if value == -inf else value)
 
     def _layer(self, type_: str, x: Code, *arguments: Literal, axis: int | None = None) -> Code:
         """Return a call of the next layer of Keras."""

@@ -39,9 +39,11 @@ def build_model() -> keras.Model:
     x = keras.layers.LeakyReLU(negative_slope=0.1, name="activation_1")(x)
     x = fill_padding(x, mask, 0)
     x = keras.layers.Conv1D(8, 3, padding="same", activation="relu", name="conv_2")(x)
-    x = keras.layers.MaxPooling1D(2, name="max_pool_1")(fill_padding(x, mask, -3e38))
+    x = fill_padding(x, mask, -3e38)
+    x = keras.layers.MaxPooling1D(2, name="max_pool_1")(x)
+    # A window of padding alone gives zeros.
+    x = keras.ops.where(x > -3e38, x, 0)
     mask = mask[:, 1::2]
-    x = fill_padding(x, mask, 0)
     x = keras.layers.SpatialDropout1D(0.2, name="dropout_1")(x)
     x = keras.layers.Bidirectional(
         keras.layers.LSTM(6, return_sequences=True), name="bidirectional_1"
