@@ -34,7 +34,7 @@ addEventListener("DOMContentLoaded", () => {
     const noun = list.dataset.noun ?? "networks";
     const search = document.createElement("input");
     search.type = "search";
-    search.placeholder = noun === "cells" ? "Search, such as: light GRU 2018" : "Search, such as: keras review";
+    search.placeholder = `Search, such as: ${list.dataset.example ?? "keras review"}`;
     search.setAttribute("aria-label", `Search the ${noun}`);
     const choice = document.createElement("select");
     choice.setAttribute("aria-label", "Networks with");

@@ -49,7 +49,8 @@ def zoo_pages(folder: Path) -> dict[str, str]:
 
 def _listed(rows: Iterable[tuple[str, ...]]) -> str:
     """Return the table of the cells, which ``site.js`` can search."""
-    return f'<div class="searchable" data-noun="cells" markdown>\n\n{table(_HEAD, rows)}\n</div>\n'
+    data = 'data-noun="cells" data-example="light GRU 2018"'
+    return f'<div class="searchable" {data} markdown>\n\n{table(_HEAD, rows)}\n</div>\n'
 
 
 def _row(path: Path, spec: Spec) -> tuple[str, ...]:

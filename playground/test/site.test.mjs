@@ -107,14 +107,14 @@ describe("the documentation", { skip: lacking }, () => {
     assert.ok(several > 1 && several < all);
     await settle(several);
     for (const text of await cards.locator(".kinds").allTextContents()) assert.match(text, /several outputs/);
-    await page.getByLabel("Search the gallery").fill("GRU noise");
+    await page.getByLabel("Search the networks").fill("GRU noise");
     assert.deepEqual(await cards.locator("strong").allTextContents(), [
       "noise_suppression_conv_gru",
       "noise_suppression_gru",
     ]);
     await page.keyboard.press("Enter"); // the page stays
     await settle(2);
-    await page.getByLabel("Search the gallery").fill("no such network");
+    await page.getByLabel("Search the networks").fill("no such network");
     await settle(0);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });

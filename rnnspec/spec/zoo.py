@@ -32,8 +32,8 @@ class Publication:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in the title, the short one first."""
-        return tuple(self.title.split(", "))
+        """The names in the title, the short one first; a third part tells a cell from others."""
+        return tuple(self.title.split(", ")[:2])
 
 
 @cache

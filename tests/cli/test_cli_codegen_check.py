@@ -47,6 +47,9 @@ def test_a_folder_holds_each_source_under_the_name_of_its_network(
     ran = run("codegen", ".", "-b", backend, "-o", f"made/small{ending}", "--check")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == f"made/small{ending}: error: is a file, expected a folder\n"
+    Path("link").symlink_to("nowhere")
+    ran = run("codegen", *specs, "-b", backend, "-o", "link", "--force")
+    assert (ran.code, ran.out, ran.err) == (2, "", "link: error: is a file, expected a folder\n")
 
 
 def test_none_is_written_where_one_may_not_be(run: Run, entries: Run, specs: list[str]) -> None:

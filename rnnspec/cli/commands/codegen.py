@@ -115,15 +115,15 @@ def codegen(
         _check(_generate(programs, targets, text), [*words, "-o", str(output), "--force"])
         return
     protected = files_to_keep(inputs, programs)
-    absent = _absent_folder(output, several=len(programs) > 1)
-    for path in [] if absent else targets:
+    in_folder = targets[0] != output
+    for path in [] if in_folder and not os.path.isdir(output) else targets:  # noqa: PTH112
         check_target(path, force=force, inputs=protected)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
     sources = _generate(programs, targets, text)
-    if absent:
+    if in_folder:
         with reported(output):
-            output.mkdir(parents=True)
+            output.mkdir(parents=True, exist_ok=True)
     for _, path, source in sources:
         write_file(path, source, force=force, inputs=protected)
         print(printable(f"wrote {path}"))
@@ -143,14 +143,15 @@ def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: b
     if check and not output.is_absolute() and not has_working_folder():
         raise UsageError(NO_WORKING_FOLDER, str(output))
     # Before Python 3.14, some methods of Path raise if a name is too long; os.path does not.
-    several, exists = len(programs) > 1, os.path.exists(output)  # noqa: PTH110
-    if several and exists and not os.path.isdir(output):  # noqa: PTH112
-        raise UsageError("is a file, expected a folder", str(output))
-    absent = _absent_folder(output, several=several)
-    if absent and check:
-        raise UsageError("no such folder", str(output))
-    if not absent and not os.path.isdir(output):  # noqa: PTH112
-        return [output]
+    if not os.path.isdir(output):  # noqa: PTH112
+        several, exists = len(programs) > 1, os.path.lexists(output)
+        if exists and several:
+            raise UsageError("is a file, expected a folder", str(output))
+        if exists or (output.suffix and not several):
+            return [output]
+        # A path without an ending names a folder, which is made.
+        if check:
+            raise UsageError("no such folder", str(output))
     # The same spec given twice is no conflict: both times the same text would be written.
     owners: dict[str, str] = {}
     for program in programs:
@@ -162,11 +163,6 @@ def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: b
                 source,
             )
     return [output / f"{program.spec.name}{ending}" for program in programs]
-
-
-def _absent_folder(output: Path, *, several: bool) -> bool:
-    """Return whether ``-o`` names a folder that is not there: a path without an ending."""
-    return not os.path.lexists(output) and (several or not output.suffix)
 
 
 def _generate(

@@ -412,13 +412,9 @@ class _Search:
                 told.update(units)
                 several = listed([unit.name or "the model" for unit in units[:_MOST_NAMED]], "or")
                 ways = several if len(units) > 1 else f"{several}, in several ways"
-                advice = (
-                    "say which in the mapping"
-                    if self.given
-                    else "'rnnspec import' with --map FILE writes a mapping to complete"
-                )
                 message = (
-                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; {advice}"
+                    f"its arrays, {list_shapes(piece.shapes)}, may be those of {ways}; say which "
+                    f"in a mapping: --map FILE, which is written if it is not there"
                 )
                 account.refuse(piece.name, message, "E710")
             elif lacking and piece not in self.blamed:
