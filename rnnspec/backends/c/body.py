@@ -253,6 +253,9 @@ class Body:
         """Return the lines of the function, after which ``floats`` has all of its memory."""
         self.work = self.floats
         calls = list(self._calls())
+        # What is like a masked sequence is masked, but need not ask whether the step is real.
+        if any(isinstance(call, Call) and "real" in call.arguments for call in calls):
+            calls = [*self._real(), *calls]
         self.floats += self.shared.work
         masks = [self._memory_of_mask(key, mask) for key, mask in self.masks.items()]
         start = [*self._checks(), "", *self._memory(), *masks]
@@ -308,10 +311,6 @@ class Body:
         """Yield the statements of all layers, each with what it takes and gives above it."""
         if self.part == "begin":
             yield "memset(state, 0, sizeof(*state));"
-        # The mask of an attention is that of its memory.
-        own = (node for node in self.computed if not isinstance(node, nodes.Attention))
-        if self.part == "step" and any(getattr(source, "masked", False) for source in own):
-            yield from self._real()
         delay = 0
         for layer in self.computed:
             while (later := self.delays.get(layer.name, 0)) > delay:
