@@ -11,7 +11,6 @@ from rnnspec.errors.wording import quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import INPUT, EquationError, Features, evaluate_size, walk
-from rnnspec.ir.schedule import shape_of
 from rnnspec.ir.shapes import size_names
 from rnnspec.lowering.attention import step_attention
 from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard_cell
@@ -383,6 +382,9 @@ def _check_effects(
         for part in walk(line.value):
             if not isinstance(part, Features):
                 continue
+            # Imported here because few cells take features, and 'validate' is to start quickly.
+            from rnnspec.ir.schedule import shape_of
+
             size = evaluate_size(shape_of(part.operand, shapes)[0], known)
             if part.size_of(str(size)) is None:
                 message = (

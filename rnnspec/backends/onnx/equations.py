@@ -455,7 +455,7 @@ class _Values:
                 return into.add(new(function.capitalize()), operator, *sides, keepdims=1)
             case Features(operand=operand):
                 places = expression.range_of(self.steps.size_of(operand))
-                ends = (into.integers(f"Place_{at}", at) for at in (places.start, places.stop))
+                ends = (into.integers(f"Feature_{at}", at) for at in (places.start, places.stop))
                 inputs = (write(operand), *ends, self._last_axis())
                 return into.add(new("Features"), "Slice", *inputs)
             case Concat(parts=parts):
