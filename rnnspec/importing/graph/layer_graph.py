@@ -225,22 +225,17 @@ class ScoreFunction:
         """True if the query is the output of another layer."""
         return len(self.query.sources) > 1
 
-    @property
-    def has_bias(self) -> bool:
-        """True if the hidden layer has a bias; one beside a query that is learned gets one."""
-        hidden = self.hidden.layer if self.hidden else None
-        return not self.has_vector or not isinstance(hidden, nodes.Dense) or hidden.bias
-
     def attention(self, units: int | None) -> nodes.AttentionPooling:
         """Return the attention with these scores, given the units of the hidden layer."""
         assert isinstance(self.query.layer, nodes.Dense), "it was read"
+        hidden = self.hidden.layer if self.hidden else None
         return nodes.AttentionPooling(
             name="attention",
             input=(),
             units=units,
             activation=self.activation,
             masked=False,
-            bias=self.has_bias,
+            bias=not isinstance(hidden, nodes.Dense) or hidden.bias,
             query="first" if self.has_vector else None,
             kernel_initializer=self.query.layer.kernel_initializer,
             bias_initializer=self.query.layer.bias_initializer,

@@ -741,10 +741,6 @@ class Scope(LayerGraph):
             return self.add(scores.attention(None), start, *others, arrays=arrays)
         hidden_arrays = self.arrays_of(scores.hidden)
         kernel = hidden_arrays["kernel"]
-        if scores.has_bias and "bias" not in hidden_arrays:
-            where = scores.hidden.op.where
-            self.account.infer("bias 0, which the file lacks and the spec trains", where)
-            hidden_arrays["bias"] = 0 * kernel[0]
         layer = scores.attention(kernel.shape[1])
         return self.add(layer, start, *others, arrays=arrays | hidden_arrays)
 

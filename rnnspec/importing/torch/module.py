@@ -334,8 +334,6 @@ def _entries(scope: ModuleScope, step: GraphLayer) -> dict[str, StateDictEntry]:
             entries.setdefault(f"{path}.weight", _constant(1.0, size))
             entries.setdefault(f"{path}.bias", _constant(0.0, size))
             entries.pop(f"{path}.num_batches_tracked", None)
-        case nodes.AttentionPooling(units=int(units), bias=True):
-            entries.setdefault(f"{path}.bias", _constant(0.0, units))
         case _:
             pass
     return entries

@@ -428,10 +428,6 @@ class ModuleScope(Scope):
             raise RefusedError(self.other_scores)
         if hidden is None:
             return self.add(scores.attention(None), start, *others, modules=queries, arrays=arrays)
-        if scores.has_bias and isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
-            self.account.infer(
-                "bias 0, which the module lacks and the spec trains", hidden.modules[0]
-            )
         units = self.width(scores.query.sources[0])
         modules = (hidden.modules[0], *queries)
         return self.add(scores.attention(units), start, *others, modules=modules, arrays=arrays)
