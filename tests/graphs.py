@@ -239,7 +239,7 @@ rnn:
     n: a / norm(a[0:3]) + norm(a - v)
     s: softmax(a * 2, 2)
     t: v[-1] * max(a) + dot(v, a) + mean(n) - sum(s[2:] * v[:2])
-    y: concat(n * g, a[1:3] * t, softmax(v, 4))
+    y: concat(n * g, a[1:3] * t, softmax(v, 2))
 - type: formula
   name: direction
   of: {v: place}

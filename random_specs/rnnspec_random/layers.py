@@ -98,8 +98,9 @@ CELLS: dict[str, Words] = {
         "states": ["h", "m"],
         "equations": {
             "a": "sum(x) - x[0] * mean(x)",
-            "k": "softmax(concat(h, tanh(W @ x + b)), 2)",
-            "q": "split(k, 1, 2) - split(k, 2, 2)",
+            # Keras warns of a softmax over one feature, so a group has two units or more.
+            "k": "softmax(concat(h, tanh(W @ x + b), m, h * m), 2)",
+            "q": "split(k, 1, 4) - split(k, 3, 4)",
             "m": "0.5 * m + max(q) * h[-1] + tanh(a) * q",
             "h": "tanh(h / (0.1 + norm(h - m)) + P @ concat(x[0:1], h[-1:]) + dot(h, m))",
         },
@@ -445,7 +446,9 @@ def formulas(draw: st.DrawFn, widths: dict[str, int]) -> Words:
                 if draw(st.booleans()):
                     vector = f"{draw(st.sampled_from(wide))} + {one}"
                     taken = draw(st.sampled_from([f"[0:{width}]", f"[-{width}:]"]))
-                    return f"softmax({vector}, {draw(st.sampled_from([2, width]))}){taken}"
+                    # Keras warns of a softmax over one feature.
+                    groups = draw(st.sampled_from([2, width // 2])) if width > 2 else 1
+                    return f"softmax({vector}, {groups}){taken}"
                 first, last = draw(st.sampled_from(wide)), draw(st.sampled_from(wide))
                 return f"concat(split({first} * {one}, 2, 2), split({last}, 1, 2))"
             case _:
