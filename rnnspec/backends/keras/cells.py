@@ -24,6 +24,7 @@ from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule, targets
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, call, code, docstring, function, lines, listed, literal
 from rnnspec.source.expressions import Calls, ExpressionWriter, local_names
+from rnnspec.source.linebreaks import LINE_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -622,7 +623,8 @@ class _CellClass:
 
 
 def _entries(values: Mapping[str, Any], margin: str) -> Iterator[str]:
-    """Yield the lines of the entries of a dict."""
+    """Yield the lines of the entries of a dict in a class."""
+    room = LINE_LENGTH - len("    ")
     for key, value in values.items():
         match value:
             case dict():
@@ -631,9 +633,12 @@ def _entries(values: Mapping[str, Any], margin: str) -> Iterator[str]:
                 yield f"{margin}}},"
             case list() | tuple():
                 yield f"{margin}{literal(key)}: [{', '.join(map(literal, value))}],"
-            case str() if len(value) > _WIDTH:
+            case str() if len(f"{margin}{literal(key)}: {literal(value)},") > room:
+                # As ruff has it, a text that fits in parentheses is in one piece.
+                in_one = len(f"{margin}    {literal(value)}") <= room
+                most = len(value) if in_one else _WIDTH
                 yield f"{margin}{literal(key)}: ("
-                for part in re.findall(rf".{{1,{_WIDTH}}}(?:(?= )|$)", value):
+                for part in re.findall(rf".{{1,{most}}}(?:(?= )|$)", value):
                     yield f"{margin}    {literal(part)}"
                 yield f"{margin}),"
             case _:
