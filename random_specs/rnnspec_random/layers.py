@@ -416,7 +416,7 @@ _OF_ELEMENTS = (
 )
 _OF_TWO = (
     *("{} + {}", "{} - {}", "{} * {}", "{} / (1 + abs({}))", "minimum({}, {})"),
-    *("maximum({}, {} * scale)", "where({} <= {}, 1.5, tanh(x1))", "maximum({}, 0.2) - {}"),
+    *("maximum({}, {} * scale)", "where(x1 - {} <= {}, 1.5, tanh(x1))", "maximum({}, 0.2) - {}"),
 )
 _OF_VECTORS = (
     *("softmax({})", "standardize({}, 0.1)", "sum({}) * 0.3", "mean({})", "max({})"),
