@@ -61,7 +61,7 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         build_begin build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid
-        masked_average masked_first model np ops repeat_like same_steps set_forget_bias softplus
+        masked_first model np ops repeat_like same_steps set_forget_bias softplus
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(POOLING_FUNCTIONS),
     in_class=frozenset({"inputs", "mask", "masking"}),

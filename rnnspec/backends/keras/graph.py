@@ -24,7 +24,6 @@ from rnnspec.backends.keras.layers import (
     make_recurrent,
     make_reshape,
     make_scaling,
-    make_window_pooling,
     parts_of,
     project_tied,
     shared_tables,
@@ -156,9 +155,7 @@ class FunctionalModel:
             one = self.one("ones_like", self.sources[layer.name][0])
             yield code("{} = {}({})", variable, make_learned(vector), one)
 
-    def _connect(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> Iterator[Code]:
+    def _connect(self, layer: nodes.Layer) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
         main, *_ = self.sources[layer.name]
         x = self.value(main)
@@ -172,8 +169,6 @@ class FunctionalModel:
                 yield from run(layer, x)
             case nodes.Conv():
                 yield from self._conv(layer, x)
-            case nodes.WindowPooling(statistic="average") if not make_layer(layer):
-                yield from self._average_windows(layer, x)
             case nodes.Pooling() if self.form == "step" and states_of(layer):
                 yield from self._step_pooling(layer, x)
             case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
@@ -438,19 +433,6 @@ class FunctionalModel:
             yield OutputStatement(code("{}({})", make_padding(layer, padding), x))
             x = code("x")
         yield OutputStatement(code("{}({})", make_conv(conv), x))
-
-    def _average_windows(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
-        """Yield the statements of the mean of windows that have steps which do not count."""
-        window, padding = layer.window, layer.window.padding
-        mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else Code()
-        real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
-        if not isinstance(padding, str):
-            # A layer that adds steps would warn that it drops the mask.
-            x = code("keras.ops.pad({}, ((0, 0), {!r}, (0, 0)))", x, padding)
-            real = code("keras.ops.pad({}, ((0, 0), {!r}))", real, padding)
-            window = replace(window, padding="valid")
-        pool = make_window_pooling(layer.statistic, window, layer.name)
-        yield OutputStatement(code("masked_average({}, {}, {})", pool, x, real))
 
     def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]

@@ -11,21 +11,21 @@ from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.initial import embedding_initializer, make_initializer
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import X, expand
+from rnnspec.ir.expand import X, expand, of_all_steps
 from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Literal, OutputStatement, call, code
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from rnnspec.words import Merge, Statistic, WindowStatistic
+    from rnnspec.words import Merge, Statistic
 
 Arguments = dict[str, Code | Literal]
 
 _POOLING: dict[Statistic, str] = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
 _MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 _MERGE_MODES: dict[Merge, str] = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "ave"}
-_WINDOW_POOLING = {"max": "MaxPooling1D", "average": "AveragePooling1D"}
+_WINDOW_POOLING = {"max": "MaxPooling1D", "mean": "AveragePooling1D"}
 
 
 def parts_of(layer: nodes.Layer) -> dict[str, str]:
@@ -54,7 +54,7 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
         case _ if params(layer) or make_layer(layer):
             roles = []
         case _:
-            number = sum(map(_count_layers, expand(layer, "inference")))
+            number = sum(map(_count_layers, of_all_steps(expand(layer, "inference"))))
             roles = [f"part_{index}" for index in range(2, number + 1)]
     return {role: f"{layer.name}_{role}" for role in roles}
 
@@ -85,8 +85,14 @@ def _count_layers(value: Any) -> int:
             return 1 + sum(map(_count_layers, operands(total)))
         case core.Result(_, result):
             return _count_layers(result)
+        case core.PoolWindows("mean", x, nodes.Window(padding=(_, _)), adds=False):
+            # The second one pools what is 1 at each step.
+            return 2 + _count_layers(x)
         case core.Verb() if is_dataclass(value):
-            own = isinstance(value, core.Softmax) or layer_of_verb(value, "") is not None
+            own = (
+                isinstance(value, core.Softmax | core.PoolWindows)
+                or layer_of_verb(value, "") is not None
+            )
             return own + sum(_count_layers(getattr(value, part.name)) for part in fields(value))
         case tuple():
             return sum(map(_count_layers, value))
@@ -107,6 +113,11 @@ def layer_of_verb(value: core.Expression, name: str) -> Code | None:
             return _make("Permute", (2, 1), name=name)
         case core.Repeat(_, int(steps)):
             return _make("RepeatVector", steps, name=name)
+        case core.PoolWindows(how, window=window, mask=None) if isinstance(window.padding, str):
+            # The steps that a window adds are left out.
+            strides = None if window.stride == window.size else window.stride
+            settings: Arguments = {"strides": strides, "padding": window.padding}
+            return _make(_WINDOW_POOLING[how], window.size, **settings, name=name)
         case _:
             return None
 
@@ -136,8 +147,6 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             return make_batch_norm(layer)
         case nodes.Conv(masked=False, window=nodes.Window(padding=str())):
             return make_conv(layer)
-        case nodes.WindowPooling(masked=False, window=nodes.Window(padding=str())):
-            return make_window_pooling(layer.statistic, layer.window, layer.name)
         case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
             return _make(_POOLING[statistic], name=layer.name)
         case nodes.Attention(additive=False, masked=False, scale=1.0) if len(layer.input) > 1:
@@ -174,17 +183,6 @@ def make_conv(layer: nodes.Conv) -> Code:
         kernel_initializer=make_initializer(layer.kernel_initializer),
         **_bias(layer),
         name=layer.name,
-    )
-
-
-def make_window_pooling(statistic: WindowStatistic, window: nodes.Window, name: str) -> Code:
-    """Return the call that makes a pooling of windows."""
-    return _make(
-        _WINDOW_POOLING[statistic],
-        window.size,
-        strides=None if window.stride == window.size else window.stride,
-        padding=window.padding,
-        name=name,
     )
 
 

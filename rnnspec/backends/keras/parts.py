@@ -14,7 +14,6 @@ from rnnspec.backends.keras.layers import (
     layer_of_verb,
     make_activation,
     make_scaling,
-    make_window_pooling,
     operands,
 )
 from rnnspec.ir import core, nodes
@@ -101,16 +100,6 @@ _FILL_PADDING = code('''
         """Return x, (batch, steps, features), with another value at padded steps."""
         return keras.ops.where(keras.ops.expand_dims(mask, -1), x, value)
 ''')
-_MASKED_AVERAGE = code('''
-    def masked_average(
-        pool: keras.layers.AveragePooling1D, x: keras.KerasTensor, mask: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        """Return the mean over the real steps of each window; zeros if there are none."""
-        real = keras.ops.expand_dims(mask, -1)
-        average = pool(keras.ops.where(real, x, 0))
-        share = pool(keras.ops.cast(real, x.dtype))
-        return average / keras.ops.where(share > 0, share, 1)
-''')
 _MASKED_LAST = code('''
     def masked_last(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
         """Return the last real step, (batch, features); zeros if there is none."""
@@ -151,7 +140,6 @@ _FUNCTIONS = {
     "legacy_hard_sigmoid": _LEGACY_HARD_SIGMOID,
     "l2_normalized": _L2_NORMALIZED,
     "fill_padding": _FILL_PADDING,
-    "masked_average": _MASKED_AVERAGE,
     "masked_last": _MASKED_LAST,
     "masked_first": _MASKED_FIRST,
     "repeat_like": _REPEAT_LIKE,
@@ -240,6 +228,14 @@ class RecipeVerbs(KerasVerbs):
                 # A window may have only steps that it adds.
                 yield from super().assign(name, value)
                 value = core.Fill(-inf < core.Name(name), core.Name(name), 0.0)
+            case core.PoolWindows("mean", x, nodes.Window(padding=(_, _)) as window, adds=False):
+                # A layer of Keras would count the steps that it is given more.
+                whole = replace(value, adds=True)
+                self.variables["pooled"] = self.write(whole)
+                self.variables["ones"] = code("keras.ops.ones_like({}[:, :, :1])", self.write(x))
+                yield from super().assign("share", replace(whole, x=core.Name("ones")))
+                least = core.Combine("divide", 1.0, float(window.size))
+                value = core.Name("pooled") / core.Combine("maximum", core.Name("share"), least)
             case core.Reduce("mean", x, keep=True):
                 # Not keras.ops.mean: a head may have its name.
                 ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(X))
@@ -286,15 +282,17 @@ class RecipeVerbs(KerasVerbs):
                 return code("keras.ops.expand_dims({}, -1)", product)
             case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined):
                 return self._layer("Concatenate", code("[{}]", listed(*map(self.write, joined))))
-            case core.PoolWindows("max", x, nodes.Window(padding=(_, _) as padding) as window):
-                steps = "keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values={})"
-                steps = code(steps, self.write(x), padding, self.write(-inf))
-                pool = make_window_pooling("max", replace(window, padding="valid"), self._name())
-                return code("{}({})", pool, steps)
-            case core.PoolWindows("max", x, window):
-                return code(
-                    "{}({})", make_window_pooling("max", window, self._name()), self.write(x)
+            case core.PoolWindows(how, x, nodes.Window(padding=(_, _) as padding) as window):
+                # A layer that adds steps would warn that it drops the mask.
+                filler = code("constant_values={}", self.write(-inf)) if how == "max" else Code()
+                added = code("((0, 0), {!r}, (0, 0))", padding)
+                steps = code("keras.ops.pad({})", listed(self._steps(x), added, filler))
+                whole = replace(
+                    value, x=core.Name("steps"), window=replace(window, padding="valid")
                 )
+                return code("{}({})", layer_of_verb(whole, self._name()), steps)
+            case core.PoolWindows(_, x):
+                return code("{}({})", layer_of_verb(value, self._name()), self._steps(x))
             case core.Fill(core.Column(mask), x, number):
                 return code("fill_padding({})", listed(*map(self.write, (x, mask, number))))
             case core.Combine(
@@ -348,6 +346,11 @@ class RecipeVerbs(KerasVerbs):
                 return code("{}({})", made, self.write(value.x))
             case _:
                 return super().write(value)
+
+    def _steps(self, x: core.Expression) -> Code:
+        """Return what windows pool, numbers for what is true at real steps."""
+        steps = self.write(x)
+        return code("keras.ops.cast({}, x.dtype)", steps) if isinstance(x, core.Column) else steps
 
     def _number(self, value: float) -> Code:
         # A file of Keras is JSON, which has no infinity.
