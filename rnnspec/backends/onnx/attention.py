@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def contexts_of(layer: nodes.Recurrent) -> str:
     """Return the name of the contexts of a layer, (steps, batch, features)."""
-    return array(layer.name, "Contexts")
+    return array(layer.name, "Context_Steps")
 
 
 @dataclass(frozen=True, slots=True)
