@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.drawing.scene import Role
 from rnnspec.ir.nodes import (
@@ -44,6 +44,9 @@ from rnnspec.ir.nodes import (
 from rnnspec.ir.notation import write_expression
 from rnnspec.ir.text import type_name
 from rnnspec.words import JoinHow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NodeShape = Literal["cell", "box", "slab", "pill", "sum", "line"]
 """The shape of a layer: a ``line`` has no node, and a ``cell`` has a state."""
@@ -98,25 +101,14 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             setting = "" if epsilon == LAYER_NORM_EPSILON else f"epsilon {epsilon:g}"
             return Look("norm", "norm", "slab", "slab", _join("layer norm", setting))
         case InstanceNorm(epsilon=epsilon):
-            setting = f"epsilon {epsilon:g}"
-            return Look(
-                "norm",
-                "norm",
-                "slab",
-                "slab",
-                _join("instance norm", setting, "without padding" if layer.masked else ""),
-            )
+            settings = f"epsilon {epsilon:g}", "without padding" if layer.masked else ""
+            return Look("norm", "norm", "slab", "slab", _join("instance norm", *settings))
         case Activate(activation=activation):
             kind = activation_name(activation)
             short = kind if len(kind) <= _LONGEST_WORD else "f(x)"
             return Look(kind.split()[0].replace("_", " "), short, "slab", "slab", kind)
-        case Join(how=Formula(names=names, equations=equations), of=of):
-            pairs = zip(names, of, strict=True)
-            inputs = ", ".join(
-                other if name == other else f"{name} = {other}" for name, other in pairs
-            )
-            text = f"{write_expression(equations.lines[-1].value)} with {inputs}"
-            return Look("formula", "f", "plain", "pill", text)
+        case Join(how=Formula() as formula, of=of):
+            return Look("formula", "f", "plain", "pill", _formula(formula, of))
         case Join(how="concat" | "add" | "multiply" as how, of=of):
             word, verb = _JOINS[how]
             return Look(word, word, "plain", "pill", f"{verb} {', '.join(of)}")
@@ -154,6 +146,12 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             return Look("tied Dense" if tied else "Dense", "dense", "head", "box", _dense(layer))
         case _:
             return _plain(layer)
+
+
+def _formula(formula: Formula, of: Sequence[str]) -> str:
+    pairs = zip(formula.names, of, strict=True)
+    inputs = ", ".join(other if name == other else f"{name} = {other}" for name, other in pairs)
+    return f"{write_expression(formula.equations.lines[-1].value)} with {inputs}"
 
 
 def _plain(layer: Layer) -> Look:

@@ -21,6 +21,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     EquationCell,
     Join,
+    Layer,
     Network,
     Recurrent,
     Residual,
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
-def verify(  # noqa: PLR0915 - a check for each kind of layer
-    network: Network,
-) -> Network:
+def verify(network: Network) -> Network:
     """Return ``network`` unchanged.
 
     Raises:
@@ -68,41 +67,9 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
         values = [getattr(layer, name) for name in _field_names(kind)]
         finite = all(_is_finite(value) for value in values if not isinstance(value, str))
         _require(finite, f"{layer.name} contains a non-finite number")
-        _, *others = shapes
-        match layer:
-            case Recurrent(attention=None):
-                _require_states(layer, others)
-            case Recurrent(attention=StepAttention() as attention):
-                _require_states(layer, others[: len(layer.begins_as)])
-                one_way = not (layer.merge or layer.dropout or layer.recurrent_dropout)
-                _require(one_way, f"{layer.name} attends in both directions, or with dropout")
-                asked = attention.size if attention.projects else layer.states[0][1]
-                _require_memory(layer, attention, asked, outputs)
-            case Residual(start=start):
-                fits = inputs.get(start) == shape
-                _require(fits, f"{layer.name} adds the input of {start} to shape {shape}")
-            case Join():
-                fits = list(layer.inputs) == shapes
-                _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
-            case Dense(tied=str() as tied):
-                table = by_name.get(tied)
-                fits = isinstance(table, Embedding) and table.dim == layer.features
-                _require(fits, f"{layer.name} is tied to {tied}, which has other vectors")
-            case Embedding(table=str() as shared):
-                table, same = by_name.get(shared), (layer.vocabulary, layer.dim, None)
-                fits = isinstance(table, Embedding) and same == (
-                    table.vocabulary,
-                    table.dim,
-                    table.table,
-                )
-                _require(fits, f"{layer.name} has the table of {shared}, which has another")
-            case Attention():
-                _require_memory(layer, layer, width(layer.input), outputs)
-            case AttentionPooling(query=str()):
-                size = layer.features if layer.units is None else layer.units
-                _require(others == [(size,)], f"{layer.name} asks with {others}")
-            case _:
-                pass
+        _require_other(layer, shapes, inputs, outputs)
+        if isinstance(layer, Dense | Embedding):
+            _require_table(layer, by_name)
         # After the check, so that a residual cannot start at itself.
         inputs[layer.name] = layer.input
         outputs[layer.name] = layer.output
@@ -114,6 +81,53 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
     names = [name for name, _ in network.outputs]
     _require(len(set(names)) == len(names), "two outputs have the same name")
     return network
+
+
+def _require_other(
+    layer: Layer,
+    shapes: list[Shape | None],
+    inputs: Mapping[str, Shape],
+    outputs: Mapping[str, Shape],
+) -> None:
+    """Check what a layer takes beside its input, the first of ``shapes``."""
+    _, *others = shapes
+    match layer:
+        case Recurrent(attention=None):
+            _require_states(layer, others)
+        case Recurrent(attention=StepAttention() as attention):
+            _require_states(layer, others[: len(layer.begins_as)])
+            one_way = not (layer.merge or layer.dropout or layer.recurrent_dropout)
+            _require(one_way, f"{layer.name} attends in both directions, or with dropout")
+            asked = attention.size if attention.projects else layer.states[0][1]
+            _require_memory(layer, attention, asked, outputs)
+        case Residual(start=start):
+            fits = inputs.get(start) == layer.input
+            _require(fits, f"{layer.name} adds the input of {start} to shape {layer.input}")
+        case Join():
+            fits = list(layer.inputs) == shapes
+            _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
+        case Attention():
+            _require_memory(layer, layer, width(layer.input), outputs)
+        case AttentionPooling(query=str()):
+            size = layer.features if layer.units is None else layer.units
+            _require(others == [(size,)], f"{layer.name} asks with {others}")
+        case _:
+            pass
+
+
+def _require_table(layer: Dense | Embedding, by_name: Mapping[str, Layer]) -> None:
+    """Check the vectors of an embedding that a layer shares."""
+    name = layer.tied if isinstance(layer, Dense) else layer.table
+    if name is None:
+        return
+    table = by_name.get(name)
+    if isinstance(layer, Dense):
+        fits = isinstance(table, Embedding) and table.dim == layer.features
+        _require(fits, f"{layer.name} is tied to {name}, which has other vectors")
+    else:
+        same = (layer.vocabulary, layer.dim, None)
+        fits = isinstance(table, Embedding) and same == (table.vocabulary, table.dim, table.table)
+        _require(fits, f"{layer.name} has the table of {name}, which has another")
 
 
 def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
