@@ -254,6 +254,38 @@ heads:
   last: {of: formula_2, units: 1}
   read: {of: lstm_1, units: 1}
 """
+SEVERAL_INPUTS = """\
+version: 1
+name: several_inputs
+inputs:
+  rain: {features: 3, mask_value: 0.0}
+  gap: {features: 1}
+  basin: {features: 4, per: sequence}
+stream: rain
+cells:
+  decayed:
+    inputs: [x, dt, s]
+    states: [h, c]
+    parameters: {w: [x]}
+    equations:
+      d: exp(-relu(w_d * dt[0] + b_d))
+      i: sigmoid(W_i @ s + b_i)
+      g: tanh(W_g @ (w * x) + U_g @ (d * h) + V_g @ s)
+      c: d * c + i * g
+      h: tanh(c)
+rnn:
+- {type: decayed, units: 3, of: {dt: gap, s: basin, x: rain}, bidirectional: true, name: both}
+- {type: decayed, units: 2, of: {x: both, dt: gap, s: both.c}, direction: backward}
+- type: decayed
+  units: 5
+  of: {x: rain, dt: gap, s: basin}
+  dropout: 0.1
+  recurrent_dropout: 0.2
+  initial_state: learned
+  name: alone
+- {type: concat, of: [decayed_1, alone]}
+heads: {steps: {pooling: none, units: 2}, last: {of: alone.h, units: 2}}
+"""
 GRAPHS = (
     TRANSLATION,
     JOINED,
@@ -267,6 +299,7 @@ GRAPHS = (
     PASSED_ON,
     ENDED,
     FORMULAS,
+    SEVERAL_INPUTS,
 )
 OWN = """\
 version: 1

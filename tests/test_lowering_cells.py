@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from cases import cases
 from offered import require
 
@@ -15,6 +16,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch, draw_input
+from rnnspec.errors import SpecError
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.initializers import Constant, GlorotUniform, HeUniform, Orthogonal
@@ -302,3 +304,104 @@ def test_a_summary_has_the_arrays_of_cells() -> None:
     (row,) = rnnspec.summary(spec).layers
     assert row.cells[3] == ("  U_k = recurrent_kernel, gate c", "2 x (4, 4)", "32")
     assert sum(array.directions * np.prod(array.shape) for array in row.arrays) == row.parameters
+
+
+INPUTS = """\
+version: 1
+name: net
+inputs:
+  rain: {{features: 3, mask_value: 0.0}}
+  gap: {{features: 2}}
+  basin: {{features: 4, per: sequence}}
+cells:
+  mine:
+    {inputs}
+    states: [h, c]
+    {more}
+    equations:
+      {first}i: sigmoid(W_i @ s + b_i)
+      g: tanh(W_g @ {x} + U_g @ h + q * t[1])
+      c: i * c + g
+      h: tanh(c)
+rnn:
+{join}- {{type: mine, units: 2{of}}}
+head: {{units: 1}}
+"""
+SEVERAL: dict[str, str] = {
+    "inputs": "inputs: [x, t, s]",
+    "more": "",
+    "first": "",
+    "x": "x",
+    "join": "",
+    "of": ", of: {s: basin, x: rain, t: gap}",
+}
+
+
+def test_a_cell_of_several_inputs_is_one_of_their_features_side_by_side() -> None:
+    apart = {
+        "inputs": "",
+        "first": "x_own: x[0:3]\n      t: x[3:5]\n      s: x[5:9]\n      ",
+        "x": "x_own",
+        "join": "- {type: concat, of: [rain, gap, basin]}\n",
+        "of": "",
+    }
+    several, joined = (
+        pipeline.reads(INPUTS.format(**SEVERAL | words)).network for words in ({}, apart)
+    )
+    assert several == joined
+
+
+def test_an_input_gate_of_static_features_is_that_of_its_equations() -> None:
+    program = pipeline.reads(INPUTS.format(**SEVERAL))
+    arrays = draw_scaled(program.network, 0)
+    batch = draw_batch(program.network, np.random.default_rng(0), 3)
+    a = {name.removeprefix("mine_1."): array for name, array in arrays.items()}
+    real = (batch["rain"] != 0).any(axis=-1)
+    h, c = np.zeros((2, len(real), 2))
+    gate = 1 / (1 + np.exp(-batch["basin"] @ a["W_i"].T - a["b_i"]))
+    for t in range(real.shape[1]):
+        now = batch["rain"][:, t] @ a["W_g"].T + h @ a["U_g"].T + a["q"] * batch["gap"][:, t, 1:]
+        memory = gate * c + np.tanh(now)
+        c = np.where(real[:, t, None], memory, c)
+        h = np.where(real[:, t, None], np.tanh(memory), h)
+    expected = h @ arrays["dense_1.kernel"] + arrays["dense_1.bias"]
+    output = reference.run(program.network, arrays, batch).output
+    np.testing.assert_allclose(output, expected, atol=1e-12)
+
+
+@cases(
+    "words, message",
+    [
+        ({"of": ""}, "rnn[0].type: 'mine' has several inputs: expected a layer or input for each"),
+        ({"of": ", of: rain"}, "rnn[0].of: 'mine' has several inputs"),
+        ({"of": ", of: {x: rain, t: gap}"}, "rnn[0].of: expected a layer or input for s too"),
+        ({"of": ", of: {x: rain, t: gap, s: hill}"}, "rnn[0].of.s: expected a layer before this"),
+        ({"of": ", of: {x: rain, t: 3, s: basin}"}, "rnn[0].of.t: expected a name like lstm_1"),
+        ({"of": ", of: {x: rain, t: gap, s: basin, v: gap}"}, "expected an input of 'mine', x, t"),
+        ({"of": ", of: {x: basin, t: basin, s: basin}"}, "one vector for each; repeat it first"),
+        ({"of": f"{SEVERAL['of']}, layers: 2"}, "rnn[0]: 'layers' is for a cell of one input"),
+        (
+            {"inputs": "", "first": "s: x\n      t: x\n      "},
+            "rnn[0].of: 'mine' has one input: expected the name of a layer",
+        ),
+        ({"inputs": "inputs: [x]"}, "cells.mine.inputs: expected at least two names"),
+        ({"inputs": "inputs: [x, t, s, t]"}, "cells.mine.inputs[1]: the input t is there twice"),
+        ({"inputs": "inputs: [x, t, s, v]"}, "cells.mine.equations: the input v is never used"),
+        (
+            {"inputs": "inputs: [x, t, s, tanh]"},
+            "cells.mine.inputs: expected another name: tanh has a",
+        ),
+        ({"more": "settings: {s: 2}"}, "cells.mine.settings: s is an input too"),
+        ({"more": "sizes: {s: units}"}, "sizes.s: expected the name of another input"),
+        ({"more": "sizes: {s: t}"}, "rnn[0].of.s: expected 2 features of s, as t has; received 4"),
+        ({"more": "parameters: {W_i: [units, features]}"}, "unknown size features"),
+        ({"x": "s"}, "cells.mine.equations: the input x is never used"),
+        ({"x": "x[1:9]"}, "with these inputs, g, column 12: expected a vector that has [1:9]"),
+    ],
+)
+def test_inputs_of_cells_that_are_wrong_have_their_places(
+    words: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        pipeline.reads(INPUTS.format(**SEVERAL | words))
+    assert message in str(refused.value)

@@ -13,6 +13,7 @@ from rnnspec_random.layers import (
     ATTENTIONS,
     CELLS,
     END_STEPS,
+    RATES,
     ROOM,
     SIZES,
     Flow,
@@ -223,6 +224,8 @@ class _Graph:
         read = vector or self.pick()
         kind = self.draw(st.sampled_from(_SEQUENCE_LAYERS if read.axis else _VECTOR_LAYERS))
         match kind:
+            case "recurrent" if self.cells and self.draw(st.integers(0, 5)) == 0:
+                self._add_fused(read)
             case "recurrent":
                 self.add_recurrent(read)
             case "join":
@@ -289,6 +292,27 @@ class _Graph:
             self.values.append(context)
         return value
 
+    def _add_fused(self, read: _Value) -> None:
+        """Append a layer whose cell takes a sequence, and another one or a vector."""
+        fitting = [value for value in self.values if value.axis in (None, read.axis)]
+        other = self.draw(st.sampled_from(fitting))
+        other.is_read = True
+        parts = self.draw(st.permutations([read, other]))
+        layer: Words = {"type": "fused", "units": self.draw(SIZES), **self.names.new(room=ROOM)}
+        layer["of"] = dict(zip("xv", (part.name for part in parts), strict=True))
+        options = {
+            "direction": st.just("backward"),
+            "initial_state": st.sampled_from(["learned", "given"]),
+            "dropout": RATES,
+            "recurrent_dropout": RATES,
+        }
+        layer |= self.draw(st.fixed_dictionaries({}, optional=options))
+        width = layer["units"]
+        if "direction" not in layer and self.draw(st.booleans()):
+            layer, width = {**layer, "bidirectional": True}, 2 * width
+        masked = read.masked or other.masked
+        self.add(layer, replace(read, width=width, masked=masked, ways=0))
+
     def _scored(self, memory: _Value, size: int) -> Words:
         """Return the keys of an attention to a memory, given the size of the queries."""
         scores = ["general", "additive", *(["dot", "scaled_dot"] * 2 * (size == memory.width))]
@@ -311,7 +335,7 @@ class _Graph:
     def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""
         # The sizes of this one depend on the features that it reads.
-        types = {*models.RECURRENT, *CELLS} - {"three_states"}
+        types = {*models.RECURRENT, *CELLS} - {"three_states", "fused"}
         others = [other for other in self.layers if other["type"] in types]
         if attends:
             # Its own state is that of one layer in one direction.

@@ -125,6 +125,17 @@ CELLS: dict[str, Words] = {
         "settings": {"projection": 2},
         "sizes": {"h": "projection"},
     },
+    # Only a graph has what it takes.
+    "fused": {
+        "inputs": ["x", "v"],
+        "states": ["h", "c"],
+        "equations": {
+            "i": "sigmoid(W_i @ v + b_i)",
+            "d": "exp(-relu(w * v[0] + U_d @ h))",
+            "c": "d * c + i * tanh(W @ x + V @ v + U @ (d * h) + b)",
+            "h": "tanh(c) * sum(p * x)",
+        },
+    },
     # Those of an LSTM, in other words.
     "memory": {
         "states": ["y", "c"],
@@ -253,7 +264,7 @@ def recurrent_layers(
     """Draw a recurrent layer; one that gives no ``sequence`` has no residual."""
     type_ = draw(st.sampled_from(models.RECURRENT))
     if cells and draw(st.integers(0, 4)) == 0:
-        type_ = draw(st.sampled_from(sorted(CELLS)))
+        type_ = draw(st.sampled_from(sorted(CELLS.keys() - {"fused"})))
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))

@@ -249,8 +249,9 @@ class _EquationReader:
                 self._add(("states", index), f"the state {name} is there twice")
         for name in notation.settings:
             self._check_name(name, ("settings", name), key=True)
-            if name in self.targets or name in notation.states:
+            if name in self.targets or name in notation.states or name in notation.inputs:
                 what = "a state" if name in notation.states else "a line"
+                what = "an input" if name in notation.inputs else what
                 message = f"{name} is {what} too; choose another name"
                 self._add(("settings", name), message, key=True)
         assigned = set[str]()

@@ -201,7 +201,7 @@ def _check_cells(graph: GraphBuilder) -> None:
         except EquationError as error:
             graph.problems += [
                 graph.spec.document.problem(
-                    ("cells", name, *fault.path),
+                    ("cells", name, *_path_in(cell, fault.path)),
                     fault.message,
                     code=_CODES.get(str(fault.path[0]), "E429"),
                     key=fault.key,
@@ -211,6 +211,12 @@ def _check_cells(graph: GraphBuilder) -> None:
             ]
     if graph.problems:
         raise SpecError(in_file_order(tuple(graph.problems)))
+
+
+def _path_in(cell: models.Cell, path: Path) -> Path:
+    """Return the path of a text of a cell, which lists its inputs."""
+    section, *rest = path
+    return (section, cell.inputs.index(str(rest[0]))) if section == "inputs" else path
 
 
 _CODES = {"settings": "E431", "sizes": "E432", "parameters": "E432", "initialize": "E432"}
@@ -284,9 +290,11 @@ def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]
     for layer in network.layers:
         section, *rest = places[layer.name]
         declared = spec.rnn[int(rest[0])] if section == "rnn" else None
-        if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
+        if not isinstance(declared, models.CellLayer) or isinstance(declared.of, dict):
+            continue
+        if isinstance(layer, nodes.Recurrent):
             graph = GraphBuilder(spec, {}, ())
-            cell = read_equation_cell(graph, places[layer.name], declared, layer.features)
+            cell = read_equation_cell(graph, places[layer.name], declared, layer.features, {})
             known = standard_cell(cell, graph.defaults)
             by_layer |= {layer.name: known.places} if isinstance(known, Recognition) else {}
     return by_layer

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
 from rnnspec.ir.equations import (
+    INPUT,
     Choose,
     EquationError,
     EquationErrors,
+    Features,
     Line,
     Name,
     Number,
@@ -46,8 +48,12 @@ def declared_cell(cell: models.Cell | models.ZooCell) -> models.Cell:
     return zoo_cell(cell.zoo) if isinstance(cell, models.ZooCell) else cell
 
 
-def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
+def read(
+    cell: models.Cell, settings: Mapping[str, float], widths: Mapping[str, int] | None = None
+) -> Reading:
     """Return the equations of a cell with the values of its settings.
+
+    ``widths`` are the features of its ``inputs``, if it has several and they are known.
 
     Raises:
         EquationError: a text of the cell is wrong, or does not fit the others.
@@ -55,7 +61,10 @@ def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
     blocks = tuple(_blocks(cell))
     lines = {row.name for block in blocks for row in block.rows}
     errors = EquationErrors()
-    sizes = _Sizes(cell, settings, errors)
+    for index, name in enumerate(cell.inputs):
+        if name in cell.inputs[:index]:
+            errors.add(EquationError(("inputs", name), 0, f"the input {name} is there twice"))
+    sizes = _Sizes(cell, settings, widths, errors)
     parameters: dict[str, Shape] = {}
     for name, shape in cell.parameters.items():
         path: Path = ("parameters", name)
@@ -71,13 +80,15 @@ def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
         Notation(
             states=cell.states,
             blocks=blocks,
+            inputs={name: (size_text(sizes.known[name]),) for name in cell.inputs}
+            or {INPUT: (NAMED_SIZES[1],)},
             output=None if cell.output is None else _row("output", cell.output, ("output",)),
             settings=settings,
             # A name that only other sizes have says nothing about a line.
             sizes={
                 name: size
                 for name, size in resolved.items()
-                if name in names or name not in sizes.used
+                if name not in cell.inputs and (name in names or name not in sizes.used)
             },
             parameters=parameters,
             initialized=tuple(cell.initialize),
@@ -177,15 +188,27 @@ class _Sizes:
     """
 
     def __init__(
-        self, cell: models.Cell, settings: Mapping[str, float], errors: EquationErrors
+        self,
+        cell: models.Cell,
+        settings: Mapping[str, float],
+        widths: Mapping[str, int] | None,
+        errors: EquationErrors,
     ) -> None:
         self.settings, self.errors = settings, errors
-        self.names = (*NAMED_SIZES, *settings, *cell.sizes)
+        own = cell.inputs or NAMED_SIZES[1:]
+        self.names = (NAMED_SIZES[0], *own, *settings, *cell.sizes)
         self.used = set[str]()
-        self.known: dict[str, Terms] = {}
+        self.known: dict[str, Terms] = {
+            name: {"": widths[name]} if widths else {name: 1}
+            for name in cell.inputs
+            if name not in cell.sizes
+        }
         declared: dict[str, Terms] = {}
         for name, text in cell.sizes.items():
-            if name in RESERVED or name in settings:
+            if name in cell.inputs and text not in cell.inputs:
+                message = f"expected the name of another input, received {text!r}"
+                errors.add(EquationError(("sizes", name), 0, message))
+            elif name not in cell.inputs and (name in RESERVED or name in settings):
                 what = "a setting" if name in settings else "a name of the language"
                 message = f"expected another name: {name} is {what}"
                 errors.add(EquationError(("sizes", name), 0, message, key=True))
@@ -196,6 +219,12 @@ class _Sizes:
             with errors.collected():
                 self.known[name] = self._resolve(declared[name], ("sizes", name))
             self.known.setdefault(name, {NAMED_SIZES[0]: 1})
+        for name in widths or ():
+            size = size_text(self.known[name])
+            if size.isdigit() and widths and int(size) != widths[name]:
+                message = f"expected {size} features of {name}, as {cell.sizes[name]} has"
+                message = f"{message}; received {widths[name]}"
+                errors.add(EquationError(("inputs", name), 0, message))
 
     def read(self, text: str, path: Path) -> Terms:
         """Return a size with the values of the names in it."""
@@ -246,7 +275,7 @@ def cell_sizes(equations: Equations, settings: Mapping[str, float]) -> tuple[tup
     """Return the settings that are sizes in the shapes of equations, with their values."""
     shapes = (*equations.parameters, *equations.shapes)
     names = {name for _, shape in shapes for size in shape for name in size_names(size)}
-    return tuple((name, int(settings[name])) for name in sorted(names - {*NAMED_SIZES}))
+    return tuple((name, int(settings[name])) for name in sorted(names & settings.keys()))
 
 
 def roles(equations: Equations) -> Mapping[str, Role]:
@@ -339,19 +368,46 @@ def equation_cell(
     cell: models.Cell,
     settings: Mapping[str, float],
     defaults: Mapping[Role, initializers.Initializer],
+    widths: Mapping[str, int] | None = None,
 ) -> nodes.EquationCell:
     """Return a cell of a spec with the settings of a layer.
+
+    Of several inputs, it has the features one after the other, if their ``widths`` are known.
 
     Raises:
         EquationError: as ``read`` and ``initial_values``.
     """
-    reading = read(cell, settings)
+    reading = read(cell, settings, widths)
+    equations = reading.equations
     return nodes.EquationCell(
         name=name,
-        equations=reading.equations,
+        equations=_take_apart(equations, widths) if widths else equations,
         initializers=initial_values(cell, reading, defaults),
-        sizes=cell_sizes(reading.equations, settings),
+        sizes=cell_sizes(equations, settings),
     )
+
+
+def _take_apart(equations: Equations, widths: Mapping[str, int]) -> Equations:
+    """Return equations whose inputs are side by side in one, of which the first lines take each."""
+    taken = {*dict(equations.shapes), *dict(equations.parameters), *widths}
+    lines, names, start = list[Line](), dict[str, Name](), 0
+    for name, width in widths.items():
+        own = name
+        while own == INPUT or (own != name and own in taken):
+            own = f"{own}_own"
+        names[name] = Name(own, "line")
+        lines.append(Line(own, Features(Name(INPUT, "input"), (start, start + width))))
+        start += width
+
+    def own_line(part: Expression) -> Expression | None:
+        is_input = isinstance(part, Name) and part.kind == "input"
+        return names[part.name] if isinstance(part, Name) and is_input else None
+
+    rewritten = (replace(line, value=rewrite(line.value, own_line)) for line in equations.lines)
+    shapes = zip(
+        (line.name for line in lines), ((str(width),) for width in widths.values()), strict=True
+    )
+    return replace(equations, lines=(*lines, *rewritten), shapes=(*shapes, *equations.shapes))
 
 
 def standard_cell(

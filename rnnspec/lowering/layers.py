@@ -6,12 +6,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from rnnspec.errors import listed
+from rnnspec.errors.wording import nearest
 from rnnspec.ir import nodes
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
 from rnnspec.lowering.attention import add_attention
-from rnnspec.lowering.cells import read_formula, read_initializer
+from rnnspec.lowering.cells import declared_cell, read_formula, read_initializer
 from rnnspec.lowering.graph import read_activation
 from rnnspec.lowering.poolings import add_pooling, advise_pooling, advise_states, final_state
 from rnnspec.lowering.recurrent import add_recurrent
@@ -28,10 +30,12 @@ def add_item(graph: GraphBuilder, index: int, layer: models.AnyLayer) -> None:
     """Add an item of ``rnn``."""
     path: Path = ("rnn", index)
     graph.place = path
-    if isinstance(layer, models.JoinLayer):
-        _add_join(graph, path, layer)
+    if isinstance(layer, models.Formula):
+        _add_join(graph, path, layer, layer.of)
+    elif isinstance(layer, models.JoinLayer):
+        _add_join(graph, path, layer, dict(enumerate(layer.of)))
     else:
-        graph.take(layer.of, (*path, "of"))
+        _take(graph, path, layer)
         if len(graph.shape) < 2 and isinstance(layer, _OF_STEPS):
             message = (
                 f"'{layer.type}' reads the steps of a sequence, but '{graph.last}' gives one "
@@ -236,15 +240,61 @@ def _fit(graph: GraphBuilder, path: Path, node: nodes.Windowed) -> nodes.Windowe
     return node
 
 
-def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
-    """Add a join of the outputs of earlier layers and inputs."""
-    parts = _parts(layer)
+def _take(graph: GraphBuilder, path: Path, layer: models.AnyLayer) -> None:
+    """Let a layer take what its ``of`` names; the inputs of a cell with several are joined."""
+    if not isinstance(layer, models.CellLayer):
+        assert not isinstance(layer.of, dict | tuple)
+        graph.take(layer.of, (*path, "of"))
+        return
+    inputs = declared_cell((graph.spec.cells or {})[layer.type]).inputs
+    if not inputs and not isinstance(layer.of, dict):
+        graph.take(layer.of, (*path, "of"))
+        return
+    example = f"{{{', '.join(f'{name}: ...' for name in inputs)}}}"
+    if not isinstance(layer.of, dict):
+        message = (
+            f"'{layer.type}' has several inputs: expected a layer or input for each, {example}"
+        )
+        graph.refuse((*path, "of" if layer.of else "type"), message, code="E425")
+    elif not inputs:
+        message = f"'{layer.type}' has one input: expected the name of a layer or input"
+        graph.refuse((*path, "of"), message, code="E425")
+    else:
+        for name in (name for name in layer.of if name not in inputs):
+            near = nearest(name, inputs)
+            hint = f"; did you mean {near!r}?" if near else ""
+            message = f"expected an input of '{layer.type}', {listed(inputs, 'or')}{hint}"
+            graph.refuse((*path, "of", name), message, code="E425", key=True)
+        if missing := [name for name in inputs if name not in layer.of]:
+            message = f"expected a layer or input for {listed(missing)} too"
+            graph.refuse((*path, "of"), message, code="E425")
+    for key in ("layers", "attention"):
+        if inputs and layer.writes(key) and getattr(layer, key) not in {1, None}:
+            message = f"'{key}' is for a cell of one input, and '{layer.type}' has several"
+            graph.refuse((*path, key), message, code="E407", key=True)
+    declared = layer.of if isinstance(layer.of, dict) else {}
+    found = [graph.find(declared[name], (*path, "of", name)) for name in inputs if name in declared]
+    if len(found) == len(inputs) and None not in found:
+        _add_join(graph, path, "concat", {name: declared[name] for name in inputs})
+    else:
+        graph.last = graph.last or graph.first
+        graph.pretend((None, max(len(inputs), 1)))
+
+
+def _add_join(
+    graph: GraphBuilder,
+    path: Path,
+    declared: models.JoinLayer | Literal["concat"],
+    parts: Mapping[Any, str],
+) -> None:
+    """Add a join of earlier layers and inputs, each by its key or place in ``of``."""
+    layer = None if declared == "concat" else declared
     found = [graph.find(name, (*path, "of", key)) for key, name in parts.items()]
     names = [name for name in found if name is not None]
     values = [graph.values[name] for name in names]
     if len(names) == len(parts):
-        _check_steps(graph, path, layer, values)
-        if not isinstance(layer, models.Formula):
+        _check_steps(graph, path, parts, values)
+        if layer and not isinstance(layer, models.Formula):
             _check_widths(graph, path, layer, values)
     if not values:
         graph.last = graph.last or graph.first
@@ -256,27 +306,17 @@ def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     )
     how: JoinHow | nodes.Formula
     if not isinstance(layer, models.Formula):
-        how = layer.type
+        how = layer.type if layer else "concat"
     elif len(names) < len(parts):
         how = "multiply"
     else:
         widths = (nodes.width(shape) for shape in inputs)
         how = _read_formula(graph, path, layer, dict(zip(layer.of, widths, strict=True)))
-    graph.add(
-        nodes.Join(
-            name=graph.name(layer.type, (*path, "name"), layer.name),
-            input=inputs[0],
-            how=how,
-            of=tuple(names),
-            inputs=inputs,
-        ),
-        (*path, "of"),
+    name = (
+        graph.name(layer.type, (*path, "name"), layer.name) if layer else graph.name("concat", path)
     )
-
-
-def _parts(layer: models.JoinLayer) -> Mapping[Any, str]:
-    """Return the names of what a join takes, each by its key or place in ``of``."""
-    return layer.of if isinstance(layer, models.Formula) else dict(enumerate(layer.of))
+    join = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
+    graph.add(join, (*path, "of"))
 
 
 def _read_formula(
@@ -300,11 +340,11 @@ def _read_formula(
 
 
 def _check_steps(
-    graph: GraphBuilder, path: Path, layer: models.JoinLayer, values: list[Value]
+    graph: GraphBuilder, path: Path, parts: Mapping[Any, str], values: list[Value]
 ) -> None:
     """Check that all sequences of a join have equally many steps."""
-    parts = zip(_parts(layer).items(), values, strict=True)
-    sequences = [(*part, value) for part, value in parts if value.axis is not None]
+    joined = zip(parts.items(), values, strict=True)
+    sequences = [(*part, value) for part, value in joined if value.axis is not None]
     for at, name, value in sequences[1:]:
         _, first, first_value = sequences[0]
         steps, expected = value.shape[0], first_value.shape[0]

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from rnnspec.errors import listed
+from rnnspec.errors import SpecError, listed
 from rnnspec.errors.wording import quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
@@ -17,6 +17,7 @@ from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard
 from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
+from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +74,7 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
 
     If only its final state is taken, ``behind`` are the layers behind which it is.
     """
-    path, start = ("rnn", index), None
+    path, start, widths = ("rnn", index), None, _widths(graph, layer)
     # The dropout of a layer with attention acts on its input alone, not on the context.
     is_own = layer.variational and layer.attention is None
     if layer.dropout and not is_own:
@@ -82,11 +83,12 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
         start = nodes.Dropout(name=name, input=graph.shape, rate=rate, variational=variational)
         graph.add(start)
     width = _context_width(graph, layer)
-    cell, bias, state_names = _cell(graph, path, layer, nodes.width(graph.shape) + width)
+    features = nodes.width(graph.shape) + width
+    cell, bias, state_names = _cell(graph, path, layer, features, widths)
     name = graph.name(_kind(layer, cell), (*path, "name"), declared)
     attention = None
     if layer.attention is not None:
-        units = _state_size(cell, layer.units, nodes.width(graph.shape) + width)
+        units = _state_size(cell, layer.units, features)
         where = (*path, "attention")
         attention = step_attention(graph, where, layer.attention, name, units)
         states = cell.equations.states if isinstance(cell, nodes.EquationCell) else state_names
@@ -314,6 +316,19 @@ _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingP
 )
 
 
+def _widths(graph: GraphBuilder, layer: models.RecurrentLayer) -> dict[str, int]:
+    """Return the features of each input of a cell with several, which are joined by now."""
+    join = graph.by_name.get(graph.last or "")
+    declared = (graph.spec.cells or {}).get(layer.type)
+    if declared is None or not (inputs := declared_cell(declared).inputs):
+        return {}
+    # With a problem, one may be missing.
+    known = join.inputs if isinstance(join, nodes.Join) else ()
+    given = layer.of if isinstance(layer.of, dict) else {}
+    shapes = dict(zip((name for name in inputs if name in given), known, strict=False))
+    return {name: nodes.width(shapes.get(name, (1,))) for name in inputs}
+
+
 def _context_width(graph: GraphBuilder, layer: models.RecurrentLayer) -> int:
     """Return the number of features of the context, 0 without one."""
     over = layer.attention.over if layer.attention else ""
@@ -322,14 +337,18 @@ def _context_width(graph: GraphBuilder, layer: models.RecurrentLayer) -> int:
 
 
 def _cell(
-    graph: GraphBuilder, path: Path, layer: models.RecurrentLayer, features: int
+    graph: GraphBuilder,
+    path: Path,
+    layer: models.RecurrentLayer,
+    features: int,
+    widths: Mapping[str, int],
 ) -> tuple[nodes.Cell, bool, tuple[str, ...]]:
     """Return a cell, whose fields are keys of the layer or of the initializers, and its bias.
 
     With it are the names of its states, if these are others than its own.
     """
     if isinstance(layer, models.CellLayer):
-        own = read_equation_cell(graph, path, layer, features)
+        own = read_equation_cell(graph, path, layer, features, widths)
         known = standard_cell(own, graph.defaults)
         if not isinstance(known, Recognition):
             return own, True, ()
@@ -345,23 +364,35 @@ def _cell(
 
 
 def read_equation_cell(
-    graph: GraphBuilder, path: Path, layer: models.CellLayer, features: int
+    graph: GraphBuilder,
+    path: Path,
+    layer: models.CellLayer,
+    features: int,
+    widths: Mapping[str, int],
 ) -> nodes.EquationCell:
-    """Return a cell of the spec with the settings of a layer that reads ``features``."""
+    """Return a cell of the spec with the settings of a layer that reads ``features``.
+
+    ``widths`` are those of its inputs, if it has several.
+    """
     cell = declared_cell((graph.spec.cells or {})[layer.type])
     try:
-        read = equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, graph.defaults)
+        settings = {**cell.settings, **layer.settings}
+        read = equation_cell(layer.type, cell, settings, graph.defaults, widths)
     except EquationError as error:
         for fault in (error, *error.others):
-            at, message = path, f"with these settings, {fault}"
-            if fault.path[0] == "settings":
-                at, message = (*path, fault.path[-1]), fault.message
+            at, message = path, f"with these {'inputs' if widths else 'settings'}, {fault}"
+            if fault.path[0] in {"settings", "inputs"}:
+                section = () if fault.path[0] == "settings" else ("of",)
+                at, message = (*path, *section, fault.path[-1]), fault.message
             graph.refuse(at, message, code="E431")
     else:
         _check_effects(graph, path, layer, read, features)
         return read
+    if widths:
+        # What fits only other inputs has no shape.
+        raise SpecError(in_file_order(tuple(graph.problems)))
     # As it is with the defaults, so that problems behind it are found too.
-    return equation_cell(layer.type, cell, cell.settings, graph.defaults)
+    return equation_cell(layer.type, cell, cell.settings, graph.defaults, widths)
 
 
 def _check_effects(

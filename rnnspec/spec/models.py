@@ -310,6 +310,12 @@ class Cell(Model):
         "layer, unless `output` says more.",
         ["h", "c"],
     )
+    inputs: Annotated[Names, Field(min_length=2)] = _key(
+        "The names of several inputs, which a layer gives in `of`. Each is a vector at each step, "
+        "and its name is also its size. Without them, the input of the step is `x`.",
+        ["x", "s"],
+        default=(),
+    )
     equations: Annotated[
         Annotated[Lines, Tag("mapping")]
         | Annotated[
@@ -351,7 +357,8 @@ class Cell(Model):
     )
     sizes: dict[str, SizeText] = _key(
         "The sizes of states and lines, where they are not `units` and do not follow: sums of "
-        "numbers, `units`, `features`, settings and other names of this section.",
+        "numbers, `units`, `features`, settings and other names of this section. The size of an "
+        "input may be that of another one.",
         {"h": "projection", "m": "2 * units"},
         default={},
     )
@@ -632,12 +639,27 @@ class GRU(_Gated):
 
 SETTINGS = "[settings]"
 """The key under which the settings of its cell stand in the plain data of a layer."""
+OF = "[name]", "[mapping]"
+"""The tags of the two forms of ``of``, which no key is."""
 
 
 class CellLayer(_Recurrent):
     """A recurrent layer with a cell of `cells`, whose settings are keys of the layer."""
 
     type: str = _key("The name of a cell of `cells`.", "peephole_lstm")
+    # Wider than that of other layers.
+    of: Annotated[
+        Annotated[OptionalRead, Tag(OF[0])]
+        | Annotated[Annotated[dict[str, str], Field(min_length=1)], Tag(OF[1])],
+        Discriminator(lambda value: OF[isinstance(value, dict)]),
+    ] = _key(  # type: ignore[assignment]
+        "The layer or input that this one takes; by default the layer before it. A cell with "
+        "`inputs` takes one for each of them: sequences with the same steps, and vectors, which "
+        "are the same at each step.",
+        "lstm_1",
+        {"x": "weather", "s": "basin"},
+        default=None,
+    )
     settings: dict[str, Setting] = Field(default_factory=dict, alias="[settings]")
 
 

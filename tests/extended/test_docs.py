@@ -187,5 +187,5 @@ def test_the_language_it_shows_is_the_language() -> None:
     assert {*models.Cell.model_fields, "from"} <= set(rows)
     of_cells = {"cells", "zoo", *models.Cell.model_fields, *models.EquationBlock.model_fields}
     in_comments = {"normal", "constant", "heads", "last_steps", "inputs", "per", "stream"}
-    of_network = words(models.Spec) - of_cells | {"parameters"}
+    of_network = words(models.Spec) - of_cells | {"parameters", "inputs"}
     assert keys(yaml.safe_load(shown)) | in_comments == of_network

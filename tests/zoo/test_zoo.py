@@ -26,8 +26,8 @@ BUILT_IN = {"lstm_np": "lstm"}
 
 
 def recurrent(name: str) -> nodes.Recurrent:
-    layer = pipeline.reads(CELLS[name], name).network.layers[0]
-    assert isinstance(layer, nodes.Recurrent)
+    layers = pipeline.reads(CELLS[name], name).network.layers
+    (layer,) = (layer for layer in layers if isinstance(layer, nodes.Recurrent))
     return layer
 
 
@@ -46,13 +46,22 @@ def test_each_file_is_one_cell_with_its_paper(name: str) -> None:
 
 def side_by_side(cells: list[str]) -> rnnspec.Spec:
     """Return a network of several cells, for which a compiler is called once."""
-    layers = [{"type": cell, "units": 4, "of": "input", "name": f"of_{cell}"} for cell in cells]
+    definitions = {cell: yaml.safe_load(CELLS[cell])["cells"][cell] for cell in cells}
+    layers = [
+        {
+            "type": cell,
+            "units": 4,
+            "of": dict.fromkeys(definitions[cell].get("inputs", ()), "input") or "input",
+            "name": f"of_{cell}",
+        }
+        for cell in cells
+    ]
     words = {
         "version": 1,
         "name": "zoo",
         # Some cells have an output or a state of the size of the input.
         "input": {"features": 4},
-        "cells": {cell: yaml.safe_load(CELLS[cell])["cells"][cell] for cell in cells},
+        "cells": definitions,
         "rnn": [*layers, {"type": "concat", "of": [layer["name"] for layer in layers]}],
         "head": {"pooling": "none", "units": 2},
     }

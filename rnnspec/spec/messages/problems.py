@@ -194,7 +194,7 @@ def _path(loc: Path) -> Path:
     path: Path = ()
     tagged = False
     for step in loc:
-        if step == models.SETTINGS:
+        if step == models.SETTINGS or step in models.OF:
             continue
         # An error about a key has no tag.
         path = path if tagged and step != "[key]" else (*path, step)

@@ -446,6 +446,8 @@ def _expected_names(kind: str, path: Path) -> str:
             return "a name like lstm_1"
         case (*_, "initial_state"):
             return "a mapping like {of: encoder}"
+        case (*_, "of", _) if kind == "string_type":
+            return "a name like lstm_1"
         case (*_, "of") if kind == "dict_type":
             return "layers by their names in the equations, like {m: mask_1, a: input}"
         case (*_, "equations"):
@@ -464,6 +466,7 @@ _NAMES = frozenset({"of", "like", "over", "query", "stream", "initial_state"})
 _EXPECTED_IN_CELLS: dict[Path, str] = {
     (): "a cell with the keys states and equations, by its name",
     ("states",): "at least one name in a list like [h, c]",
+    ("inputs",): "at least two names in a list like [x, s]",
     ("equations",): "lines like {h: tanh(W @ x + U @ h + b)}",
     ("parameters",): "scalar or a list like [units, features], by the name of a parameter",
 }
