@@ -21,7 +21,7 @@ from docs.generate.conformance import (
     read_notes,
 )
 from docs.generate.examples import ROOT
-from docs.generate.markdown import fence
+from docs.generate.markdown import UNSEARCHED, fence
 from docs.generate.repository import address
 from rnnspec.errors import listed
 from rnnspec_conformance.cases import (
@@ -195,7 +195,9 @@ def tool_page(
         parts += _cause_parts(results, cause, name, outcomes[cause])
     equal = [case for case, cell in row.items() if cell.state == "equal"]
     if equal:
-        parts.append(f"## What is equal\n\n{_case_list(f'{len(equal)} cases', equal)}")
+        parts.append(
+            f"## What is equal {{ {UNSEARCHED} }}\n\n{_case_list(f'{len(equal)} cases', equal)}"
+        )
     parts.append(_upkeep(name))
     return "\n".join(parts)
 
@@ -216,7 +218,7 @@ def verdict(results: Results, name: str, failures: Sequence[Failure]) -> str:
 def _cause_parts(
     results: Results, cause: Failure, tool: str, row: Mapping[str, Cell]
 ) -> Iterator[str]:
-    yield f"## {cause.title} {{ #{cause.anchor} }}\n"
+    yield f"## {cause.title} {{ #{cause.anchor} {UNSEARCHED} }}\n"
     for state in reversed(STATES):
         inside = {case: cell for case, cell in row.items() if cell.state == state}
         if inside:
@@ -259,7 +261,7 @@ def _case_list(title: str, names: Sequence[str]) -> str:
     return f'<details markdown="1"><summary>{title}</summary>\n\n{links}\n\n</details>\n'
 
 
-_UPKEEP = """## Is this out of date?
+_UPKEEP = """## Is this out of date? {unsearched}
 
 In a clone of [rnnspec]({address}), with `PYTHON` the interpreter of an environment for the tool:
 
@@ -267,7 +269,7 @@ In a clone of [rnnspec]({address}), with `PYTHON` the interpreter of an environm
 What is not explained here, or explained wrongly, goes into `conformance/failures.yaml`; see
 [your tool's column](../conformance.md#your-tools-column).
 
-## Badge
+## Badge {unsearched}
 
 ![rnnspec conformance]({name}.svg)
 
@@ -283,6 +285,7 @@ def _upkeep(name: str) -> str:
     run = f"rnnspec conformance run --tool {name} --python PYTHON {results}"
     place = f"SITE/conformance/{name}"
     return _UPKEEP.format(
+        unsearched=f"{{ {UNSEARCHED} }}",
         address=address(),
         name=name,
         commands=fence("sh", f"{install}\n{run}\npython -m docs.generate.conformance"),
@@ -303,7 +306,7 @@ def case_page(results: Results) -> str:
 
 
 def _case_parts(case: Scenario, row: Mapping[str, Cell]) -> Iterator[str]:
-    yield f"### `{case.name}` {{ #{case.name} }}\n"
+    yield f"### `{case.name}` {{ #{case.name} {UNSEARCHED} }}\n"
     yield f"{case.fact} *If not:* {case.consequence}\n"
     for state in reversed(STATES):
         failed = [name for name, cell in row.items() if cell.is_failure and cell.state == state]

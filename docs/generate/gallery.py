@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 import rnnspec
-from docs.generate.markdown import dark, fence, figure, tab, table
+from docs.generate.markdown import UNSEARCHED, dark, fence, figure, tab, table
 from docs.generate.zoo import zoo_pages
 from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
@@ -29,6 +29,7 @@ def gallery_pages(folder: Path) -> dict[str, str]:
         "gallery/index.md": _index(specs),
         **{f"gallery/{spec.name}.md": _page(path, spec) for path, spec in specs.items()},
         **{place: text for spec in specs.values() for place, text in _pictures(spec)},
+        **{f"gallery/{spec.name}.h": text for spec in specs.values() if (text := _header(spec))},
         **zoo_pages(folder / "cells"),
     }
 
@@ -96,7 +97,7 @@ def _page(path: Path, spec: Spec) -> str:
     # To Markdown, a word in angle brackets such as <pad> is a tag.
     parts += [escape(head_comment(text), quote=False) + "\n"]
     parts += [figure(f"{spec.name}, unrolled over time.", f"{spec.name}.svg") + "\n"]
-    parts += [_layers(rnnspec.summary(spec)), "## Sources\n"]
+    parts += [_layers(rnnspec.summary(spec)), f"## Sources {{ {UNSEARCHED} }}\n"]
     parts += [tab("Spec", fence("yaml", text)) + "".join(_sources(spec))]
     parts += [f"Compare them: `rnnspec parity specs/{path.name}`\n"]
     return "\n".join(parts)
@@ -125,6 +126,20 @@ _LANGUAGES = {".py": "python", ".h": "c"}
 def _source(spec: Spec, backend: Backend) -> str:
     language = _LANGUAGES.get(backend.ending, "text")
     try:
-        return fence(language, rnnspec.codegen(spec, backend.name))
+        text = rnnspec.codegen(spec, backend.name)
     except UnsupportedError as error:
         return "Refused:\n\n" + fence("text", str(error))
+    if backend.name != "c":
+        return fence(language, text)
+    interface = text.partition(f"\n#ifdef {spec.name.upper()}_IMPLEMENTATION\n")[0]
+    lines = len(text.splitlines()) - len(interface.splitlines())
+    link = f"[The whole header]({spec.name}.h) has {lines:,} lines more, the implementation."
+    return f"{link}\n\n{fence(language, interface)}"
+
+
+def _header(spec: Spec) -> str:
+    """Return the source of a spec in C, empty if it is refused."""
+    try:
+        return rnnspec.codegen(spec, "c")
+    except UnsupportedError:
+        return ""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+UNSEARCHED = "data-search-exclude"
+"""The attribute of a heading whose section the search leaves out."""
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table with one line per row."""

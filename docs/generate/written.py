@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from docs.generate.examples import ROOT, Command, File, examples, provide
-from docs.generate.markdown import dark, figure
+from docs.generate.markdown import UNSEARCHED, dark, figure
 from docs.generate.reference.codes import PLACES
 from docs.generate.repository import address, name_owner
 from rnnspec.cli.app import app
@@ -68,6 +68,8 @@ def written_pages() -> dict[str, str | bytes]:
             continue
         text = path.read_text(encoding="utf-8")
         page = _HEADS.get(name, "") + name_owner(relink(text, name), address())
+        if name == "CHANGELOG.md":
+            page = re.sub(r"^(##+ .*)$", rf"\1 {{ {UNSEARCHED} }}", page, flags=re.MULTILINE)
         for theme in ("colour", "dark"):
             for picture, content in draw_pictures(path, theme).items():
                 place = _place(picture.relative_to(ROOT).as_posix())

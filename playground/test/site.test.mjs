@@ -18,6 +18,29 @@ const PAGES = [
   "gallery/stacked_lstm.html",
   "reference/language.html",
 ];
+const QUESTIONS = {
+  "per-step outputs": "guides/ordinary-model.html",
+  GloVe: "guides/vectors.html",
+  "word vectors": "guides/vectors.html",
+  "freeze embedding": "guides/ordinary-model.html",
+  "difference to nn.LSTM": "concepts/second-bias.html",
+  "second bias": "concepts/second-bias.html",
+  "multi-GPU": "guides/ordinary-model.html",
+  "gradient clipping": "guides/ordinary-model.html",
+  "learning rate schedule": "guides/ordinary-model.html",
+  "class weights loss": "guides/ordinary-model.html",
+  stateful: "guides/ordinary-model.html",
+  TFLite: "guides/ordinary-model.html",
+  "masking padding": "guides/padding.html",
+  pack_padded_sequence: "guides/padding.html",
+  "export onnx": "guides/onnx.html",
+  microcontroller: "guides/c.html",
+  "load weights": "guides/weights.html",
+  "custom cell": "tutorial/cell.html",
+  attention: "concepts/attention.html",
+  "bidirectional last state": "concepts/both-directions.html",
+  "import a state dict": "guides/pytorch.html",
+};
 const THEME = ["landmark-unique"]; // what the theme itself does wrong
 
 describe("the documentation", { skip: lacking }, () => {
@@ -120,6 +143,23 @@ describe("the documentation", { skip: lacking }, () => {
       await page.emulateMedia({ colorScheme });
       assert.deepEqual(await barriers(page, { known: THEME }), [], colorScheme);
     }
+    await page.context().close();
+  });
+
+  test("the search finds the page that answers a question first", async () => {
+    const page = await opened(browser, pathToFileURL(path.join(SITE, "index.html")).href, { bypassCSP: true });
+    await page.keyboard.press("/");
+    const field = page.locator("input[type=text]:visible, input[type=search]:visible").first();
+    const link = page.locator("a[href*='h=']").first();
+    const found = {};
+    for (const question of Object.keys(QUESTIONS)) {
+      await field.fill("");
+      await link.waitFor({ state: "detached" });
+      await field.fill(question);
+      const href = await link.getAttribute("href");
+      found[question] = new URL(href, page.url()).pathname.split("/build/site/")[1];
+    }
+    assert.deepEqual(found, QUESTIONS);
     await page.context().close();
   });
 
