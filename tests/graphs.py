@@ -54,6 +54,28 @@ rnn:
   - {type: repeat, steps: 3}
   - {type: simple, units: 3, direction: backward}
 """
+APPENDED = """\
+version: 1
+name: appended
+inputs:
+  image: {features: 3, per: sequence}
+  words: {embedding: {vocabulary: 8, dim: 4}}
+  more: {length: 4, features: 4}
+rnn:
+  - {type: dense, of: image, units: 4}
+  - {type: batch_norm, name: picture}
+  - {type: concat, axis: steps, of: [picture, words]}
+  - {type: gru, units: 4, name: read}
+  - {type: concat, axis: steps, of: [more, read.state], name: known}
+  - {type: conv, filters: 4, kernel_size: 2}
+  - {type: lstm, units: 2, bidirectional: true, name: both}
+  - {type: attention, of: read, over: known, score: dot, name: seen}
+  - {type: concat, axis: steps, of: [known, seen, known], name: all_of_them}
+heads:
+  one: {pooling: max, units: 2}
+  two: {of: read, pooling: none, units: 3}
+  three: {of: both}
+"""
 GIVEN = """\
 version: 1
 name: given
@@ -258,6 +280,7 @@ GRAPHS = (
     TRANSLATION,
     JOINED,
     TURNED,
+    APPENDED,
     GIVEN,
     STREAMED,
     COPIED,

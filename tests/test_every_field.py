@@ -197,6 +197,7 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
         (kind, "name"): ["other"]
         for kind in (
             "Activate",
+            "Append",
             "AttentionPooling",
             "BatchNorm",
             "Conv",
@@ -317,6 +318,9 @@ def seen_values() -> dict[tuple[str, str], list[Any]]:
 SEEN = seen_values()
 
 
+BASES = (nodes.Node, nodes.ComposedNode, nodes.Joined)
+
+
 def node_types() -> list[type]:
     """Return the dataclasses that make up a network."""
     return [
@@ -325,7 +329,7 @@ def node_types() -> list[type]:
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
         # A port follows from its layer, and so does what that learned.
-        if kind not in (nodes.Node, nodes.ComposedNode, nodes.Port, nodes.Learned)
+        if kind not in (*BASES, nodes.Port, nodes.Learned)
     ]
 
 

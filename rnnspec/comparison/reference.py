@@ -235,6 +235,9 @@ class _ForwardPass:
                 return x / np.where(length.real > 1e-12, length, 1e-12)
             case nodes.Residual():
                 return x + self.entered[layer.start]
+            case nodes.Append():
+                steps = [x if x.ndim > 2 else x[:, np.newaxis] for x in inputs]
+                return np.concatenate(steps, axis=1)
             case nodes.Join():
                 return _join_layers(layer, inputs)
             case _:

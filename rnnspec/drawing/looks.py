@@ -12,6 +12,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
+    Append,
     Attention,
     AttentionPooling,
     BatchNorm,
@@ -120,6 +121,9 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
         case Join(how="concat" | "add" | "multiply" as how, of=of):
             word, verb = _JOINS[how]
             return Look(word, word, "plain", "pill", f"{verb} {', '.join(of)}")
+        case Append(of=of):
+            text = f"one behind the other: {', '.join(of)}"
+            return Look("steps", "steps", "plain", "pill", text)
         case Normalize():
             return Look("÷ norm", "x/|x|", "plain", "pill", "divided by its norm")
         case Residual(start=start):

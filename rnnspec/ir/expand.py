@@ -111,7 +111,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", Apply(layer.activation, X))
         case nodes.Residual():
             yield Result("x", X + SKIP)
-        case nodes.Join():
+        case nodes.Joined():
             yield from _join(layer, form)
         case nodes.Attention():
             yield from _attend(layer)
@@ -135,8 +135,13 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             assert_never(layer)
 
 
-def _join(layer: nodes.Join, form: Form) -> Iterator[Result]:
+def _join(layer: nodes.Join | nodes.Append, form: Form) -> Iterator[Result]:
     """Yield the results of a join of the outputs of layers."""
+    if isinstance(layer, nodes.Append):
+        outputs = zip(map(EarlierOutput, layer.of), layer.inputs, strict=True)
+        parts = (one if len(shape) > 1 else Repeat(one, 1) for one, shape in outputs)
+        yield Result("x", Join(tuple(parts), "steps"))
+        return
     match layer.how:
         case nodes.Formula() as formula:
             yield from expand_formula(layer, formula, form)

@@ -26,7 +26,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     EquationCell,
     InstanceNorm,
-    Join,
+    Joined,
     Layer,
     LayerNorm,
     Learned,
@@ -305,7 +305,7 @@ def too_large(layer: Layer) -> str | None:
     if isinstance(layer, Recurrent):
         widths += [layer.features, *(size for _, size in layer.line_sizes)]
     # Decides almost every layer without making a list of its arrays.
-    inputs = layer.inputs if isinstance(layer, Join) else (layer.input,)
+    inputs = layer.inputs if isinstance(layer, Joined) else (layer.input,)
     if max(widths) < _ALWAYS_FITS or any(too_large_shape("", shape) for shape in inputs):
         return None
     shapes: dict[str, Shape] = {f"{layer.name}.{p.name}": p.shape for p in params(layer)}

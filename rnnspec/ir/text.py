@@ -12,6 +12,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
+    Append,
     Attention,
     AttentionPooling,
     Cell,
@@ -233,7 +234,9 @@ def default_kind(layer: Layer) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type_name(layer)).lower()
 
 
-def type_name(layer: Layer) -> str:
+def type_name(  # noqa: PLR0912 - a case for each kind of layer
+    layer: Layer,
+) -> str:
     """Return the type of a layer for summaries, which is the name of its Keras class if any."""
     match layer:
         case Recurrent():
@@ -261,5 +264,8 @@ def type_name(layer: Layer) -> str:
             return "RepeatVector"
         case Join(how=how):
             return "Formula" if isinstance(how, Formula) else how.capitalize()
+        case Append():
+            # It is the same word in a spec.
+            return "Concat"
         case _:
             return type(layer).__name__

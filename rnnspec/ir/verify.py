@@ -20,7 +20,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Embedding,
     EquationCell,
-    Join,
+    Joined,
     Network,
     Recurrent,
     Residual,
@@ -81,7 +81,7 @@ def verify(  # noqa: PLR0915 - a check for each kind of layer
             case Residual(start=start):
                 fits = inputs.get(start) == shape
                 _require(fits, f"{layer.name} adds the input of {start} to shape {shape}")
-            case Join():
+            case Joined():
                 fits = list(layer.inputs) == shapes
                 _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
             case Dense(tied=str() as tied):

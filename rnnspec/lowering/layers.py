@@ -243,11 +243,20 @@ def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     names = [name for name in found if name is not None]
     values = [graph.values[name] for name in names]
     if len(names) == len(parts):
-        _check_steps(graph, path, layer, values)
+        if isinstance(layer, models.Concat) and layer.axis == "steps":
+            _check_padding(graph, path, layer, values)
+        else:
+            _check_steps(graph, path, layer, values)
         if not isinstance(layer, models.Formula):
             _check_widths(graph, path, layer, values)
     if not values:
         graph.last = graph.last or graph.first
+        return
+    name = graph.name(layer.type, (*path, "name"), layer.name)
+    if isinstance(layer, models.Concat) and layer.axis == "steps":
+        shapes = tuple(value.shape for value in values)
+        appended = nodes.Append(name=name, input=shapes[0], of=tuple(names), inputs=shapes)
+        graph.add(appended, (*path, "of"))
         return
     # With the steps that they should have, so that problems behind it are found too.
     steps = next((value.shape[:1] for value in values if len(value.shape) > 1), ())
@@ -262,16 +271,8 @@ def _add_join(graph: GraphBuilder, path: Path, layer: models.JoinLayer) -> None:
     else:
         widths = (nodes.width(shape) for shape in inputs)
         how = _read_formula(graph, path, layer, dict(zip(layer.of, widths, strict=True)))
-    graph.add(
-        nodes.Join(
-            name=graph.name(layer.type, (*path, "name"), layer.name),
-            input=inputs[0],
-            how=how,
-            of=tuple(names),
-            inputs=inputs,
-        ),
-        (*path, "of"),
-    )
+    joined = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
+    graph.add(joined, (*path, "of"))
 
 
 def _parts(layer: models.JoinLayer) -> Mapping[Any, str]:
@@ -322,6 +323,19 @@ def _check_steps(
         graph.refuse((*path, "of", at), message, code="E425")
 
 
+def _check_padding(
+    graph: GraphBuilder, path: Path, layer: models.Concat, values: list[Value]
+) -> None:
+    """Check that no sequence of those that are one behind the other has padding."""
+    for at, value in enumerate(values):
+        if value.masked:
+            message = (
+                f"'{layer.of[at]}' may have padding, which would be between the steps of others; "
+                "'axis: steps' takes sequences without padding"
+            )
+            graph.refuse((*path, "of", at), message, code="E424")
+
+
 def _check_widths(
     graph: GraphBuilder,
     path: Path,
@@ -330,7 +344,7 @@ def _check_widths(
 ) -> None:
     """Check that the parts of a sum or a product fit."""
     widths = [value.shape[-1] or 0 for value in values]
-    if layer.type == "concat":
+    if isinstance(layer, models.Concat) and layer.axis == "features":
         return
     expected = max(widths) if layer.type == "multiply" else widths[0]
     for at, features in enumerate(widths):

@@ -183,6 +183,10 @@ class ItemReader:
             case nodes.Join(how=nodes.Formula() as formula):
                 words = {**name, **self.formula(layer, formula)}
                 return Item({"type": words.pop("type"), **words}, None, [layer])
+            case nodes.Append():
+                of = [self.graph.read(part, beside=True) for part in layer.of]
+                words = {"type": "concat", **name, "axis": "steps", "of": of}
+                return Item(words, None, [layer])
             case nodes.Join(how=how):
                 of = [self.graph.read(part, beside=True) for part in layer.of]
                 return Item({"type": how, **name, "of": of}, None, [layer])

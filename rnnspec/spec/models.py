@@ -929,11 +929,16 @@ class _Join(Model):
 
 
 class Concat(_Join):
-    """The outputs of earlier layers side by side, in the order of their names."""
+    """The outputs of earlier layers side by side, or one behind the other, in their order."""
 
     type: Literal["concat"]
     name: OptionalName = _key(
         "The name of the layer; by default concat_1 and so on.", "joined", default=None
+    )
+    axis: Literal["features", "steps"] = _key(
+        "With `steps`, one sequence is behind the other; a vector is one step.",
+        "steps",
+        default="features",
     )
 
 

@@ -135,6 +135,7 @@ UNMASKED = (
     *(layer for layer in LAYERS if "conv" in layer or "_pool" in layer or "type: att" in layer),
     "{type: batch_norm, momentum: 0.7}",
     "{type: instance_norm}",
+    "{type: concat, axis: steps, of: [raw, other]}; {type: gru, units: 2, bidirectional: true}",
     "{type: transpose}; {type: max_pool, size: 2, padding: [1, 0]}; {type: normalize}",
     *(
         f"{{type: pool, pooling: {how}}}"

@@ -348,7 +348,7 @@ def _fields(network: nodes.Network, limits: tuple[SharedLength, ...]) -> Iterato
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return every setting that the source cannot say."""
-    found = list(_clashes(network))
+    found = [*_clashes(network), *_open_sums(network)]
     total = counts(network).total
     if total > _MOST_PARAMETERS:
         largest = max(network.layers, key=count)
@@ -369,6 +369,16 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
         yield Refusal(network.name, "name", reason)
     if network.outputs and re.fullmatch(r"y(?:_\w+)?", network.name):
         yield Refusal(network.name, "name", "in C, the outputs have names that begin so")
+
+
+def _open_sums(network: nodes.Network) -> Iterator[Refusal]:
+    """Yield a refusal of each sum of numbers of steps that no macro of one of them gives."""
+    for layer in network.layers:
+        if isinstance(layer, nodes.Append):
+            of_any = [shape for shape in layer.inputs if len(shape) > 1 and shape[0] is None]
+            if len(of_any) > 1:
+                reason = "in C, only one of them may have any number of steps: write a length"
+                yield Refusal(layer.name, "of", reason)
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:

@@ -362,6 +362,8 @@ def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
                 steps = known[names[0]]
                 steps = steps if window.keeps_steps else (steps, window.anchor, window.stride)
+            case nodes.Append():
+                steps = layer.output[0] or layer.name
             case nodes.Join():
                 pairs = zip(names, layer.inputs, strict=True)
                 sequences = [(name, shape[0]) for name, shape in pairs if len(shape) > 1]

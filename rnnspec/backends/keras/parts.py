@@ -284,8 +284,9 @@ class RecipeVerbs(KerasVerbs):
                     'keras.ops.einsum("btf,bf->bt", {})', listed(*map(self.write, (x, vector)))
                 )
                 return code("keras.ops.expand_dims({}, -1)", product)
-            case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined):
-                return self._layer("Concatenate", code("[{}]", listed(*map(self.write, joined))))
+            case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined, axis):
+                parts = code("[{}]", listed(*map(self.write, joined)))
+                return self._layer("Concatenate", parts, axis=1 if axis == "steps" else None)
             case core.PoolWindows("max", x, nodes.Window(padding=(_, _) as padding) as window):
                 steps = "keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values={})"
                 steps = code(steps, self.write(x), padding, self.write(-inf))

@@ -314,7 +314,7 @@ class Recipe:
             (self.output_axes if "s" in self.output_axes else self.axes).index("s"),
         )
         at = into.integers(f"Axis_{axis}", axis)
-        if steps == 1 and isinstance(self.layer, nodes.Join | nodes.Attention):
+        if steps == 1 and isinstance(self.layer, nodes.Joined | nodes.Attention):
             return into.add(name, "Unsqueeze", self._write(x), at)
         once = into.add(self._name("Once"), "Unsqueeze", self._write(x), at)
         # The axes before that of the steps are left out, as those of one element may be.

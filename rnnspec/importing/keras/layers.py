@@ -283,6 +283,14 @@ def _reshape(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
+def _expand_dims(settings: Settings, layer: Foreign) -> Piece:
+    axis = settings.take("axis", None)
+    if axis not in (1, -2) or isinstance(axis, bool):
+        settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
+        return pieces.Lacking(layer)
+    return pieces.Reshape(layer, (1, -1))
+
+
 def _permute(settings: Settings, layer: Foreign) -> Piece:
     match settings.take("dims", None):
         case [1] | [1, 2]:
@@ -448,6 +456,7 @@ OPERATIONS: dict[str, Reading] = {
     "Add": CLASSES["Add"],
     "Multiply": _product,
     "Concatenate": CLASSES["Concatenate"],
+    "ExpandDims": _expand_dims,
     "Flip": _flip,
     "GetItem": _get_item,
     **dict.fromkeys(_STATISTICS, _pooling_function),
