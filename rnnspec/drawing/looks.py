@@ -37,6 +37,7 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    Scaling,
     SimpleRNN,
     StepAttention,
     Window,
@@ -97,7 +98,8 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             return Look("batch norm", "norm", "slab", "slab", _batch_norm(layer))
         case LayerNorm(epsilon=epsilon):
             setting = "" if epsilon == LAYER_NORM_EPSILON else f"epsilon {epsilon:g}"
-            return Look("norm", "norm", "slab", "slab", _join("layer norm", setting))
+            kind = _join("layer norm", setting, _lacks(layer))
+            return Look("norm", "norm", "slab", "slab", kind)
         case InstanceNorm(epsilon=epsilon):
             setting = f"epsilon {epsilon:g}"
             return Look(
@@ -105,7 +107,12 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
                 "norm",
                 "slab",
                 "slab",
-                _join("instance norm", setting, "without padding" if layer.masked else ""),
+                _join(
+                    "instance norm",
+                    setting,
+                    "without padding" if layer.masked else "",
+                    _lacks(layer),
+                ),
             )
         case Activate(activation=activation):
             kind = activation_name(activation)
@@ -288,7 +295,14 @@ def _batch_norm(layer: BatchNorm) -> str:
         "" if layer.epsilon == _BATCH_NORM_EPSILON else f"epsilon {layer.epsilon:g}",
         "" if layer.momentum == _MOMENTUM else f"momentum {layer.momentum:g}",
         "without padding" if layer.masked else "",
+        _lacks(layer),
     )
+
+
+def _lacks(norm: Scaling) -> str:
+    """Return what a norm does not end in."""
+    lacks = [name for name, has in (("scale", norm.scale), ("offset", norm.offset)) if not has]
+    return f"no {' and no '.join(lacks)}" if lacks else ""
 
 
 def _attention(attention: Attention | StepAttention, size: int | None) -> str:

@@ -49,7 +49,7 @@ from rnnspec.ir.core import (
     Take,
     Transpose,
 )
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import SCALING, Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.formulas import expand_formula
 from rnnspec.ir.params import directions
@@ -64,7 +64,8 @@ if TYPE_CHECKING:
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
     "Recurrent.state_names Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied"
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
+    f"{SCALING}"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
@@ -289,7 +290,11 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     squared = Name("variance") + Setting("epsilon", layer.epsilon)
     yield Result("deviation", Function("sqrt", squared))
     yield Result("x", X / Name("deviation"))
-    yield Result("x", X * Param(layer.name, "gamma") + Param(layer.name, "beta"))
+    scaled = X * Param(layer.name, "gamma") if layer.scale else X
+    if layer.offset:
+        yield Result("x", scaled + Param(layer.name, "beta"))
+    elif layer.scale:
+        yield Result("x", scaled)
 
 
 def _attend(layer: nodes.Attention) -> Iterator[Result]:

@@ -742,7 +742,8 @@ class BatchNorm(Node):
     In training, mean and variance of each feature are over the batch and its steps, without padding
     if ``masked``; the variance is the biased one. After a batch, each moving array is ``momentum``
     times itself plus 1 - ``momentum`` times that of the batch. In inference, the moving arrays are
-    the mean and the variance. Source: Ioffe and Szegedy, 2015.
+    the mean and the variance. Without ``scale``, gamma is 1 and no array; without ``offset``, beta
+    is 0. Source: Ioffe and Szegedy, 2015.
     """
 
     acts_on: ClassVar[ActsOn] = "feature"
@@ -750,6 +751,8 @@ class BatchNorm(Node):
     epsilon: float
     momentum: float
     masked: bool
+    scale: bool = True
+    offset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -883,12 +886,14 @@ class Transpose(Node):
 class LayerNorm(Node):
     """gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each time step.
 
-    Source: Ba et al., 2016.
+    Without ``scale``, gamma is 1, without ``offset``, beta is 0. Source: Ba et al., 2016.
     """
 
     acts_on: ClassVar[ActsOn] = "step"
 
     epsilon: float
+    scale: bool = True
+    offset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -903,6 +908,7 @@ class InstanceNorm(ComposedNode):
     """Each feature of a sequence, as ``about`` says.
 
     Mean and variance are over the steps, without padding if ``masked``; of no steps, both are 0.
+    Without ``scale``, gamma is 1, without ``offset``, beta is 0.
     Source: https://arxiv.org/abs/1607.08022.
     """
 
@@ -915,6 +921,8 @@ class InstanceNorm(ComposedNode):
     )
 
     epsilon: float
+    scale: bool = True
+    offset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -960,6 +968,8 @@ class Residual(Node):
     start: str
 
 
+Scaling = BatchNorm | LayerNorm | InstanceNorm
+"""The layers that may end in gamma x + beta."""
 Windowed = Conv | WindowPooling
 """The layers whose steps are windows of those of their input."""
 Reducing = Pooling | AttentionPooling | Flatten | LastSteps

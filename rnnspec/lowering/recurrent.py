@@ -129,9 +129,8 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
     if layer.layer_norm:
         name = graph.name("layer_normalization", (*path, "layer_norm"))
         norm = layer.layer_norm
-        default = nodes.LAYER_NORM_EPSILON
-        epsilon = float(norm.epsilon) if isinstance(norm, models.LayerNorm) else default
-        graph.add(nodes.LayerNorm(name=name, input=graph.shape, epsilon=epsilon))
+        own = norm if isinstance(norm, models.LayerNorm) else models.LayerNorm()
+        graph.add(nodes.LayerNorm(name=name, **graph.keys_of(nodes.LayerNorm, own)))
     if layer.residual:
         # It starts before the dropout: it adds the input as it was.
         _add_residual(graph, (*path, "residual"), start or recurrent, recurrent)

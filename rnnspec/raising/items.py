@@ -264,8 +264,8 @@ class ItemReader:
         if at + 1 < end and self.is_in_block(at + 1):
             norm = self._layers[at + 1]
             assert isinstance(norm, nodes.LayerNorm)
-            usual = norm.epsilon == nodes.LAYER_NORM_EPSILON
-            words["layer_norm"] = True if usual else {"epsilon": norm.epsilon}
+            settings = {key: getattr(norm, key) for key in models.LayerNorm.model_fields}
+            words["layer_norm"] = self.graph.keys(models.LayerNorm, **settings) or True
             block.append(norm)
             at += 1
         residual = self._layers[at + 1] if at + 1 < end else None

@@ -466,11 +466,13 @@ class NamedInput(Model):
 
 
 class LayerNorm(Model):
-    """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
+    """A layer norm with other settings than that of ``layer_norm: true``."""
 
     epsilon: Epsilon = _key(
-        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 LayerNormForm = Annotated[
@@ -757,6 +759,8 @@ class BatchNorm(_Layer):
         0.9,
         default=0.99,
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 class LayerNormLayer(_Layer):
@@ -771,6 +775,8 @@ class LayerNormLayer(_Layer):
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 class InstanceNorm(_Layer):
@@ -783,6 +789,8 @@ class InstanceNorm(_Layer):
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 class Dropout(_Layer):

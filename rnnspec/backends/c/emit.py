@@ -25,7 +25,7 @@ from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal, UsageError
 from rnnspec.ir import cells, nodes, text
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import SCALING, Fields
 from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.params import count, counts
 
@@ -46,7 +46,8 @@ _MOST_STACK = 2**16
 
 _FIELDS = Fields(
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
+    f"{SCALING}"
 )
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"

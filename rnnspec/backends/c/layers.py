@@ -357,7 +357,8 @@ class Layers:
                 kind = "layer_norm"
         for path, parameter in arrays.items():
             values |= self._weights(layer, path, parameter)
-        return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
+        name = f"{'' if layer.scale else 'unscaled_'}{'' if layer.offset else 'unshifted_'}{kind}"
+        return self._call(Function(name, kind), values | {"epsilon": number(layer.epsilon)})
 
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""

@@ -302,6 +302,8 @@ class RecipeVerbs(KerasVerbs):
                 "add", core.Combine("multiply", x, core.Param() as scale), core.Param()
             ):
                 return code("{}({})", self.layers[scale], self.write(x))
+            case core.Combine("multiply", x, core.Param() as scale):
+                return code("{}({})", self.layers[scale], self.write(x))
             case core.Combine("multiply", core.Scores() as scores, core.Setting(_, scale)):
                 size = max(round(scale**-2), 1)
                 is_root = size**-0.5 == scale

@@ -220,18 +220,26 @@ def over_features(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Ten
 
 def _layer_norm(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a norm over the features, which are the last axis."""
-    scale, offset = [*constants(inputs, "Scale and B"), None][1:3]
+    scale, offset = [*constants(inputs, "Scale and B"), None, None][1:3]
     if node.attributes.get("axis", -1) not in (-1, len(x.axes) - 1):
         raise RefusedError("axis: expected the last one, received another", "E703")
     value = scope.with_features(scope.settle(x))
     width, arrays = scope.features(value), {}
-    for name, array, usual in (("gamma", scale, 1.0), ("beta", offset, 0.0)):
-        numbers = np.full(1, usual, np.float32) if array is None else np.ravel(array)
+    for name, array in (("gamma", scale), ("beta", offset)):
+        if array is None:
+            continue
+        numbers = np.ravel(array)
         if numbers.size not in (1, width):
             raise RefusedError(f"expected arrays of {width} numbers", "E707")
         arrays[name] = np.broadcast_to(numbers, width)
     epsilon = shortest_float(settings.epsilon_of(node))
-    layer = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+    layer = nodes.LayerNorm(
+        name="layer_norm",
+        input=(),
+        epsilon=epsilon,
+        scale=scale is not None,
+        offset=offset is not None,
+    )
     at = scope.add(layer, value.at, arrays=arrays)
     return replace(value, at=at, numbers=None, filler=None)
 

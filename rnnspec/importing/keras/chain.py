@@ -338,7 +338,7 @@ def _place_norm(draft: KerasDraft, piece: pieces.NormPiece) -> None:
         if has_mask != masked or (masked and piece.counts_padding):
             what = "how padding counts in the statistics of a batch"
             draft.account.leave(what, layer.name)
-    draft.add(piece.node, layer, lacks=piece.lacks)
+    draft.add(piece.node, layer)
 
 
 def _place_embedding(draft: KerasDraft, layer: Foreign, node: nodes.Embedding) -> None:
