@@ -924,6 +924,22 @@ rnn:
 - {type: lstm, units: 4}
 - {type: dense, of: lstm_1.cell, units: 5}
 """,
+    "ends": """\
+input: {features: 3}
+cells:
+  smooth:
+    states: [h]
+    equations: {h: alpha * h + (1 - alpha) * x}
+    sizes: {h: features}
+    parameters: {alpha: scalar}
+rnn:
+- {type: smooth, bidirectional: true}
+- {type: smooth}
+heads:
+  one: {name: named, activation: softmax}
+  two: {pooling: none, activation: {leaky_relu: 0.1}}
+  three: {pooling: mean, hidden: [{units: 3}], activation: tanh, normalize: l2}
+""",
     "part_of_stack": """\
 input: {features: 4}
 rnn:

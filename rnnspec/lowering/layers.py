@@ -377,6 +377,9 @@ def add_head(graph: GraphBuilder, path: Path, head: models.Head) -> None:
     if head.units is not None:
         tied = _tied(graph, path, head.units) if head.tied else None
         _add_keys(graph, path, nodes.Dense, head, tied=tied)
+    elif head.activation != "linear":
+        name = graph.name("activation", (*path, "name"), head.name)
+        graph.add(nodes.Activate(**graph.keys_of(nodes.Activate, head, name=name)))
     if head.normalize == "l2":
         name = graph.name("unit_normalization", (*path, "normalize"))
         graph.add(nodes.Normalize(name=name, input=graph.shape))

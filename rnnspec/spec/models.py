@@ -528,7 +528,13 @@ class _Recurrent(_Layer):
         "encoder",
         default=None,
     )
-    units: Size = _key("The size of the state, per direction.", 32, 128)
+    units: OptionalSize = _key(
+        "The size of the state, per direction. A cell of which no size depends on `units` needs "
+        "none.",
+        32,
+        128,
+        default=None,
+    )
     layers: Repeat = _key("The number of copies of this layer, stacked.", 2, default=1)
     bidirectional: bool = _key(
         "Reads the sequence in both directions, each with its own weights.", True, default=False
@@ -590,6 +596,7 @@ class _Recurrent(_Layer):
 
 
 class _Standard(_Recurrent):
+    units: Size = _key("The size of the state, per direction.", 32, 128)
     activation: CellActivation = _key(
         "The activation of the state. PyTorch's fused layers support only tanh (and"
         " relu for type simple); others run in a slower loop over the time steps.",
@@ -1082,7 +1089,9 @@ else:
 class Head(Model):
     """The layers after the last layer of ``rnn``; ``dropout`` applies to the pooled vector."""
 
-    name: OptionalName = _key("The name of the output layer. Needs `units`.", "label", default=None)
+    name: OptionalName = _key(
+        "The name of the output layer. Needs `units` or an `activation`.", "label", default=None
+    )
     of: OptionalRead = _key(
         "The layer that the head takes; by default the last one.", "encoder", default=None
     )
@@ -1113,7 +1122,10 @@ class Head(Model):
         default=None,
     )
     activation: AnyActivation = _key(
-        "The activation of the output layer. Needs `units`.", "sigmoid", default="linear"
+        "The activation of the output layer; without `units`, that of the pooled vector or of the "
+        "last hidden layer's output.",
+        "sigmoid",
+        default="linear",
     )
     bias: bool = _key("Gives the output layer a bias. Needs `units`.", False, default=True)
     tied: bool = _key(
