@@ -73,6 +73,10 @@ MEANINGS = {
         "learned": "Arrays of the layer, zeros before training, the same for each sequence.",
         "given": "An input for each state, and an output with its last value.",
     },
+    "axis": {
+        "features": "The features of each step side by side.",
+        "steps": "The steps of one behind those of the other; a vector is one step.",
+    },
     "per": {
         "step": "Something at each time step.",
         "sequence": "One vector or label for each sequence.",

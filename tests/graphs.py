@@ -54,6 +54,28 @@ rnn:
   - {type: repeat, steps: 3}
   - {type: simple, units: 3, direction: backward}
 """
+APPENDED = """\
+version: 1
+name: appended
+inputs:
+  image: {features: 3, per: sequence}
+  words: {embedding: {vocabulary: 8, dim: 4}}
+  more: {length: 4, features: 4}
+rnn:
+  - {type: dense, of: image, units: 4}
+  - {type: batch_norm, name: picture}
+  - {type: concat, axis: steps, of: [picture, words]}
+  - {type: gru, units: 4, name: read}
+  - {type: concat, axis: steps, of: [more, read.state], name: known}
+  - {type: conv, filters: 4, kernel_size: 2}
+  - {type: lstm, units: 2, bidirectional: true, name: both}
+  - {type: attention, of: read, over: known, score: dot, name: seen}
+  - {type: concat, axis: steps, of: [known, seen, known], name: all_of_them}
+heads:
+  one: {pooling: max, units: 2}
+  two: {of: read, pooling: none, units: 3}
+  three: {of: both}
+"""
 GIVEN = """\
 version: 1
 name: given
@@ -290,6 +312,7 @@ GRAPHS = (
     TRANSLATION,
     JOINED,
     TURNED,
+    APPENDED,
     GIVEN,
     STREAMED,
     COPIED,
@@ -933,6 +956,22 @@ input: {features: 3}
 rnn:
 - {type: lstm, units: 4}
 - {type: dense, of: lstm_1.cell, units: 5}
+""",
+    "ends": """\
+input: {features: 3}
+cells:
+  smooth:
+    states: [h]
+    equations: {h: alpha * h + (1 - alpha) * x}
+    sizes: {h: features}
+    parameters: {alpha: scalar}
+rnn:
+- {type: smooth, bidirectional: true}
+- {type: smooth}
+heads:
+  one: {name: named, activation: softmax}
+  two: {pooling: none, activation: {leaky_relu: 0.1}}
+  three: {pooling: mean, hidden: [{units: 3}], activation: tanh, normalize: l2}
 """,
     "part_of_stack": """\
 input: {features: 4}

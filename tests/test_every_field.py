@@ -141,6 +141,23 @@ heads:
   three: {pooling: {last_steps: 3}}
   scored: {pooling: {attention: {}}}
 """
+NORMED = """\
+version: 1
+name: normed
+input: {features: 3, mask_value: 2.0}
+rnn:
+  - {type: gru, units: 3, layer_norm: {scale: false}}
+  - {type: layer_norm, offset: false}
+  - {type: layer_norm, scale: false, offset: false}
+  - {type: batch_norm, scale: false}
+  - {type: batch_norm, offset: false}
+  - {type: instance_norm, offset: false}
+  - {type: instance_norm, scale: false, offset: false}
+  - {type: lstm, units: 2, layer_norm: {offset: false}}
+  - {type: layer_norm}
+  - {type: batch_norm}
+head: {pooling: mean, hidden: [{type: batch_norm, scale: false, offset: false}], units: 2}
+"""
 TIED = """\
 version: 1
 name: tied
@@ -197,6 +214,7 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
         (kind, "name"): ["other"]
         for kind in (
             "Activate",
+            "Append",
             "AttentionPooling",
             "BatchNorm",
             "Conv",
@@ -261,7 +279,7 @@ head: {pooling: mean, units: 2}
 initializers: {kernel: {normal: 0.5}, recurrent: {uniform: 0.25}, bias: {constant: 1}}
 """
 TEXTS = (
-    *(MORE, REPEATED, PLAIN, VECTORS, STACK, JOINED, FLAT, TIED),
+    *(MORE, REPEATED, PLAIN, VECTORS, STACK, JOINED, FLAT, NORMED, TIED),
     *(FUSED, CHAIN, TWINS, STEPWISE, CELLS, *GRAPHS),
 )
 
@@ -317,6 +335,9 @@ def seen_values() -> dict[tuple[str, str], list[Any]]:
 SEEN = seen_values()
 
 
+BASES = (nodes.Node, nodes.ComposedNode, nodes.Joined)
+
+
 def node_types() -> list[type]:
     """Return the dataclasses that make up a network."""
     return [
@@ -325,7 +346,7 @@ def node_types() -> list[type]:
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
         # A port follows from its layer, and so does what that learned.
-        if kind not in (nodes.Node, nodes.ComposedNode, nodes.Port, nodes.Learned)
+        if kind not in (*BASES, nodes.Port, nodes.Learned)
     ]
 
 

@@ -146,6 +146,7 @@ UNNAMED: list[Data] = [
     {"type": "normalize", "of": "a"},
     {"type": "pool", "of": "a", "pooling": "max"},
     {"type": "add", "of": ["a", "b", "v"]},
+    {"type": "concat", "of": ["a", "b", "v"]},
     {"type": "multiply", "of": ["a", "b", "v"]},
     {"type": "attention", "of": "a", "over": "b", "score": "dot"},
     {
@@ -223,7 +224,7 @@ CANDIDATES: list[Any] = [
     *(["one", "two"], ["two", "one", "one"], {"six": {"units": 3}}, {"attention": {}}, {}),
     *("mgu", ["m", "h"], ["U"], "h + h", {"h": "tanh(U @ h) + V @ m"}, {"dt": 3, "size": 4}),
     *("a", "b", "v", ["a", "b"], ["b", "a"], {"h": "v"}, {"vocabulary": 9, "dim": 4}),
-    *("learned", "given", "backward", "sequence", "add", "multiply"),
+    *("learned", "given", "backward", "sequence", "add", "multiply", "steps"),
     *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),

@@ -61,6 +61,11 @@ class _Value:
     is_read: bool = False
 
 
+def _is_open(value: _Value) -> bool:
+    """True if a value is a sequence of any number of steps."""
+    return value.axis is not None and value.steps is None
+
+
 @st.composite
 def graphs(draw: st.DrawFn, names: Names, *, cells: bool) -> Words:
     """Draw the sections of a spec that are about inputs and layers."""
@@ -380,7 +385,10 @@ class _Graph:
 
     def _add_join(self, first: _Value) -> None:
         """Append a join of a value and others that fit it."""
-        kind = self.draw(st.sampled_from(["concat", "add", "multiply", "formula"]))
+        kind = self.draw(st.sampled_from(["concat", "add", "multiply", "formula", "steps"]))
+        if kind == "steps":
+            self._append_steps(first)
+            return
         parts = [first]
         for _ in range(self.draw(st.integers(0 if kind == "formula" else 1, 2))):
             axis = next((part.axis for part in parts if part.axis), None)
@@ -405,6 +413,29 @@ class _Graph:
             layer |= self.draw(formulas({n: p.width for n, p in zip(names, parts, strict=True)}))
             layer["of"] = dict(zip(names, layer["of"], strict=True))
         self.add(layer, replace(joined, width=width, masked=masked, ways=0))
+
+    def _append_steps(self, first: _Value) -> None:
+        """Append a sequence to a value, or a value to it; only one may have any number of steps."""
+        fitting = [
+            value
+            for value in self.values
+            if not value.masked and not (_is_open(value) and _is_open(first))
+        ]
+        if first.masked or not fitting:
+            self.add_recurrent(first) if first.axis else self._add_repeat(first)
+            return
+        part = self.draw(st.sampled_from(fitting))
+        part.is_read = True
+        if part.width != first.width:
+            dense = {"type": "dense", "units": first.width}
+            part = self.add(dense, replace(part, width=first.width, ways=0), part)
+            part.is_read = True
+        parts = self.draw(st.permutations([first, part]))
+        counts = [1 if value.axis is None else value.steps or 0 for value in parts]
+        steps = None if any(map(_is_open, parts)) else sum(counts)
+        layer = {"type": "concat", "axis": "steps", "of": [value.name for value in parts]}
+        layer |= self.names.new(room=ROOM)
+        self.add(layer, _Value("", first.width, (layer["name"], 0, 1), steps))
 
     def _add_pool(self, read: _Value) -> None:
         """Append a pooling."""

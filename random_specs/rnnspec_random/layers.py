@@ -281,7 +281,9 @@ def recurrent_layers(
     if type_ not in CELLS and draw(st.booleans()):
         layer["bias"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
-        layer["layer_norm"] = draw(st.booleans() | st.just({"epsilon": 1e-05}))
+        layer["layer_norm"] = draw(
+            st.booleans() | st.sampled_from([{"epsilon": 1e-05}, {"scale": False}])
+        )
     layer |= draw(_cells(type_))
     if sequence and type_ != "projected" and draw(st.integers(0, 3)) == 0:
         joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
@@ -371,7 +373,11 @@ def layer_keys(draw: st.DrawFn, kind: str, *without: str) -> Words:
             layer[key] = draw(values)
         else:
             optional[key] = values
-    return layer | draw(st.fixed_dictionaries({}, optional=optional)) if optional else layer
+    layer |= draw(st.fixed_dictionaries({}, optional=optional)) if optional else {}
+    if kind == "instance_norm" and not layer.get("scale", True):
+        # Keras has no offset without a scale.
+        layer["offset"] = False
+    return layer
 
 
 _BY_KEY: dict[str, st.SearchStrategy[Any]] = {
@@ -382,6 +388,8 @@ _BY_KEY: dict[str, st.SearchStrategy[Any]] = {
     # A tiny one would make the norm of nearly constant values as large as their rounding.
     "epsilon": st.sampled_from([1e-05, 1e-3, 0.1, 1]),
     "momentum": st.sampled_from([0.0, 0.5, 0.9, 0.99]),
+    "scale": st.booleans(),
+    "offset": st.booleans(),
 }
 
 

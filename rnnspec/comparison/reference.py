@@ -207,8 +207,7 @@ class _ForwardPass:
             case nodes.BatchNorm():
                 return self._batch_norm(layer, arrays, x)
             case nodes.LayerNorm():
-                scaled: Array = arrays["gamma"] * _standardize(x, layer.epsilon)
-                return scaled + arrays["beta"]
+                return _scale(arrays, _standardize(x, layer.epsilon))
             case nodes.InstanceNorm():
                 return _instance_norm(layer, arrays, x, self._mask(layer, x))
             case nodes.Activate():
@@ -235,6 +234,9 @@ class _ForwardPass:
                 return x / np.where(length.real > 1e-12, length, 1e-12)
             case nodes.Residual():
                 return x + self.entered[layer.start]
+            case nodes.Append():
+                steps = [x if x.ndim > 2 else x[:, np.newaxis] for x in inputs]
+                return np.concatenate(steps, axis=1)
             case nodes.Join():
                 return _join_layers(layer, inputs)
             case _:
@@ -322,8 +324,7 @@ class _ForwardPass:
             ):
                 moved = layer.momentum * before + (1.0 - layer.momentum) * now
                 self.moved[f"{layer.name}.{name}"] = moved
-        scaled: Array = arrays["gamma"] * (x - mean) / np.sqrt(variance + layer.epsilon)
-        return scaled + arrays["beta"]
+        return _scale(arrays, (x - mean) / np.sqrt(variance + layer.epsilon))
 
 
 def masks(network: nodes.Network, inputs: Batch) -> dict[str, Array]:
@@ -454,8 +455,13 @@ def _instance_norm(layer: nodes.InstanceNorm, arrays: Arrays, x: Array, mask: Ar
         centred = counted - counted.mean(axis=0)
         variance = (centred * centred).mean(axis=0)
         sequences.append((steps - counted.mean(axis=0)) / np.sqrt(variance + layer.epsilon))
-    scaled: Array = arrays["gamma"] * np.stack(sequences)
-    return scaled + arrays["beta"]
+    return _scale(arrays, np.stack(sequences))
+
+
+def _scale(arrays: Arrays, x: Array) -> Array:
+    """Return the scale and the offset of a norm of ``x``, which may have neither."""
+    scaled: Array = arrays["gamma"] * x if "gamma" in arrays else x
+    return scaled + arrays["beta"] if "beta" in arrays else scaled
 
 
 def _windows(window: nodes.Window, x: Array) -> Iterator[Array]:

@@ -12,6 +12,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
+    Append,
     Attention,
     AttentionPooling,
     BatchNorm,
@@ -36,6 +37,7 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    Scaling,
     SimpleRNN,
     StepAttention,
     Window,
@@ -99,9 +101,11 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
             return Look("batch norm", "norm", "slab", "slab", _batch_norm(layer))
         case LayerNorm(epsilon=epsilon):
             setting = "" if epsilon == LAYER_NORM_EPSILON else f"epsilon {epsilon:g}"
-            return Look("norm", "norm", "slab", "slab", _join("layer norm", setting))
+            kind = _join("layer norm", setting, _lacks(layer))
+            return Look("norm", "norm", "slab", "slab", kind)
         case InstanceNorm(epsilon=epsilon):
-            settings = f"epsilon {epsilon:g}", "without padding" if layer.masked else ""
+            padding = "without padding" if layer.masked else ""
+            settings = f"epsilon {epsilon:g}", padding, _lacks(layer)
             return Look("norm", "norm", "slab", "slab", _join("instance norm", *settings))
         case Activate(activation=activation):
             kind = activation_name(activation)
@@ -112,6 +116,9 @@ def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for ea
         case Join(how="concat" | "add" | "multiply" as how, of=of):
             word, verb = _JOINS[how]
             return Look(word, word, "plain", "pill", f"{verb} {', '.join(of)}")
+        case Append(of=of):
+            text = f"one behind the other: {', '.join(of)}"
+            return Look("steps", "steps", "plain", "pill", text)
         case Normalize():
             return Look("÷ norm", "x/|x|", "plain", "pill", "divided by its norm")
         case Residual(start=start):
@@ -282,7 +289,14 @@ def _batch_norm(layer: BatchNorm) -> str:
         "" if layer.epsilon == _BATCH_NORM_EPSILON else f"epsilon {layer.epsilon:g}",
         "" if layer.momentum == _MOMENTUM else f"momentum {layer.momentum:g}",
         "without padding" if layer.masked else "",
+        _lacks(layer),
     )
+
+
+def _lacks(norm: Scaling) -> str:
+    """Return what a norm does not end in."""
+    lacks = [name for name, has in (("scale", norm.scale), ("offset", norm.offset)) if not has]
+    return f"no {' and no '.join(lacks)}" if lacks else ""
 
 
 def _attention(attention: Attention | StepAttention, size: int | None) -> str:

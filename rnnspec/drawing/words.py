@@ -11,9 +11,10 @@ from rnnspec.drawing.looks import count_words, look
 from rnnspec.errors import listed, printable
 from rnnspec.ir.equations import Equations, Expression, Name, Product, walk
 from rnnspec.ir.nodes import (
+    Append,
     EquationCell,
     Input,
-    Join,
+    Joined,
     LabelInput,
     Layer,
     Learned,
@@ -74,14 +75,16 @@ def lengths(network: Network) -> dict[str, str]:
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         is_sequence[layer.name] = len(layer.output) > 1
         first = names[-1] if isinstance(layer, Repeat) else names[0]
-        if isinstance(layer, Join):
+        if isinstance(layer, Joined):
             first = next((name for name in names if is_sequence[name]), first)
         name, steps = result[first], layer.output[0]
         if len(layer.output) < 2:
             pass  # a vector; the name is that of the sequence before it
         elif steps is not None:
             name = str(steps)
-        elif isinstance(layer, Windowed) and not layer.window.keeps_steps:
+        elif isinstance(layer, Append) or (
+            isinstance(layer, Windowed) and not layer.window.keeps_steps
+        ):
             name += "'"
         result[layer.name] = name
         result |= {vector.name: name for vector in learned_of(layer)}

@@ -162,7 +162,7 @@ class _GraphPlan:
         """Take the last step before layers that compute each step by itself."""
         pool = self.steps[at]
         joined = [user for user in self._users(at) if user != _RESULT]
-        if any(isinstance(self.steps[user].layer, nodes.Join) for user in joined):
+        if any(isinstance(self.steps[user].layer, nodes.Joined) for user in joined):
             return
         last = first = None
         source = pool.sources[0]
@@ -194,7 +194,7 @@ class _GraphPlan:
             message = "uses both the sequence and the sum of the final states; expected one of them"
             raise _MisplacedError(self.steps[at], message)
         others = [self.steps[user].layer for user in self._users(source) if user != _RESULT]
-        into_join = any(isinstance(self.steps[i].layer, nodes.Join) for i in joined)
+        into_join = any(isinstance(self.steps[i].layer, nodes.Joined) for i in joined)
         is_output = recurrent.merge in (None, "concat")
         if (
             is_output
@@ -241,7 +241,7 @@ class _GraphPlan:
         for step in self.steps.values():
             main, *others = map(self.name_of, step.sources)
             match step.layer:
-                case nodes.Join():
+                case nodes.Joined():
                     step.layer = replace(step.layer, of=(main, *others))
                 case nodes.Recurrent(initial=initial) if others:
                     vectors = iter(others)

@@ -171,7 +171,7 @@ def _without_taken(
             ports[layer.name] = nodes.Port(layer=main, state=layer.state, output=()).name
         else:
             renamed = rename_layer(_prepare(layer), ports)
-            is_join = isinstance(renamed, nodes.Join)
+            is_join = isinstance(renamed, nodes.Joined)
             source = None if is_join else ports.get(main, renamed.source)
             placed.append(replace(renamed, source=source))
             previous = layer.name
@@ -515,7 +515,7 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
     match renamed:
         case nodes.Residual(start=start):
             return replace(renamed, start=new(start))
-        case nodes.Join(of=of):
+        case nodes.Joined(of=of):
             return replace(renamed, of=tuple(map(new, of)))
         case nodes.Dense(tied=str() as tied):
             return replace(renamed, tied=new(tied))

@@ -49,7 +49,7 @@ from rnnspec.ir.core import (
     Take,
     Transpose,
 )
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import SCALING, Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.formulas import expand_formula
 from rnnspec.ir.params import directions
@@ -64,7 +64,8 @@ if TYPE_CHECKING:
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
     "Recurrent.state_names Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied"
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
+    f"{SCALING}"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
@@ -111,7 +112,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", Apply(layer.activation, X))
         case nodes.Residual():
             yield Result("x", X + SKIP)
-        case nodes.Join():
+        case nodes.Joined():
             yield from _join(layer, form)
         case nodes.Attention():
             yield from _attend(layer)
@@ -135,8 +136,13 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             assert_never(layer)
 
 
-def _join(layer: nodes.Join, form: Form) -> Iterator[Result]:
+def _join(layer: nodes.Join | nodes.Append, form: Form) -> Iterator[Result]:
     """Yield the results of a join of the outputs of layers."""
+    if isinstance(layer, nodes.Append):
+        outputs = zip(map(EarlierOutput, layer.of), layer.inputs, strict=True)
+        parts = (one if len(shape) > 1 else Repeat(one, 1) for one, shape in outputs)
+        yield Result("x", Join(tuple(parts), "steps"))
+        return
     match layer.how:
         case nodes.Formula() as formula:
             yield from expand_formula(layer, formula, form)
@@ -284,7 +290,11 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     squared = Name("variance") + Setting("epsilon", layer.epsilon)
     yield Result("deviation", Function("sqrt", squared))
     yield Result("x", X / Name("deviation"))
-    yield Result("x", X * Param(layer.name, "gamma") + Param(layer.name, "beta"))
+    scaled = X * Param(layer.name, "gamma") if layer.scale else X
+    if layer.offset:
+        yield Result("x", scaled + Param(layer.name, "beta"))
+    elif layer.scale:
+        yield Result("x", scaled)
 
 
 def _attend(layer: nodes.Attention) -> Iterator[Result]:

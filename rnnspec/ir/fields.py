@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer
 
 
+SCALING = " ".join(
+    f"{kind}.{name}"
+    for kind in ("BatchNorm", "LayerNorm", "InstanceNorm")
+    for name in ("scale", "offset")
+)
+"""The fields that say whether a norm has a scale and an offset."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """The fields with a default that a piece of source is written from, as ``Class.field ...``.

@@ -19,7 +19,7 @@ from rnnspec.ir.nodes import (
     Conv,
     Dropout,
     Input,
-    Join,
+    Joined,
     Layer,
     Network,
     Pooling,
@@ -64,7 +64,7 @@ def for_inference(network: Network) -> Network:
             continue
         # A residual that starts at a dropout starts at the first that takes its output.
         starts = dict.fromkeys(chains.get(taken, ()), layer.name) | starts
-        is_implied = source == previous or isinstance(layer, Join)
+        is_implied = source == previous or isinstance(layer, Joined)
         result: Layer = replace(layer, source=None if is_implied else source)
         match result:
             case Recurrent():
@@ -80,7 +80,7 @@ def for_inference(network: Network) -> Network:
             case BatchNorm():
                 # Its moving arrays do not depend on the batch.
                 result = replace(result, masked=False)
-            case Join():
+            case Joined():
                 result = replace(result, of=tuple(before.get(name, name) for name in result.of))
             case Attention():
                 result = _without(result, before)
@@ -162,7 +162,7 @@ def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         result: Layer = replace(layer, input=shapes[names[0]])
         match result:
-            case Join():
+            case Joined():
                 result = replace(result, inputs=tuple(shapes[name] for name in names))
             case Repeat(like=str()):
                 result = replace(result, steps=shapes[names[1]][0])
@@ -286,7 +286,7 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                 key = "initial_state" if isinstance(layer, Recurrent) else "of"
                 yield Refusal(layer.name, key, reason)
             yield from _attention_refusals(layer, in_chunks)
-            if isinstance(layer, Join):
+            if isinstance(layer, Joined):
                 for name in (name for name in layer.of if name in others):
                     reason = f"in step form, {name} would have to come in chunks too"
                     yield Refusal(layer.name, "of", reason)

@@ -742,7 +742,8 @@ class BatchNorm(Node):
     In training, mean and variance of each feature are over the batch and its steps, without padding
     if ``masked``; the variance is the biased one. After a batch, each moving array is ``momentum``
     times itself plus 1 - ``momentum`` times that of the batch. In inference, the moving arrays are
-    the mean and the variance. Source: Ioffe and Szegedy, 2015.
+    the mean and the variance. Without ``scale``, gamma is 1 and no array; without ``offset``, beta
+    is 0. Source: Ioffe and Szegedy, 2015.
     """
 
     acts_on: ClassVar[ActsOn] = "feature"
@@ -750,6 +751,8 @@ class BatchNorm(Node):
     epsilon: float
     momentum: float
     masked: bool
+    scale: bool = True
+    offset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -780,19 +783,27 @@ class Formula:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Join(Node):
+class Joined(Node):
+    """The base of layers that take several arrays, all alike.
+
+    ``of`` names them, ``inputs`` has their shapes, and ``input`` is the first of these.
+    """
+
+    of: tuple[str, ...]
+    inputs: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join(Joined):
     """Several arrays side by side, their sum or product, or what a formula computes of them.
 
-    ``of`` names them, ``inputs`` has their shapes, and ``input`` is the first of these. A vector
-    beside sequences is the same at each step; in a product or a formula, one feature is so for all
-    features.
+    A vector beside sequences is the same at each step; in a product or a formula, one feature is so
+    for all features.
     """
 
     acts_on: ClassVar[ActsOn] = "inputs"
 
     how: JoinHow | Formula
-    of: tuple[str, ...]
-    inputs: tuple[Shape, ...]
 
     @property
     def output(self) -> Shape:
@@ -808,6 +819,27 @@ class Join(Node):
                 return (*steps, max(widths))
             case _:
                 assert_never(self.how)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append(Joined):
+    """The steps of several sequences of equal features, one sequence behind the other.
+
+    A vector is one step. There is no padding.
+    """
+
+    time_axis: ClassVar[TimeAxis] = "new"
+    no_step_form: ClassVar[tuple[str, str] | None] = (
+        "axis",
+        "the steps of a chunk would be between those of other chunks",
+    )
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        counts = [shape[0] if len(shape) > 1 else 1 for shape in self.inputs]
+        known = [count for count in counts if count is not None]
+        return (sum(known) if len(known) == len(counts) else None, width(self.input))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -854,12 +886,14 @@ class Transpose(Node):
 class LayerNorm(Node):
     """gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each time step.
 
-    Source: Ba et al., 2016.
+    Without ``scale``, gamma is 1, without ``offset``, beta is 0. Source: Ba et al., 2016.
     """
 
     acts_on: ClassVar[ActsOn] = "step"
 
     epsilon: float
+    scale: bool = True
+    offset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -874,6 +908,7 @@ class InstanceNorm(ComposedNode):
     """Each feature of a sequence, as ``about`` says.
 
     Mean and variance are over the steps, without padding if ``masked``; of no steps, both are 0.
+    Without ``scale``, gamma is 1, without ``offset``, beta is 0.
     Source: https://arxiv.org/abs/1607.08022.
     """
 
@@ -886,6 +921,8 @@ class InstanceNorm(ComposedNode):
     )
 
     epsilon: float
+    scale: bool = True
+    offset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -931,6 +968,8 @@ class Residual(Node):
     start: str
 
 
+Scaling = BatchNorm | LayerNorm | InstanceNorm
+"""The layers that may end in gamma x + beta."""
 Windowed = Conv | WindowPooling
 """The layers whose steps are windows of those of their input."""
 Reducing = Pooling | AttentionPooling | Flatten | LastSteps
@@ -942,6 +981,7 @@ ParameterFree = (
     | WindowPooling
     | Activate
     | Residual
+    | Append
     | Join
     | Transpose
     | Dropout
@@ -1114,7 +1154,7 @@ def _find_sources(network: Network) -> dict[str, tuple[str, ...]]:
     for layer in network.layers:
         main = layer.source or previous
         match layer:
-            case Join(of=of):
+            case Joined(of=of):
                 result[layer.name] = of
             case Recurrent(attention=None):
                 result[layer.name] = (main, *layer.begins_as.values())
@@ -1161,7 +1201,7 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         if layer.time_axis == "new" or len(layer.output) < 2:
             continue
-        read = names if isinstance(layer, Join) else names[:1]
+        read = names if isinstance(layer, Joined) else names[:1]
         origins = dict.fromkeys(origin for name in read for origin in result.get(name, ()))
         if isinstance(layer, Windowed):
             window = layer.window
@@ -1239,6 +1279,9 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
                 own = window.least(own)
             case LastSteps(count=count):
                 own = max(own, count)
+            case Append(of=of):
+                # Each of the others has a step.
+                own = max(1, own - len(of) + 1)
             case _:
                 pass
         # One step of a memory is enough.
@@ -1272,7 +1315,7 @@ def equal_steps(network: Network) -> dict[str, str]:
                 origin = origins.get(like)
             case _ if layer.time_axis == "new":
                 origin = None
-            case Join():
+            case Joined():
                 joined = [first[origins[name]] for name in names if name in origins]
                 origin = min(joined, key=list(first).index, default=None)
                 first = {

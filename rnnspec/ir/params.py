@@ -26,13 +26,14 @@ from rnnspec.ir.nodes import (
     Embedding,
     EquationCell,
     InstanceNorm,
-    Join,
+    Joined,
     Layer,
     LayerNorm,
     Learned,
     Network,
     ParameterFree,
     Recurrent,
+    Scaling,
     Shape,
     width,
 )
@@ -98,6 +99,13 @@ def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
     return tuple(prod(sizes[name] for name in group) for group in axis_groups(axes))
 
 
+def _scaling(layer: Scaling) -> tuple[Param, ...]:
+    """Return the arrays at the end of a norm, which begin as in all frameworks."""
+    features = (("out", width(layer.input)),)
+    ends = (("gamma", 1.0, layer.scale), ("beta", 0.0, layer.offset))
+    return tuple(Param(name, "out", features, Constant(value)) for name, value, has in ends if has)
+
+
 def params(  # noqa: PLR0912 - a branch for each kind of layer
     layer: Layer | Learned,
 ) -> tuple[Param, ...]:
@@ -154,16 +162,12 @@ def params(  # noqa: PLR0912 - a branch for each kind of layer
             features = (("out", width(layer.input)),)
             mean = Param("moving_mean", "out", features, Constant(0.0), learned_from="batches")
             return (
-                Param("gamma", "out", features, Constant(1.0)),
-                Param("beta", "out", features, Constant(0.0)),
+                *_scaling(layer),
                 mean,
                 replace(mean, name="moving_variance", initializer=Constant(1.0), positive=True),
             )
         case LayerNorm() | InstanceNorm():
-            features = (("out", width(layer.input)),)
-            # The initial values of both frameworks, which the language cannot change.
-            gamma = Param("gamma", "out", features, Constant(1.0))
-            return (gamma, Param("beta", "out", features, Constant(0.0)))
+            return _scaling(layer)
         case _:
             assert_never(layer)
 
@@ -305,7 +309,7 @@ def too_large(layer: Layer) -> str | None:
     if isinstance(layer, Recurrent):
         widths += [layer.features, *(size for _, size in layer.line_sizes)]
     # Decides almost every layer without making a list of its arrays.
-    inputs = layer.inputs if isinstance(layer, Join) else (layer.input,)
+    inputs = layer.inputs if isinstance(layer, Joined) else (layer.input,)
     if max(widths) < _ALWAYS_FITS or any(too_large_shape("", shape) for shape in inputs):
         return None
     shapes: dict[str, Shape] = {f"{layer.name}.{p.name}": p.shape for p in params(layer)}

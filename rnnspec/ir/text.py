@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from itertools import product
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.nodes import (
@@ -12,6 +13,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
+    Append,
     Attention,
     AttentionPooling,
     Cell,
@@ -22,6 +24,7 @@ from rnnspec.ir.nodes import (
     EquationCell,
     Formula,
     Input,
+    InstanceNorm,
     Join,
     LabelInput,
     Layer,
@@ -209,6 +212,8 @@ def composed_class(layer: Composed | Learned) -> str:
     kind = type(layer).__name__
     if isinstance(layer, Learned):
         return f"{kind}State"
+    if isinstance(layer, InstanceNorm):
+        kind = f"{'' if layer.scale else 'Unscaled'}{'' if layer.offset else 'Unshifted'}{kind}"
     if isinstance(layer, Attention):
         scaled = "Scaled" if layer.scale != 1.0 else ""
         kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
@@ -217,7 +222,9 @@ def composed_class(layer: Composed | Learned) -> str:
 
 def composed_names() -> frozenset[str]:
     """Return the names of the classes of composed layers, in lower case with underscores."""
-    names = ["instance_norm", "learned_state", "additive_attention", "dot_attention"]
+    names = ["learned_state", "additive_attention", "dot_attention"]
+    kinds = product(("", "unscaled_"), ("", "unshifted_"))
+    names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
     names += ["scaled_additive_attention", "scaled_dot_attention"]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
@@ -233,7 +240,9 @@ def default_kind(layer: Layer) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type_name(layer)).lower()
 
 
-def type_name(layer: Layer) -> str:
+def type_name(  # noqa: PLR0912 - a case for each kind of layer
+    layer: Layer,
+) -> str:
     """Return the type of a layer for summaries, which is the name of its Keras class if any."""
     match layer:
         case Recurrent():
@@ -261,5 +270,8 @@ def type_name(layer: Layer) -> str:
             return "RepeatVector"
         case Join(how=how):
             return "Formula" if isinstance(how, Formula) else how.capitalize()
+        case Append():
+            # It is the same word in a spec.
+            return "Concat"
         case _:
             return type(layer).__name__

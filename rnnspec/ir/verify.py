@@ -20,7 +20,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Embedding,
     EquationCell,
-    Join,
+    Joined,
     Layer,
     Network,
     Recurrent,
@@ -103,7 +103,7 @@ def _require_other(
         case Residual(start=start):
             fits = inputs.get(start) == layer.input
             _require(fits, f"{layer.name} adds the input of {start} to shape {layer.input}")
-        case Join():
+        case Joined():
             fits = list(layer.inputs) == shapes
             _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
         case Attention():

@@ -107,7 +107,7 @@ class Context:
     def _sequences(self, layer: nodes.Layer) -> tuple[str, ...]:
         """Return what a layer takes at each time step."""
         names = self.sources[layer.name]
-        return names if isinstance(layer, nodes.Join) else names[:1]
+        return names if isinstance(layer, nodes.Joined) else names[:1]
 
     def is_repeated(self, state: str) -> bool:
         """True if a repeat follows a state, perhaps after layers that compute it by itself."""

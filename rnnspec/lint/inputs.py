@@ -8,7 +8,7 @@ from rnnspec.ir.nodes import (
     AttentionPooling,
     Flatten,
     Input,
-    Join,
+    Joined,
     NumericInput,
     Pooling,
     Recurrent,
@@ -114,7 +114,7 @@ def _effect_of_padding(context: Context, name: str) -> str:
             return "attention may be paid to it"
         main = context.sources[layer.name][0]
         if main not in sequences and not (
-            isinstance(layer, Join) and not sequences.isdisjoint(layer.of)
+            isinstance(layer, Joined) and not sequences.isdisjoint(layer.of)
         ):
             continue
         match layer:

@@ -139,8 +139,15 @@ def waiting_for_nothing(context: Context) -> Iterator[Finding]:
         if not layer.begins:
             message = (
                 f"no equation of {name!r} reads a state: each step is computed by itself, and "
-                "nothing of the steps before it is remembered"
+                "nothing of the steps before it is remembered; "
             )
+            if cell.equations.parameters:
+                message += "layers of type dense and a formula of them say that too"
+            else:
+                source = context.network.called(context.sources[layer.name][0])
+                message += (
+                    f"it is a formula: {{type: formula, of: {{x: {source}}}, equations: ...}}"
+                )
             yield path, message
         elif layer.attention:
             # It asks with the state.

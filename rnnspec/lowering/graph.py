@@ -217,7 +217,7 @@ class GraphBuilder:
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
         """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
         before = self.layers[-1].name if self.layers else self.inputs[0].name
-        if self.last != before and not isinstance(layer, nodes.Join):
+        if self.last != before and not isinstance(layer, nodes.Joined):
             layer = replace(layer, source=self.last)
         self.values[layer.name] = self._value_of(layer)
         self.last = layer.name
@@ -244,7 +244,7 @@ class GraphBuilder:
                 origin, first, every = self.value.axis or own
                 axis = (origin, first + every * window.anchor, every * window.stride)
                 return Value(shape, axis, self.masked)
-            case nodes.Join(of=of):
+            case nodes.Joined(of=of):
                 joined = [self.values[name] for name in of]
                 axis = next((value.axis for value in joined if value.axis), own)
                 return Value(shape, axis, any(value.masked for value in joined))

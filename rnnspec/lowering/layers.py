@@ -293,11 +293,21 @@ def _add_join(
     names = [name for name in found if name is not None]
     values = [graph.values[name] for name in names]
     if len(names) == len(parts):
-        _check_steps(graph, path, parts, values)
+        if isinstance(layer, models.Concat) and layer.axis == "steps":
+            _check_padding(graph, path, layer, values)
+        else:
+            _check_steps(graph, path, parts, values)
         if layer and not isinstance(layer, models.Formula):
             _check_widths(graph, path, layer, values)
     if not values:
         graph.last = graph.last or graph.first
+        return
+    kind, at = (layer.type, (*path, "name")) if layer else ("concat", path)
+    name = graph.name(kind, at, layer.name if layer else None)
+    if isinstance(layer, models.Concat) and layer.axis == "steps":
+        shapes = tuple(value.shape for value in values)
+        appended = nodes.Append(name=name, input=shapes[0], of=tuple(names), inputs=shapes)
+        graph.add(appended, (*path, "of"))
         return
     # With the steps that they should have, so that problems behind it are found too.
     steps = next((value.shape[:1] for value in values if len(value.shape) > 1), ())
@@ -312,11 +322,8 @@ def _add_join(
     else:
         widths = (nodes.width(shape) for shape in inputs)
         how = _read_formula(graph, path, layer, dict(zip(layer.of, widths, strict=True)))
-    name = (
-        graph.name(layer.type, (*path, "name"), layer.name) if layer else graph.name("concat", path)
-    )
-    join = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
-    graph.add(join, (*path, "of"))
+    joined = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
+    graph.add(joined, (*path, "of"))
 
 
 def _read_formula(
@@ -362,6 +369,19 @@ def _check_steps(
         graph.refuse((*path, "of", at), message, code="E425")
 
 
+def _check_padding(
+    graph: GraphBuilder, path: Path, layer: models.Concat, values: list[Value]
+) -> None:
+    """Check that no sequence of those that are one behind the other has padding."""
+    for at, value in enumerate(values):
+        if value.masked:
+            message = (
+                f"'{layer.of[at]}' may have padding, which would be between the steps of others; "
+                "'axis: steps' takes sequences without padding"
+            )
+            graph.refuse((*path, "of", at), message, code="E424")
+
+
 def _check_widths(
     graph: GraphBuilder,
     path: Path,
@@ -370,7 +390,7 @@ def _check_widths(
 ) -> None:
     """Check that the parts of a sum or a product fit."""
     widths = [value.shape[-1] or 0 for value in values]
-    if layer.type == "concat":
+    if isinstance(layer, models.Concat) and layer.axis == "features":
         return
     expected = max(widths) if layer.type == "multiply" else widths[0]
     for at, features in enumerate(widths):
@@ -403,6 +423,9 @@ def add_head(graph: GraphBuilder, path: Path, head: models.Head) -> None:
     if head.units is not None:
         tied = _tied(graph, path, head.units) if head.tied else None
         _add_keys(graph, path, nodes.Dense, head, tied=tied)
+    elif head.activation != "linear":
+        name = graph.name("activation", (*path, "name"), head.name)
+        graph.add(nodes.Activate(**graph.keys_of(nodes.Activate, head, name=name)))
     if head.normalize == "l2":
         name = graph.name("unit_normalization", (*path, "normalize"))
         graph.add(nodes.Normalize(name=name, input=graph.shape))

@@ -244,9 +244,9 @@ def advise_states(graph: GraphBuilder) -> str:
     join = graph.by_name.get(graph.last or "")
     while join is not None and join.is_pointwise:
         join = graph.by_name.get(join.source or _before(graph, join))
-    section, *rest = graph.places[join.name] if isinstance(join, nodes.Join) else ("",)
+    section, *rest = graph.places[join.name] if isinstance(join, nodes.Joined) else ("",)
     declared = graph.spec.rnn[int(rest[0])] if section == "rnn" else None
-    if not isinstance(declared, models.JoinLayer) or not isinstance(join, nodes.Join):
+    if not isinstance(declared, models.JoinLayer) or not isinstance(join, nodes.Joined):
         return ""
     # Unless a name is unknown, which has been refused.
     if len(join.inputs) != len(declared.of):

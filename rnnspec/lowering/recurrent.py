@@ -87,10 +87,13 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
     cell, bias, state_names = _cell(graph, path, layer, features, widths)
     name = graph.name(_kind(layer, cell), (*path, "name"), declared)
     attention = None
+    # A cell of the language has sizes that depend on them, and those that do are required.
+    least = _own_units(cell, features) if isinstance(cell, nodes.EquationCell) else None
+    units = layer.units or least or 1
     if layer.attention is not None:
-        units = _state_size(cell, layer.units, features)
+        size = _state_size(cell, units, features)
         where = (*path, "attention")
-        attention = step_attention(graph, where, layer.attention, name, units)
+        attention = step_attention(graph, where, layer.attention, name, size)
         states = cell.equations.states if isinstance(cell, nodes.EquationCell) else state_names
         if "context" in states:
             message = (
@@ -101,7 +104,7 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
         name=name,
         input=graph.shape,
         cell=cell,
-        units=layer.units,
+        units=units,
         merge=layer.merge if layer.bidirectional else None,
         bias=bias,
         # Otherwise it is a layer of its own.
@@ -131,9 +134,8 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
     if layer.layer_norm:
         name = graph.name("layer_normalization", (*path, "layer_norm"))
         norm = layer.layer_norm
-        default = nodes.LAYER_NORM_EPSILON
-        epsilon = float(norm.epsilon) if isinstance(norm, models.LayerNorm) else default
-        graph.add(nodes.LayerNorm(name=name, input=graph.shape, epsilon=epsilon))
+        own = norm if isinstance(norm, models.LayerNorm) else models.LayerNorm()
+        graph.add(nodes.LayerNorm(name=name, **graph.keys_of(nodes.LayerNorm, own)))
     if layer.residual:
         # It starts before the dropout: it adds the input as it was.
         _add_residual(graph, (*path, "residual"), start or recurrent, recurrent)
@@ -408,7 +410,12 @@ def _check_effects(
         message = "'recurrent_dropout' has no effect: no matrix multiplies what a state is in"
         graph.refuse((*path, "recurrent_dropout"), message, code="E407", key=True)
     shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
-    known = {"units": layer.units, "features": features, **dict(cell.sizes)}
+    own = _own_units(cell, features)
+    if layer.units is None and own is None:
+        message = f"missing key 'units', on which a size of '{cell.name}' depends"
+        graph.refuse(path, message, code="E304")
+        return
+    known = {"units": layer.units or own or 1, "features": features, **dict(cell.sizes)}
     for line in equations.lines:
         for part in walk(line.value):
             if not isinstance(part, Features):
@@ -423,14 +430,19 @@ def _check_effects(
                     f"[{part.text}], received one of {size}"
                 )
                 graph.refuse(path, message, code="E431")
-    sizes = {size for shape in shapes.values() for size in shape}
-    if any("units" in size_names(size) for size in sizes):
-        return
-    # Of a cell without them, they are the size of the output, as of any other.
-    expected = evaluate_size(dict(equations.shapes)[equations.states[0]][0], known)
-    if layer.units != expected:
+    if layer.units is not None and own not in (None, layer.units):
         message = (
             f"no size of '{cell.name}' depends on 'units': expected the size of its output, "
-            f"{expected}, received {layer.units}"
+            f"{own}, received {layer.units}"
         )
         graph.refuse((*path, "units"), message, code="E432")
+
+
+def _own_units(cell: nodes.EquationCell, features: int) -> int | None:
+    """Return the units of a cell without them: the size of its output; None if it needs some."""
+    equations = cell.equations
+    shapes = {**dict(equations.parameters), **dict(equations.shapes)}
+    if any("units" in size_names(size) for shape in shapes.values() for size in shape):
+        return None
+    known = {"features": features, **dict(cell.sizes)}
+    return evaluate_size(dict(equations.shapes)[equations.states[0]][0], known)

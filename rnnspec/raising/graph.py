@@ -226,7 +226,7 @@ class GraphReader:
                     pass
                 case _ if layer.time_axis in ("new", "dropped"):
                     gives_steps = layer.time_axis == "new"
-                case nodes.Join(of=of):
+                case nodes.Joined(of=of):
                     gives_steps = any(name in found for name in of)
                 case _:
                     gives_steps = self.main(layer) in found
@@ -241,7 +241,7 @@ class GraphReader:
         }
         for layer in self.network.layers:
             names = self.sources[layer.name]
-            read = names if isinstance(layer, nodes.Join) else names[:1]
+            read = names if isinstance(layer, nodes.Joined) else names[:1]
             has_steps = layer.name in self._sequences or isinstance(layer, nodes.Embedding)
             if has_steps and not isinstance(layer, nodes.Repeat) and found.intersection(read):
                 found.update((layer.name, *nodes.contexts_of(self.network, layer)))

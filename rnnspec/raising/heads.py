@@ -100,8 +100,10 @@ def read_head(graph: GraphReader, reader: ItemReader, segment: Segment, trunk: s
     normalizes = at < end and isinstance(layers[end - 1], nodes.Normalize) and not gives_steps
     if normalizes and graph.has_default_name(layers[end - 1]):
         end -= 1
-    dense = layers[end - 1] if at < end else None
-    end -= isinstance(dense, nodes.Dense)
+    last = layers[end - 1] if at < end else None
+    is_activated = isinstance(last, nodes.Activate) and last.activation != "linear"
+    is_key = isinstance(last, nodes.Dense) or is_activated
+    end -= is_key
     hidden = list[Words]()
     while at < end:
         layer, after = layers[at], layers[at + 1] if at + 1 < end else None
@@ -114,15 +116,17 @@ def read_head(graph: GraphReader, reader: ItemReader, segment: Segment, trunk: s
                 hidden[-1]["dropout"] = after.rate
                 at += 1
     words |= {"hidden": hidden} if hidden else {}
-    if isinstance(dense, nodes.Dense):
-        words |= {**graph.name(dense), "units": dense.units}
+    if isinstance(last, nodes.Dense):
+        words |= {**graph.name(last), "units": last.units}
         words |= graph.keys(
             models.Head,
-            activation=activation_words(dense.activation),
-            bias=dense.bias,
-            tied=dense.tied is not None,
+            activation=activation_words(last.activation),
+            bias=last.bias,
+            tied=last.tied is not None,
         )
-    if end + isinstance(dense, nodes.Dense) < segment.end:
+    elif isinstance(last, nodes.Activate) and is_activated:
+        words |= {**graph.name(last), "activation": activation_words(last.activation)}
+    if end + is_key < segment.end:
         words["normalize"] = "l2"
     # The default, but a head needs a key.
     if words["pooling"] == "last" and len(words) > 1:

@@ -183,6 +183,10 @@ class ItemReader:
             case nodes.Join(how=nodes.Formula() as formula):
                 words = {**name, **self.formula(layer, formula)}
                 return Item({"type": words.pop("type"), **words}, None, [layer])
+            case nodes.Append():
+                of = [self.graph.read(part, beside=True) for part in layer.of]
+                words = {"type": "concat", **name, "axis": "steps", "of": of}
+                return Item(words, None, [layer])
             case nodes.Join(how=how):
                 of = [self.graph.read(part, beside=True) for part in layer.of]
                 return Item({"type": how, **name, "of": of}, None, [layer])
@@ -260,8 +264,8 @@ class ItemReader:
         if at + 1 < end and self.is_in_block(at + 1):
             norm = self._layers[at + 1]
             assert isinstance(norm, nodes.LayerNorm)
-            usual = norm.epsilon == nodes.LAYER_NORM_EPSILON
-            words["layer_norm"] = True if usual else {"epsilon": norm.epsilon}
+            settings = {key: getattr(norm, key) for key in models.LayerNorm.model_fields}
+            words["layer_norm"] = self.graph.keys(models.LayerNorm, **settings) or True
             block.append(norm)
             at += 1
         residual = self._layers[at + 1] if at + 1 < end else None

@@ -84,6 +84,9 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
             words = reader.formula(layer, formula)
             pairs = {key: words.pop(key).items() for key in ("of", "equations")}
             return words | {key: [f"{n}: {text}" for n, text in of] for key, of in pairs.items()}
+        case nodes.Append(of=of):
+            of_names = [graph.read(name, beside=True) for name in of]
+            return {"type": "concat", "axis": "steps", "of": of_names}
         case nodes.Join(how=how, of=of):
             start = next((start for start, end in reader.lists.items() if end == at), None)
             if start is None:

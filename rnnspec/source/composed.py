@@ -145,6 +145,8 @@ def _sizes(layer: nodes.Composed | nodes.Learned) -> dict[str, str]:
     axes = {axis for param in params(layer) for axis, _ in param.sizes}
     if isinstance(layer, nodes.Attention):
         return {"in": "units"} if axes else {}
+    if not axes:
+        return {}
     return {"out": "features"} if axes == {"out"} else {"in": "features", "out": "units"}
 
 

@@ -158,7 +158,7 @@ class LayerWriter(ComposedLayers):
         if not isinstance(layer, _IDIOMS):
             results = expand(layer, self.form_of(layer))
             # What a user names has variables that hide no other.
-            named = isinstance(layer, nodes.Join)
+            named = isinstance(layer, nodes.Joined)
             yield from self.statements(core.rename(results, self._taken) if named else results)
             return
         match layer:

@@ -37,7 +37,7 @@ def kept_values(
     for layer in layers:
         main, *others = taken[layer.name]
         # A join takes each of its parts where it is; another layer has its input in ``x``.
-        in_place = (current,) if isinstance(layer, nodes.Join) else ()
+        in_place = (current,) if isinstance(layer, nodes.Joined) else ()
         kept.update(name for name in others if name not in in_place)
         kept.update(name for name in (main,) if name != current)
         current = layer.name

@@ -145,8 +145,8 @@ class Walk(LayerWriter):
     def _place(self, layer: _Layer, write: Callable[[_Layer], Iterable[Code]]) -> Iterator[Code]:
         """Yield the statements of a layer, which is told the variables of its input and mask."""
         scope, (main, *_) = self.scope, self._sources[layer.name]
-        yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
-        is_here = isinstance(layer, nodes.Join) or (self.flows and main == scope.current)
+        yield from self.need(layer.of if isinstance(layer, nodes.Joined) else (main,))
+        is_here = isinstance(layer, nodes.Joined) or (self.flows and main == scope.current)
         source = code("x") if is_here else self.output(main)
         if self.flows and source != "x":
             yield code("x = {}", source)

@@ -158,7 +158,10 @@ WITHIN: dict[str, Schema] = {
         "additionalProperties": {"type": "number", "minimum": -1e30, "maximum": 1e30},
     },
     "Head": {
-        "dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")},
+        "dependencies": {
+            "name": {"anyOf": [{"required": [key]} for key in ("units", "activation")]},
+            **{key: ["units"] for key in ("bias", "tied")},
+        },
         "if": {"not": _require("pooling", _KEEPS_STEPS)},
         "then": _apply("hidden", {"items": _apply("variational", _FALSE)}),
     },

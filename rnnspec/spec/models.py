@@ -473,11 +473,13 @@ class NamedInput(Model):
 
 
 class LayerNorm(Model):
-    """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
+    """A layer norm with other settings than that of ``layer_norm: true``."""
 
     epsilon: Epsilon = _key(
-        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 LayerNormForm = Annotated[
@@ -533,7 +535,13 @@ class _Recurrent(_Layer):
         "encoder",
         default=None,
     )
-    units: Size = _key("The size of the state, per direction.", 32, 128)
+    units: OptionalSize = _key(
+        "The size of the state, per direction. A cell of which no size depends on `units` needs "
+        "none.",
+        32,
+        128,
+        default=None,
+    )
     layers: Repeat = _key("The number of copies of this layer, stacked.", 2, default=1)
     bidirectional: bool = _key(
         "Reads the sequence in both directions, each with its own weights.", True, default=False
@@ -595,6 +603,7 @@ class _Recurrent(_Layer):
 
 
 class _Standard(_Recurrent):
+    units: Size = _key("The size of the state, per direction.", 32, 128)
     activation: CellActivation = _key(
         "The activation of the state. PyTorch's fused layers support only tanh (and"
         " relu for type simple); others run in a slower loop over the time steps.",
@@ -779,6 +788,8 @@ class BatchNorm(_Layer):
         0.9,
         default=0.99,
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 class LayerNormLayer(_Layer):
@@ -793,6 +804,8 @@ class LayerNormLayer(_Layer):
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 class InstanceNorm(_Layer):
@@ -805,6 +818,8 @@ class InstanceNorm(_Layer):
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
+    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
+    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
 
 
 class Dropout(_Layer):
@@ -951,11 +966,16 @@ class _Join(Model):
 
 
 class Concat(_Join):
-    """The outputs of earlier layers side by side, in the order of their names."""
+    """The outputs of earlier layers side by side, or one behind the other, in their order."""
 
     type: Literal["concat"]
     name: OptionalName = _key(
         "The name of the layer; by default concat_1 and so on.", "joined", default=None
+    )
+    axis: Literal["features", "steps"] = _key(
+        "With `steps`, one sequence is behind the other; a vector is one step.",
+        "steps",
+        default="features",
     )
 
 
@@ -1091,7 +1111,9 @@ else:
 class Head(Model):
     """The layers after the last layer of ``rnn``; ``dropout`` applies to the pooled vector."""
 
-    name: OptionalName = _key("The name of the output layer. Needs `units`.", "label", default=None)
+    name: OptionalName = _key(
+        "The name of the output layer. Needs `units` or an `activation`.", "label", default=None
+    )
     of: OptionalRead = _key(
         "The layer that the head takes; by default the last one.", "encoder", default=None
     )
@@ -1122,7 +1144,10 @@ class Head(Model):
         default=None,
     )
     activation: AnyActivation = _key(
-        "The activation of the output layer. Needs `units`.", "sigmoid", default="linear"
+        "The activation of the output layer; without `units`, that of the pooled vector or of the "
+        "last hidden layer's output.",
+        "sigmoid",
+        default="linear",
     )
     bias: bool = _key("Gives the output layer a bias. Needs `units`.", False, default=True)
     tied: bool = _key(

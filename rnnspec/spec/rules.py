@@ -284,9 +284,13 @@ def _heads(spec: Spec) -> Iterator[Broken]:
 
 
 def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
+    is_activated = head.activation != "linear"
     for key in ("name", "activation", "bias", "tied"):
         if head.units is None and head.writes(key):
-            yield ((*path, key), "E413", f"{key!r} has no effect without 'units'")
+            if is_activated and key in ("name", "activation"):
+                continue
+            needed = "'units' or an 'activation'" if key == "name" else "'units'"
+            yield ((*path, key), "E413", f"{key!r} has no effect without {needed}")
     if head.tied and head.units is not None and not spec.embeddings:
         message = "'tied' needs an embedding, whose vectors are the kernel of the output layer"
         yield ((*path, "tied"), "E422", message)

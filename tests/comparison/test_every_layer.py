@@ -80,7 +80,10 @@ LAYERS = (
     "{type: average_pool, size: 3, stride: 1, padding: same}",
     "{type: batch_norm}",
     "{type: instance_norm}",
+    "{type: instance_norm, offset: false}",
     "{type: layer_norm}",
+    "{type: layer_norm, scale: false}; {type: batch_norm, scale: false}",
+    "{type: batch_norm, offset: false}; {type: layer_norm, scale: false, offset: false}",
     "{type: dropout, rate: 0.5}",
     "{type: attention, over: raw, score: dot}",
     "{type: attention, over: raw, score: additive, units: 3}",
@@ -135,6 +138,7 @@ UNMASKED = (
     *(layer for layer in LAYERS if "conv" in layer or "_pool" in layer or "type: att" in layer),
     "{type: batch_norm, momentum: 0.7}",
     "{type: instance_norm}",
+    "{type: concat, axis: steps, of: [raw, other]}; {type: gru, units: 2, bidirectional: true}",
     "{type: transpose}; {type: max_pool, size: 2, padding: [1, 0]}; {type: normalize}",
     *(
         f"{{type: pool, pooling: {how}}}"

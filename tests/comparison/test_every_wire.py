@@ -81,6 +81,10 @@ WIRES = {
     ),
     "concat": ("type: concat, of: [a, b]", "type: concat, of: [b, a]"),
     "concat_of_states": ("type: concat, of: [v, w]", "type: concat, of: [w, v]"),
+    "steps": (
+        "type: concat, axis: steps, of: [v, w, w]",
+        "type: concat, axis: steps, of: [w, v, v]",
+    ),
     "add": ("type: add, of: [a, b]", "type: add, of: [a, a]"),
     "formula": (
         "type: formula, of: {p: a, q: b}, equations: {y: p / (1 + abs(q))}",
@@ -105,6 +109,8 @@ def network(wires: tuple[tuple[str, str], ...]) -> pipeline.Program:
             heads.append(f"  {name}: {{{line}}}")
             continue
         pooling = "" if name in VECTORS else ", pooling: none"
+        # Known before the first chunk, and no output of chunks.
+        pooling = ", pooling: flatten" if name == "steps" else pooling
         layers.append(f"- {{{line}, name: {name}}}")
         heads.append(f"  h_{name}: {{of: {name}{pooling}}}")
     return pipeline.reads(LAYERS + "\n".join(layers) + HEADS + "\n".join(heads))

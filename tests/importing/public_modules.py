@@ -375,7 +375,7 @@ class Oscillators(nn.Module):
 # First states and captions.
 
 
-@real(lambda: (vectors(4)[0], tokens()), refused="a spec joins features only")
+@real(lambda: (vectors(4)[0], tokens()))
 class PictureFirst(nn.Module):
     # thekartik-tech/image-captioning-segmentation, lstm_decoder.py
     def __init__(self) -> None:

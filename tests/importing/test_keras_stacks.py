@@ -173,9 +173,9 @@ BRANCHES: dict[str, tuple[Callable[[Any], Any], str]] = {
         ),
         "expected a recurrent layer first, received none",
     ),
-    "steps side by side": (
-        lambda x: of.Concatenate(axis=1, name="long")([x, of.LSTM(3, return_sequences=True)(x)]),
-        r"long.axis: expected -1 \(the features\), received 1",
+    "sequences side by side": (
+        lambda x: of.Concatenate(axis=0, name="long")([x, of.LSTM(3, return_sequences=True)(x)]),
+        r"long.axis: expected 1 \(the steps\) or -1 \(the features\), received 0",
     ),
     "one layer twice": (
         lambda x: both_ways(of.LSTM(3, name="shared"), x),

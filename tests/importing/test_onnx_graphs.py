@@ -61,6 +61,15 @@ READ = {
         (FEATURES, "float y"),
         "direction: backward",
     ),
+    "a vector before the steps": (
+        (
+            "g = Unsqueeze (v, ONE)\nq = Concat <axis = 1> (g, x)\n"
+            "t = Transpose <perm = [1, 0, 2]> (q)\na, h = LSTM <hidden_size = 4> (t, W, R, B)\n"
+            f"{OUT}"
+        ),
+        (f"{FEATURES}, float[batch, 3] v", "float y"),
+        "type: concat of: [v, input_1] axis: steps",
+    ),
     "an attention with a query": (
         (
             f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B)\ni = Squeeze (a, ONE)\n"

@@ -144,8 +144,8 @@ SEQUENCE = changed(LSTM, return_sequences=True, units=3)
     ("layers", "wanted"),
     [
         ([("a", SEQUENCE, ["in"]), ("b", SEQUENCE, ["in"]),
-          ("out", layer("Concatenate", axis=1), ["a", "b"])],
-         "out.axis: expected -1 (the features), received 1"),
+          ("out", layer("Concatenate", axis=0), ["a", "b"])],
+         "out.axis: expected 1 (the steps) or -1 (the features), received 0"),
         ([("a", SEQUENCE, ["in"]), ("b", DENSE, ["in"]), ("out", layer("Add"), ["a", "b"])],
          "out: expected outputs of equal size, received those of [3, 1]"),
         ([("out", LSTM, ["in"]), ("b", DENSE, ["out"])], "b: not on the way"),

@@ -200,7 +200,7 @@ WRITTEN_OUT: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     ),
     "norm without arrays": (
         lambda _, y: mean_of_squares(y),
-        "- {type: layer_norm, epsilon: 0.0001}\n",
+        "- {type: layer_norm, epsilon: 0.0001, scale: false, offset: false}\n",
     ),
 }
 """Functions of features that are written out, each with what it is in a spec."""

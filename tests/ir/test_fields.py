@@ -89,7 +89,7 @@ rnn: {type: mine, units: 2}
 STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 3}\n"
 PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL, *GRAPHS)]
 
-BASES = (nodes.Node, nodes.ComposedNode)
+BASES = (nodes.Node, nodes.ComposedNode, nodes.Joined)
 # A port follows from its layer.
 DERIVED = (*BASES, nodes.Port, nodes.Learned)
 KINDS: list[Any] = [
@@ -183,7 +183,8 @@ Conv: filters window activation bias masked kernel_initializer bias_initializer
 WindowPooling: statistic window masked
 BatchNorm: epsilon momentum masked
 Activate: activation
-Join: how of inputs
+Joined: of inputs
+Join: how
 Formula: names equations
 Repeat: steps
 LayerNorm: epsilon

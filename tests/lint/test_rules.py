@@ -53,6 +53,15 @@ def test_a_rule_finds_what_it_is_for_and_not_what_comes_near(
     assert (code in codes(text)) == found
 
 
+def test_a_cell_without_states_and_parameters_is_a_formula() -> None:
+    text = (
+        "version: 1\nname: net\ninput: {features: 3}\nrnn: [{type: gru, units: 3}, {type: mine}]\n"
+        "cells: {mine: {states: [h], equations: {h: tanh(x)}, sizes: {h: features}}}\n"
+    )
+    (found,) = advice(text, select="L131")
+    assert "{type: formula, of: {x: gru_1}, equations: ...}" in found.message
+
+
 def test_every_rule_has_something_near_it() -> None:
     assert {code for code, found, _ in CASES.values() if not found} == set(CODES)
 

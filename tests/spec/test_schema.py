@@ -156,7 +156,7 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"initializers": {"kernel": {"unifrom": 1}}}, "$.initializers.kernel", "'unifrom'"),
         ({"initializers": {"bias": "one"}}, "$.initializers.bias", "'one' is not one of"),
         ({"initializers": {"forget_bias": 1}}, "$.initializers", "does not allow 1"),
-        ({"head": {"activation": "relu"}}, "$.head", "'units' is a dependency of 'activation'"),
+        ({"head": {"bias": False}}, "$.head", "'units' is a dependency of 'bias'"),
         ({"name": "class"}, "$.name", "#/definitions/TakenNetworkName"),
         ({"name": "value_error"}, "$.name", "#/definitions/TakenNetworkName"),
         ({"rnn": {"type": "dense", "units": 3}}, "$.rnn.type", "'dense' is not one of"),
@@ -194,7 +194,7 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"heads": {"Topic": {"units": 3}}}, "$.heads", "does not match"),
         ({"heads": {"self": {"units": 3}}}, "$.heads", "#/definitions/TakenLayerName"),
         ({"heads": {"topic": {"unit": 3}}}, "$.heads.topic", "'unit' was unexpected"),
-        ({"heads": {"topic": {"activation": "relu"}}}, "$.heads.topic", "is a dependency of"),
+        ({"heads": {"topic": {"bias": False}}}, "$.heads.topic", "is a dependency of"),
         ({"heads": {"topic": {"pooling": "flatten"}}}, "$.heads.topic.pooling", "not be valid"),
         ({"heads": {"topic": {"units": 3}}, "head": {"units": 3}}, "$", "does not allow"),
         (

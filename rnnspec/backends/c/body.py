@@ -179,7 +179,12 @@ class Body:
         count = self.counts.get(name, 1)
         if isinstance(count, int):
             return count
-        return self.length_of[count[0]].most if count[0] in self.length_of else 1
+        name, first, every = count
+        if name not in self.length_of:
+            return 1
+        most = self.length_of[name].most
+        # There may be more windows than steps.
+        return max(most, -(-(most - first) // every))
 
     def _size(self, value: nodes.Layer | nodes.Port) -> int:
         """Return the most floats of a value."""
@@ -378,6 +383,14 @@ class Body:
         if window and after == f"{name}_steps":
             expression = f"({window_count(window, expression)})"
             yield f"const size_t {after} = {window_count(window, steps)};"
+        counts: tuple[str, ...] = ()
+        if isinstance(layer, nodes.Append):
+            lengths = [shape[0] if len(shape) > 1 else 1 for shape in layer.inputs]
+            counts = tuple(steps if known is None else str(known) for known in lengths)
+            if after == f"{name}_steps":
+                others = sum(known for known in lengths if known is not None)
+                expression = f"({expression} + {others})"
+                yield f"const size_t {after} = {steps} + {others};"
         if after == f"{name}_steps" or (
             counted in self.expressions and after == self.steps[counted]
         ):
@@ -396,7 +409,7 @@ class Body:
             yield from self._mask(first)
             mask = self.masks[self.mask_keys[first]]
         inputs = tuple(map(self._pointer, self._reads(layer)))
-        yield from self._shapes(layer, inputs[0], steps, after)
+        yield from self._shapes(layer, inputs[0], counts[0] if counts else steps, after)
         yield from self._attended(layer)
         output = self._pointer(layer.name)
         if isinstance(layer, nodes.Flatten):
@@ -412,6 +425,7 @@ class Body:
             self._most(first),
             self._states_of(layer),
             f"&{name}_memory",
+            counts,
         )
         yield from self.shared.lines(layer, place)
 
@@ -445,6 +459,10 @@ class Body:
         first = self.sources[layer.name][0]
         if nodes.attention_of(layer):
             return first
+        if isinstance(layer, nodes.Append):
+            # Of one that may be any number, the others have known numbers.
+            pairs = zip(layer.of, layer.inputs, strict=True)
+            return next((name for name, shape in pairs if shape[0] is None), first)
         return next((name for name in self._reads(layer) if name in self.counts), first)
 
     def _states_of(self, layer: nodes.Layer) -> dict[str, str]:
@@ -496,6 +514,9 @@ class Body:
                 return str(count)
             case nodes.Transpose():
                 return str(layer.output[0])
+            case nodes.Append():
+                fixed = layer.output[0]
+                return f"{self.names[layer.name]}_steps" if fixed is None else str(fixed)
             case _:
                 return steps
 
@@ -517,7 +538,7 @@ class Body:
         if name in self.inputs:
             return []
         layer, names = self.layers[name], self.sources[name]
-        read = names if isinstance(layer, nodes.Join) else names[:1]
+        read = names if isinstance(layer, nodes.Joined) else names[:1]
         return [source for source in read if source in self.mask_keys]
 
     def _make_mask(self, maker: str) -> Iterator[str]:

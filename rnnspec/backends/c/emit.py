@@ -25,7 +25,7 @@ from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal, UsageError
 from rnnspec.ir import cells, nodes, text
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import SCALING, Fields
 from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.params import count, counts
 
@@ -46,7 +46,8 @@ _MOST_STACK = 2**16
 
 _FIELDS = Fields(
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
+    f"{SCALING}"
 )
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
@@ -348,7 +349,7 @@ def _fields(network: nodes.Network, limits: tuple[SharedLength, ...]) -> Iterato
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return every setting that the source cannot say."""
-    found = list(_clashes(network))
+    found = [*_clashes(network), *_open_sums(network)]
     total = counts(network).total
     if total > _MOST_PARAMETERS:
         largest = max(network.layers, key=count)
@@ -369,6 +370,16 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
         yield Refusal(network.name, "name", reason)
     if network.outputs and re.fullmatch(r"y(?:_\w+)?", network.name):
         yield Refusal(network.name, "name", "in C, the outputs have names that begin so")
+
+
+def _open_sums(network: nodes.Network) -> Iterator[Refusal]:
+    """Yield a refusal of each sum of numbers of steps that no macro of one of them gives."""
+    for layer in network.layers:
+        if isinstance(layer, nodes.Append):
+            of_any = [shape for shape in layer.inputs if len(shape) > 1 and shape[0] is None]
+            if len(of_any) > 1:
+                reason = "in C, only one of them may have any number of steps: write a length"
+                yield Refusal(layer.name, "of", reason)
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:

@@ -172,6 +172,8 @@ class Place:
     the names of parameters."""
     memory: str = ""
     """What the layer attends to, if it does."""
+    counts: tuple[str, ...] = ()
+    """The number of steps of each of ``inputs``, if they have others than each other."""
 
 
 @dataclass(slots=True)
@@ -206,7 +208,7 @@ class Layers:
         """Yield the statements that compute a layer."""
         x, y = place.inputs[0], place.output
         tokens = isinstance(layer, nodes.Embedding)
-        sequence = len(layer.output if isinstance(layer, nodes.Join) else layer.input) > 1
+        sequence = len(layer.output if isinstance(layer, nodes.Joined) else layer.input) > 1
         rows = place.steps if (sequence or tokens) and not self.stepped else "1"
         units = 1 if tokens else nodes.width(layer.input)
         match layer:
@@ -355,7 +357,8 @@ class Layers:
                 kind = "layer_norm"
         for path, parameter in arrays.items():
             values |= self._weights(layer, path, parameter)
-        return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
+        name = f"{'' if layer.scale else 'unscaled_'}{'' if layer.offset else 'unshifted_'}{kind}"
+        return self._call(Function(name, kind), values | {"epsilon": number(layer.epsilon)})
 
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
@@ -437,13 +440,15 @@ class Layers:
         """Return the arrays that the names of a recipe stand for."""
         names: tuple[core.Expression, ...] = (X, SKIP)
         shapes: tuple[nodes.Shape, ...] = (layer.input, layer.input)
-        if isinstance(layer, nodes.Join):
+        if isinstance(layer, nodes.Joined):
             names, shapes = tuple(map(core.EarlierOutput, layer.of)), layer.inputs
+        counts = place.counts or (place.steps,) * len(names)
+        given = zip(names, place.inputs, shapes, counts, strict=False)
         return {
             name: Rows(
-                pointer, "1" if self.stepped or len(shape) == 1 else place.steps, nodes.width(shape)
+                pointer, "1" if self.stepped or len(shape) == 1 else count, nodes.width(shape)
             )
-            for name, pointer, shape in zip(names, place.inputs, shapes, strict=False)
+            for name, pointer, shape, count in given
         }
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:

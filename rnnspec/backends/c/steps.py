@@ -52,6 +52,8 @@ def step_counts(network: nodes.Network) -> dict[str, Count]:
                 counts[layer.name] = count
             case nodes.Transpose():
                 counts[layer.name] = nodes.width(layer.input[:1])
+            case nodes.Append():
+                counts[layer.name] = _appended(layer, [counts.get(name, 1) for name in names])
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
                 match counts[names[0]]:
                     case int(steps):
@@ -63,6 +65,22 @@ def step_counts(network: nodes.Network) -> dict[str, Count]:
                 counts[layer.name] = next(counts[name] for name in names if name in counts)
         counts |= dict.fromkeys(nodes.contexts_of(network, layer), counts[layer.name])
     return counts
+
+
+def _appended(layer: nodes.Append, counts: list[Count]) -> Count:
+    """Return the number of steps of sequences one behind the other, one of any length at most."""
+    total, of_any = 0, list[tuple[str, int, int]]()
+    for shape, count in zip(layer.inputs, counts, strict=True):
+        steps = shape[0] if len(shape) > 1 else 1
+        if steps is None and not isinstance(count, int):
+            of_any.append(count)
+        else:
+            # A sequence of a length has all of it, as ``lengths`` says.
+            total += steps or 0
+    if not of_any:
+        return total
+    ((name, first, every),) = of_any
+    return (name, first - total * every, every)
 
 
 def delays(network: nodes.Network) -> dict[str, int]:
@@ -114,7 +132,7 @@ def joined_counts(network: nodes.Network) -> Iterator[tuple[Count, Count]]:
         names = list(taken[layer.name])
         if isinstance(layer, nodes.Residual):
             names.append(taken[layer.start][0])
-        elif not isinstance(layer, nodes.Join):
+        elif not isinstance(layer, nodes.Joined) or isinstance(layer, nodes.Append):
             continue
         first, *others = [counts[name] for name in names if name in counts] or [0]
         yield from ((first, other) for other in others if other != first)
@@ -148,7 +166,8 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLeng
     for network_input in network.inputs:
         if isinstance(network_input, nodes.SequenceInput):
             groups.setdefault(leader(network_input.name), []).append(network_input)
-    if any(isinstance(layer, nodes.Flatten | nodes.Transpose) for layer in network.layers):
+    counted = nodes.Flatten | nodes.Transpose | nodes.Append
+    if any(isinstance(layer, counted) for layer in network.layers):
         exact.update(leaders)
     least = nodes.least_steps_by_input(network)
     # Several times the fewest: comparisons run longer sequences too.

@@ -154,6 +154,11 @@ def statements(
             line = f"{to.element} = {term(value)};"
             lines = [line] if to.width == 1 else list(loop("u", str(to.width), [line]))
             yield from each(to.count, lines)
+        case core.Join(parts, "steps"):
+            pointer = to.pointer
+            for part in map(array, parts):
+                yield copied(pointer, part.pointer, part.size)
+                pointer += f" + {part.size}"
         case core.Join(parts):
             lines, at = list[str](), 0
             for part in map(array, parts):

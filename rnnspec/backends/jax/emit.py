@@ -25,7 +25,7 @@ from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import X, expand, of_all_steps
-from rnnspec.ir.fields import Fields, shared_refusals
+from rnnspec.ir.fields import SCALING, Fields, shared_refusals
 from rnnspec.ir.params import directions
 from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, Module, call, code, function, listed
@@ -47,7 +47,8 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     {
         "nnx.Linear": {"use_bias": True},
         "nnx.Conv": {"strides": 1, "kernel_dilation": 1, "use_bias": True},
-        "nnx.BatchNorm": {"use_running_average": False},
+        "nnx.BatchNorm": {"use_running_average": False, "use_scale": True, "use_bias": True},
+        "nnx.LayerNorm": {"use_scale": True, "use_bias": True},
         "nnx.Dropout": {"broadcast_dims": ()},
     }
 )
@@ -55,7 +56,8 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied AttentionPooling.bias AttentionPooling.query"
+    "Dense.tied AttentionPooling.bias AttentionPooling.query "
+    f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -154,12 +156,16 @@ class JaxWalk(RecurrentCalls):
     def layer_norm(self, layer: nodes.LayerNorm) -> Code:
         """Return a layer normalization with its epsilon."""
         # The fast variance, E[x^2] - E[x]^2, loses half of the digits.
-        return code(
-            "self.{} = nnx.LayerNorm({!r}, epsilon={!r}, use_fast_variance=False, rngs=rngs)",
-            layer.name,
+        norm = _make(
+            "nnx.LayerNorm",
             nodes.width(layer.input),
-            layer.epsilon,
+            epsilon=layer.epsilon,
+            use_scale=layer.scale,
+            use_bias=layer.offset,
+            use_fast_variance=False,
+            rngs=code("rngs"),
         )
+        return code("self.{} = {}", layer.name, norm)
 
     def dense(self, layer: nodes.Dense) -> Code:
         """Return a linear layer; with a tied kernel and no bias, it has no arrays of its own."""
@@ -290,6 +296,8 @@ class JaxWalk(RecurrentCalls):
             "nnx.BatchNorm",
             nodes.width(layer.input),
             epsilon=layer.epsilon,
+            use_scale=layer.scale,
+            use_bias=layer.offset,
             **arguments,
             rngs=code("rngs"),
         )
@@ -372,10 +380,10 @@ class JaxWalk(RecurrentCalls):
         takers = [
             layer for layer in self.network.layers if source.name in self._sources[layer.name]
         ]
-        plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
+        plain: tuple[type[nodes.Node], ...] = (nodes.WindowPooling, nodes.Activate)
         plain += (nodes.Attention,)
         if not self.flows:
-            plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
+            plain += (nodes.Joined, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
         has_arrays = not any(isinstance(layer, plain) for layer in takers)
         # A first state has the dtype of the states after it.
         if has_arrays and not isinstance(source, nodes.VectorInput):

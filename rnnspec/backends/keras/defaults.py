@@ -36,12 +36,15 @@ _DENSE: dict[str, Literal] = {
     "kernel_initializer": "glorot_uniform",
     "bias_initializer": "zeros",
 }
+_NORM: dict[str, Literal] = {"scale": True, "center": True}
 _POOLING: dict[str, Literal] = {"strides": None, "padding": "valid"}
 
-# The norms are missing on purpose: frameworks differ in epsilon and momentum, so both are always
-# written. So is the slope of LeakyReLU.
+# Of norms, frameworks differ in epsilon and momentum, so both are always written. So is the slope
+# of LeakyReLU.
 DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     {
+        "LayerNormalization": _NORM,
+        "BatchNormalization": _NORM,
         "Embedding": _EMBEDDING,
         "ReversibleEmbedding": _EMBEDDING,
         "SimpleRNN": _LAYER | _CELL,

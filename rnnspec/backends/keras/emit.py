@@ -24,7 +24,7 @@ from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import expand
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import SCALING, Fields
 from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
@@ -47,11 +47,12 @@ _MOST_OPERATIONS = 4
 """The most operations, one after the other, of a recipe of one or two results."""
 _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
-_SEQUENTIAL = Fields("Dropout.variational Recurrent.state_names")
+_SEQUENTIAL = Fields(f"Dropout.variational Recurrent.state_names {SCALING}")
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Recurrent.attention "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
+    f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -432,6 +433,9 @@ def _refusals(network: nodes.Network) -> Iterator[Refusal]:
             case nodes.BatchNorm(masked=True, input=(_, 1)) if engine() != "tensorflow":
                 reason = "only on TensorFlow does Keras normalize a single feature with a mask"
                 yield Refusal(layer.name, "type", reason)
+            case nodes.InstanceNorm(scale=False, offset=True):
+                reason = "no layer of Keras adds an offset to features without a scale"
+                yield Refusal(layer.name, "scale", reason)
             case _:
                 pass
 

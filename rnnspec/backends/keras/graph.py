@@ -85,7 +85,7 @@ class FunctionalModel:
         self.kept.update(network_input.name for network_input in network.named_inputs)
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
-                self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
+                self.kept.update(names if isinstance(layer, nodes.Joined) else names[1:])
         if len(layers) < len(network.layers):
             self.kept.update(state.layer for state in held_values(network))
         self.previous = ""
@@ -230,7 +230,7 @@ class FunctionalModel:
     def _operand(self, layer: nodes.Layer, name: str) -> Code:
         """Return what a layer takes by name, with as many steps as what it is combined with."""
         value = self.value(name)
-        if not isinstance(layer, nodes.Join) or name not in self.checked.get(layer.name, ()):
+        if not isinstance(layer, nodes.Joined) or name not in self.checked.get(layer.name, ()):
             return value
         inputs = zip(layer.of, layer.inputs, strict=True)
         first = next(name for name, shape in inputs if len(shape) > 1)

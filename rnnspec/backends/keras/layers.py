@@ -142,7 +142,9 @@ def make_layer(layer: nodes.Layer) -> Code | None:
         case nodes.Recurrent(attention=None) if not layer.first_states:
             return make_recurrent(layer)
         case nodes.LayerNorm():
-            return _make("LayerNormalization", epsilon=layer.epsilon, name=layer.name)
+            return _make(
+                "LayerNormalization", epsilon=layer.epsilon, **_scaling(layer), name=layer.name
+            )
         case nodes.BatchNorm():
             return make_batch_norm(layer)
         case nodes.Conv(masked=False, window=nodes.Window(padding=str())):
@@ -166,7 +168,11 @@ def make_layer(layer: nodes.Layer) -> Code | None:
 def make_batch_norm(layer: nodes.BatchNorm) -> Code:
     """Return the call that makes a batch normalization."""
     settings: Arguments = {"momentum": layer.momentum, "epsilon": layer.epsilon}
-    return _make("BatchNormalization", **settings, name=layer.name)
+    return _make("BatchNormalization", **settings, **_scaling(layer), name=layer.name)
+
+
+def _scaling(layer: nodes.LayerNorm | nodes.BatchNorm) -> Arguments:
+    return {"scale": layer.scale, "center": layer.offset}
 
 
 def make_conv(layer: nodes.Conv) -> Code:
@@ -303,18 +309,15 @@ def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
             if units is None:
                 return scores
             return {**scores, core.Param(layer.name, "kernel"): make_dense(layer, units)}
-        case nodes.InstanceNorm():
-            scale, offset = params(layer)
+        case nodes.InstanceNorm(scale=True):
+            scale, *offset = params(layer)
             axes = "btf" if len(layer.output) > 1 else "bf"
-            scaled = _make(
-                "EinsumDense",
-                f"{axes},f->{axes}",
-                layer.output,
-                bias_axes="f",
-                kernel_initializer=make_initializer(scale.initializer),
-                bias_initializer=make_initializer(offset.initializer),
-                name=layer.name,
-            )
+            arguments: Arguments = {"bias_axes": "f"} if offset else {}
+            arguments["kernel_initializer"] = make_initializer(scale.initializer)
+            if offset:
+                arguments["bias_initializer"] = make_initializer(offset[0].initializer)
+            equation = f"{axes},f->{axes}"
+            scaled = _make("EinsumDense", equation, layer.output, **arguments, name=layer.name)
             return {core.Param(layer.name, scale.name): scaled}
         case _:
             return {}
@@ -360,6 +363,8 @@ def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
                 steps = known[names[0]]
                 steps = steps if window.keeps_steps else (steps, window.anchor, window.stride)
+            case nodes.Append():
+                steps = layer.output[0] or layer.name
             case nodes.Join():
                 pairs = zip(names, layer.inputs, strict=True)
                 sequences = [(name, shape[0]) for name, shape in pairs if len(shape) > 1]

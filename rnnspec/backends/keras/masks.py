@@ -161,7 +161,7 @@ class Masks:
     def _parents(self, layer: nodes.Layer) -> list[str]:
         """Return the sources of a layer whose masks its own mask is made of."""
         names = self.sources[layer.name]
-        if not isinstance(layer, nodes.Join):
+        if not isinstance(layer, nodes.Joined):
             return [names[0]]
         masks = {self.of(name): name for name in reversed(names) if name in self.real}
         whole = [name for mask, name in masks.items() if not any(mask < other for other in masks)]

@@ -280,8 +280,9 @@ class RecipeVerbs(KerasVerbs):
                     'keras.ops.einsum("btf,bf->bt", {})', listed(*map(self.write, (x, vector)))
                 )
                 return code("keras.ops.expand_dims({}, -1)", product)
-            case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined):
-                return self._layer("Concatenate", code("[{}]", listed(*map(self.write, joined))))
+            case core.Join((core.EarlierOutput() | core.Repeat(), *_) as joined, axis):
+                parts = code("[{}]", listed(*map(self.write, joined)))
+                return self._layer("Concatenate", parts, axis=1 if axis == "steps" else None)
             case core.PoolWindows(how, x, nodes.Window(padding=(_, _) as padding) as window):
                 # A layer that adds steps would warn that it drops the mask.
                 filler = code("constant_values={}", self.write(-inf)) if how == "max" else Code()
@@ -298,6 +299,8 @@ class RecipeVerbs(KerasVerbs):
             case core.Combine(
                 "add", core.Combine("multiply", x, core.Param() as scale), core.Param()
             ):
+                return code("{}({})", self.layers[scale], self.write(x))
+            case core.Combine("multiply", x, core.Param() as scale):
                 return code("{}({})", self.layers[scale], self.write(x))
             case core.Combine("multiply", core.Scores() as scores, core.Setting(_, scale)):
                 size = max(round(scale**-2), 1)

@@ -289,9 +289,11 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
         match layer:
             case nodes.Conv() | nodes.WindowPooling() if not layer.window.keeps_steps:
                 continue
+            case nodes.Append():
+                continue
             case nodes.Repeat():
                 alike = names[1:]
-            case nodes.Join():
+            case nodes.Joined():
                 alike = names
             case _:
                 alike = names[:1]

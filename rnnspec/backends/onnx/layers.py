@@ -198,6 +198,8 @@ class Layers:
                     | nodes.Attention()
                 ):
                     axes = "bsf"
+                case nodes.Append():
+                    names, axes = self.sources[layer.name], "bsf"
                 case nodes.Join():
                     names = self.sources[layer.name]
                     if len({masks.get(name) for name in self._sequences_of(layer)}) > 1:
@@ -221,7 +223,7 @@ class Layers:
                 return "sbf"
             case nodes.Conv() | nodes.WindowPooling():
                 return self._window_axes(layer)
-            case nodes.Flatten() | nodes.Transpose() | nodes.Attention():
+            case nodes.Flatten() | nodes.Transpose() | nodes.Append() | nodes.Attention():
                 # One query is a sequence of one step.
                 return "bsf"
             case nodes.Pooling(statistic="last" | "first_step") if not self.stepped or states_of(
@@ -240,7 +242,7 @@ class Layers:
                 # Steps that are moved have another order behind other padding.
                 skipped = self.sources[layer.start][0]
                 return axes if padding(source) is padding(skipped) else "bsf"
-            case nodes.Join():
+            case nodes.Joined():
                 if not (parts := self._sequences_of(layer)):
                     return "bf"
                 alike = len({id(padding(name)) for name in parts}) == 1
@@ -343,7 +345,7 @@ class Layers:
         is_vector = len(layer.output) == 1
         after = None if is_vector else padding
         values: dict[core.Expression, str] = {}
-        if not isinstance(layer, nodes.Join):
+        if not isinstance(layer, nodes.Joined):
             is_one = is_vector and isinstance(layer, nodes.Attention)
             values[X] = sequences.take(source, "bf" if is_one else axes)
         output_axes: Axes = "bf" if is_vector else axes
@@ -362,8 +364,8 @@ class Layers:
                     values[steps] = array(name, "Like")
                     at = like_axes.index("s")
                     self.into.add(values[steps], "Shape", value, start=at, end=at + 1)
-            case nodes.Join():
-                after = sequences.join_paddings(layer)
+            case nodes.Joined():
+                after = sequences.join_paddings(layer) if isinstance(layer, nodes.Join) else None
                 for part, shape in zip(layer.of, layer.inputs, strict=True):
                     order: Axes = axes if len(shape) > 1 else "bf"
                     values[core.EarlierOutput(part)] = sequences.take(part, order)

@@ -314,7 +314,7 @@ class Recipe:
             (self.output_axes if "s" in self.output_axes else self.axes).index("s"),
         )
         at = into.integers(f"Axis_{axis}", axis)
-        if steps == 1 and isinstance(self.layer, nodes.Join | nodes.Attention):
+        if steps == 1 and isinstance(self.layer, nodes.Joined | nodes.Attention):
             return into.add(name, "Unsqueeze", self._write(x), at)
         once = into.add(self._name("Once"), "Unsqueeze", self._write(x), at)
         # The axes before that of the steps are left out, as those of one element may be.
@@ -376,6 +376,7 @@ class Recipe:
     def _norm(self, norm: core.Norm, name: str) -> str:
         into, x, epsilon = self.into, self._write(norm.x), norm.epsilon
         scale, bias, *averages = (array(norm.layer, path) for path in ("Scale", "B", "Mean", "Var"))
+        scale, bias = self._scaling(scale, bias)
         if norm.over == "features":
             return into.add(name, "LayerNormalization", x, scale, bias, epsilon=epsilon)
         arrays = (scale, bias, *averages)
@@ -388,6 +389,25 @@ class Recipe:
         normal = array(norm.layer, "Normal")
         rows = into.add(normal, "BatchNormalization", rows, *arrays, epsilon=epsilon)
         return into.add(name, "Reshape", rows, into.add(array(norm.layer, "Shape"), "Shape", x))
+
+    def _scaling(self, scale: str, bias: str) -> tuple[str, str]:
+        """Return the scale and the offset of a norm, which the operators have in any case."""
+        layer = self.layer
+        assert isinstance(layer, nodes.BatchNorm | nodes.LayerNorm)
+        size = nodes.width(layer.input)
+        if not layer.scale:
+            scale = self._filled("Unscaled", 1.0, size)
+        if not layer.offset:
+            bias = self._filled("Unshifted", 0.0, size)
+        return scale, bias
+
+    def _filled(self, about: str, number: float, size: int) -> str:
+        """Return a vector of one number, which all norms of the size share."""
+        into, name = self.into, f"{about}_{size}"
+        if not into.has(name):
+            of_one = into.scalar("One_Float" if number else "Zero", number)
+            into.add(name, "Expand", of_one, into.integers(f"Size_{size}", size))
+        return name
 
     def _window_options(self, window: nodes.Window) -> dict[str, Attribute]:
         """Return the attributes of windows that are not the default."""

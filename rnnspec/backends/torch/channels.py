@@ -12,7 +12,7 @@ from rnnspec.source.code import Code, code
 from rnnspec.source.values import kept_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from rnnspec.source.layers import LayerWriter
 
@@ -171,7 +171,7 @@ _FUSED = code("""
     self.running_var.lerp_(variance * ((count - 1) / count), 1 - self.momentum)
     return x[:1] if count == 1 else x
 """)
-_MASKED = code("""
+_MASKED = """
     real = mask.unsqueeze(1)
     steps = mask.sum().clamp(min=1)
     mean = torch.where(real, x, 0).sum(dim=(0, 2)) / steps
@@ -180,19 +180,34 @@ _MASKED = code("""
     with torch.no_grad():
         self.running_mean.lerp_(mean, 1 - self.momentum)
         self.running_var.lerp_(variance, 1 - self.momentum)
+    {end}
+"""
+
+
+_ALL_SCALED = code("""
     scale = weight / torch.sqrt(variance + eps)
     return centred * scale.unsqueeze(-1) + bias.unsqueeze(-1)
 """)
+_SOME_SCALED = code("""
+    x = centred / torch.sqrt(variance + eps).unsqueeze(-1)
+    if weight is not None:
+        x = x * weight.unsqueeze(-1)
+    if bias is not None:
+        x = x + bias.unsqueeze(-1)
+    return x
+""")
 
 
-def batch_norm_class(layers: Iterable[nodes.BatchNorm]) -> Code:
+def batch_norm_class(layers: Sequence[nodes.BatchNorm]) -> Code:
     """Return the class of batch norms in training, given all of them."""
     masked = {layer.masked for layer in layers}
+    are_scaled = all(layer.scale and layer.offset for layer in layers)
+    of_real_steps = code(_MASKED, end=_ALL_SCALED if are_scaled else _SOME_SCALED)
     steps = Code(", over real steps" if True in masked else "")
     if masked == {False}:
         argument, body = Code(), _FUSED
     elif masked == {True}:
-        argument, body = code(", mask: torch.Tensor"), _MASKED
+        argument, body = code(", mask: torch.Tensor"), of_real_steps
     else:
         argument = code(", mask: torch.Tensor | None = None")
         body = code(
@@ -202,7 +217,7 @@ def batch_norm_class(layers: Iterable[nodes.BatchNorm]) -> Code:
             {}
             """,
             _FUSED,
-            _MASKED,
+            of_real_steps,
         )
     return code(
         '''

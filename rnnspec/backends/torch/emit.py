@@ -32,7 +32,7 @@ from rnnspec.errors import listed as listed_words
 from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
-from rnnspec.ir.fields import Fields, shared_refusals
+from rnnspec.ir.fields import SCALING, Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, named_params
 from rnnspec.source.code import Code, Module, OutputStatement, call, code, function, lines, listed
@@ -63,6 +63,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
         "nn.LSTM": _RECURRENT,
         "nn.GRU": _RECURRENT,
         "nn.Linear": {"bias": True},
+        "nn.LayerNorm": {"elementwise_affine": True, "bias": True},
         "nn.Conv1d": {"stride": 1, "padding": 0, "dilation": 1, "bias": True},
         "nn.MaxPool1d": {"stride": None, "padding": 0},
         "nn.AvgPool1d": {"stride": None, "padding": 0, "count_include_pad": True},
@@ -74,7 +75,8 @@ _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied AttentionPooling.bias AttentionPooling.query"
+    "Dense.tied AttentionPooling.bias AttentionPooling.query "
+    f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -256,8 +258,23 @@ class TorchWalk(RecurrentCalls):
 
     def layer_norm(self, layer: nodes.LayerNorm) -> Code:
         """Return a layer normalization with its epsilon."""
-        size = nodes.width(layer.input)
-        return code("self.{} = nn.LayerNorm({!r}, eps={!r})", layer.name, size, layer.epsilon)
+        affine = layer.scale or layer.offset
+        norm = _make(
+            "nn.LayerNorm",
+            nodes.width(layer.input),
+            eps=layer.epsilon,
+            elementwise_affine=affine,
+            bias=layer.offset or not affine,
+        )
+        lacks = ["weight"] if affine and not layer.scale else []
+        return lines(code("self.{} = {}", layer.name, norm), self._without(layer, lacks))
+
+    @staticmethod
+    def _without(layer: nodes.Layer, lacks: Sequence[str]) -> Code:
+        """Return the statements that leave out arrays which the class of a norm always has."""
+        return lines(
+            code("self.{}.register_parameter({!r}, None)", layer.name, name) for name in lacks
+        )
 
     def dense(self, layer: nodes.Dense) -> Code:
         """Return a linear layer, or what a tied one has beside the embedding."""
@@ -350,7 +367,9 @@ class TorchWalk(RecurrentCalls):
         if self.form == "training":
             arguments["momentum"] = layer.momentum
         class_ = "BatchNorm" if self.form == "training" else "nn.BatchNorm1d"
-        return code("self.{} = {}", layer.name, _make(class_, size, **arguments))
+        made = code("self.{} = {}", layer.name, _make(class_, size, **arguments))
+        pairs = (("weight", layer.scale), ("bias", layer.offset))
+        return lines(made, self._without(layer, [name for name, has in pairs if not has]))
 
     def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
         """Yield the call of a batch norm, which in training takes the mask."""

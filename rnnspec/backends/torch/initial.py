@@ -51,7 +51,7 @@ class _Kind:
         common = self.draws.keys() & draws.keys()
         if any(self.draws[name] != draws[name] for name in common):
             return None
-        partly = self.partly or bool(self.draws and self.draws.keys() != draws.keys())
+        partly = self.partly or self.draws.keys() != draws.keys()
         return _Kind(self.class_, self.layer, {**self.draws, **draws}, partly)
 
 
@@ -61,12 +61,12 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
     others: list[_Kind] = []
     modules = [module for layer in network.layers for module in _modules(layer)]
     for class_, layer, draws in modules:
-        first = _Kind(class_, layer)
-        if kind := kinds.get(first.class_, first).with_layer(draws):
-            kinds[first.class_] = kind
+        first = _Kind(class_, layer, draws)
+        if kind := kinds.get(class_, first).with_layer(draws):
+            kinds[class_] = kind
         else:
-            others.append(_Kind(first.class_, layer, draws))
-    return list(kinds.values()), others
+            others.append(first)
+    return [kind for kind in kinds.values() if kind.draws], others
 
 
 def _modules(layer: nodes.Layer) -> Iterator[tuple[str, nodes.Layer, dict[str, Code]]]:
@@ -86,7 +86,7 @@ def _modules(layer: nodes.Layer) -> Iterator[tuple[str, nodes.Layer, dict[str, C
         # Each is the kernel of a linear layer.
         if name in draws:
             yield "nn.Linear", layer, {"kernel": draws.pop(name)}
-    if draws:
+    if draws or isinstance(layer, nodes.LayerNorm):
         yield _class(layer), layer, draws
 
 
@@ -173,14 +173,16 @@ def _body(kind: _Kind) -> Code:
     is_module = kind.class_ == _class(layer)
     if not (is_module and isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused):
         # Without a bias, the attribute is None, which nn.Conv1d declares.
-        if "bias" in draws and (kind.partly or isinstance(layer, nodes.Conv)):
-            draws["bias"] = code(
-                """
-                if module.bias is not None:
-                    {}
-                """,
-                draws["bias"],
-            )
+        for name, path in (("bias", "bias"), ("gamma", "weight"), ("beta", "bias")):
+            if name in draws and (kind.partly or isinstance(layer, nodes.Conv)):
+                draws[name] = code(
+                    """
+                    if module.{} is not None:
+                        {}
+                    """,
+                    path,
+                    draws[name],
+                )
         return lines(draws.values())
     variables = list(draws)
     if isinstance(layer.standard_cell, nodes.GRU) and "bias" in draws:

@@ -40,6 +40,7 @@ from rnnspec.drawing.layout.grid import (
 )
 from rnnspec.drawing.layout.heads import draw_heads, draw_inner_result, draw_result
 from rnnspec.drawing.layout.stack import (
+    draw_append,
     draw_attention,
     draw_fan,
     draw_join,
@@ -64,6 +65,7 @@ from rnnspec.drawing.scene import (
 )
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
+    Append,
     Attention,
     AttentionPooling,
     Conv,
@@ -71,7 +73,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     Flatten,
     Input,
-    Join,
+    Joined,
     LabelInput,
     Layer,
     Network,
@@ -201,7 +203,7 @@ def _write_equations(drawing: Drawing, left: float) -> None:
 def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) -> None:
     """Draw a row above what it takes from ``below``."""
     name = row.layers[0].name if isinstance(row, OmittedLayers) else row.name
-    drawing.begin(name, below[name], is_join=isinstance(row, Join))
+    drawing.begin(name, below[name], is_join=isinstance(row, Joined))
     match row:
         case OmittedLayers():
             _draw_hidden(drawing, row)
@@ -229,12 +231,12 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_one_way(drawing, layer)
         case Recurrent():
             draw_both_ways(drawing, layer)
+        case Joined():
+            draw_append(drawing, layer) if isinstance(layer, Append) else draw_join(drawing, layer)
         case _ if layer.time_axis == "new":
             draw_spread(drawing, layer)
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)
-        case Join():
-            draw_join(drawing, layer)
         case Attention():
             draw_attention(drawing, layer)
         case Residual():

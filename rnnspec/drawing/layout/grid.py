@@ -17,6 +17,7 @@ from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
 from rnnspec.ir import nodes
 from rnnspec.ir.nodes import (
+    Append,
     Attention,
     AttentionPooling,
     Conv,
@@ -24,6 +25,7 @@ from rnnspec.ir.nodes import (
     Flatten,
     Input,
     Join,
+    Joined,
     LabelInput,
     LastSteps,
     Layer,
@@ -166,7 +168,7 @@ def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
     while waiting:
         node = waiting[-1]
         names = tuple(owner(network, name) for name in taken.get(node.name, ()))
-        if not isinstance(node, Join):
+        if not isinstance(node, Joined):
             names = (*names[1:], *names[:1])
         new = [stages[name] for name in names if name not in known]
         if node.name in known or not new:
@@ -222,7 +224,7 @@ def _is_above(layers: Sequence[Layer], taken: Mapping[str, tuple[str, ...]], bel
         is_join = isinstance(layer, Join) and names <= pools
         is_pool = isinstance(layer, Pooling | AttentionPooling) and names == {below}
         pools |= {layer.name} if is_pool else set()
-        if isinstance(layer, Recurrent) or not (is_join or is_pool or names == {last}):
+        if isinstance(layer, Recurrent | Append) or not (is_join or is_pool or names == {last}):
             return False
         last = layer.name
     return True
@@ -402,6 +404,9 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
         match layer:
             case Repeat(like=str() as like):
                 planned[layer.name] = (replace(planned[like][0], padded=False), None, like)
+            case Append(output=(None, _)):
+                parts = (planned[part][0].length if part in planned else 1 for part in layer.of)
+                planned[layer.name] = (steps_of(sum(parts), names[layer.name]), None, None)
             case _ if layer.time_axis == "new":
                 length = layer.output[0] or 1
                 planned[layer.name] = (steps_of(length, names[layer.name]), None, None)
@@ -410,7 +415,7 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
                 planned[layer.name] = (steps, layer.window, None)
             case _:
                 joined = [name for name in read if name in planned]
-                joined = joined if isinstance(layer, Join) else joined[:1]
+                joined = joined if isinstance(layer, Joined) else joined[:1]
                 # A step of a join is padding if it is so in one of the sequences.
                 padded = any(planned[name][0].padded for name in joined)
                 steps = replace(planned[joined[0]][0], padded=padded)
@@ -451,7 +456,7 @@ def reads(
                 result.append(((first,), tuple(n for one in layers for n in taken[one.name][1:])))
             case DrawnMemory(of=of):
                 result.append(((of,), ()))
-            case Join():
+            case Joined():
                 result.append((stage.of, ()))
             case Attention():
                 beside = tuple(memory.name for memory in memories(stage))

@@ -22,6 +22,7 @@ from rnnspec.drawing.looks import every, look
 from rnnspec.drawing.scene import Box, Disc, Point, Polyline, Role, Shape, text_width
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
+    Append,
     Attention,
     AttentionPooling,
     Conv,
@@ -350,6 +351,42 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
     drawing.write_notes(layer.name, y + 13)
     drawing.draw_ellipsis(layer.name, y)
     drawing.complete_row(outlets, y - 13)
+
+
+def draw_append(drawing: Drawing, layer: Append) -> None:
+    """Draw sequences one behind the other: across the width, with lines from all that it takes."""
+    below = drawing.last if drawing.last in layer.of else ""
+    earlier = [name for name in dict.fromkeys(layer.of) if name != below]
+    y = drawing.place(13, 48, drawing.entry(layer))
+    axis = drawing.axes[layer.name]
+    outlets = [outlet for outlet in drawing.outlets if outlet and below]
+    places = [outlet.x for outlet in outlets] + [column.x for column in axis.columns]
+    sides = {
+        source: [fork for fork in drawing.forks[source].outlets if fork is not None]
+        for source in earlier
+        if drawing.forks[source].axis is not None
+    }
+    places += [drawing.lane_at(source, fork) for source, forks in sides.items() for fork in forks]
+    left, right = min(places) - 50, max(places) + 50
+    x = (left + right) / 2
+    name = drawing.canvas.node(
+        layer.name, Column(x, ""), *pill(x, y, look(layer).word, right - left)
+    )
+    for outlet in outlets:
+        drawing.rise(outlet, name, (outlet.x, y + 13))
+    for number, source in enumerate(earlier):
+        if source not in sides:
+            high = y - 14 * ((number + 0.5) / len(earlier) - 0.5)
+            node, way = drawing.vector_way(source, high)
+            line = Polyline(points=(*way, (left - SPACE, high)), cased=True)
+            drawing.canvas.edge(node, name, line, kind="join")
+            continue
+        for fork in sides[source]:
+            line = Polyline(points=drawing.way(source, fork, y + 13 + SPACE))
+            drawing.canvas.edge(fork.node, name, line, kind="join")
+    drawing.write_notes(layer.name, y + 13)
+    drawing.axis, drawing.columns = axis, axis.columns
+    drawing.complete_row([Outlet(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
 
 
 def draw_memory(drawing: Drawing, memory: DrawnMemory) -> None:

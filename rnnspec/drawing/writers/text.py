@@ -47,12 +47,14 @@ from rnnspec.drawing.writers.characters import (
 )
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
+    Append,
     AttentionPooling,
     Conv,
     Dropout,
     Flatten,
     Input,
     Join,
+    Joined,
     LabelInput,
     LastSteps,
     Layer,
@@ -142,7 +144,7 @@ def _join_lanes(network: Network) -> dict[str, int]:
     vectors |= network.ports.keys()
     stages, far, last = split_heads(network)[0], set[str](), ""
     for stage, (below, _) in zip(stages, reads(stages, network), strict=True):
-        if last not in below or (isinstance(stage, Join) and not vectors.isdisjoint(below)):
+        if last not in below or (isinstance(stage, Joined) and not vectors.isdisjoint(below)):
             far.update(below)
         last = stage.name
     return {name: lane for name, lane in lanes(network).items() if name not in far}
@@ -259,7 +261,7 @@ class _Picture:
         for _ in label:
             self.canvas.add_row()
         row = self.canvas.add_row(label)
-        columns = self.axis.real if isinstance(stage, Join) else self._outputs(self._last)
+        columns = self.axis.real if isinstance(stage, Joined) else self._outputs(self._last)
         places = [self.place] if self.place is not None else [column.x for column in columns]
         self.canvas.mark(row, places, "●")
 
@@ -310,7 +312,9 @@ class _Picture:
         match layer:
             case Conv() | WindowPooling():
                 self._draw_windows(layer, label)
-            case Join():
+            case Append():
+                self._draw_spread(layer, label)
+            case Joined():
                 self._draw_join(layer, label)
             case Residual():
                 self._draw_sum(layer, label)
@@ -469,13 +473,17 @@ class _Picture:
     def _draw_spread(self, layer: Layer, label: list[str]) -> None:
         """Draw a layer that begins a time axis of its own."""
         before = self._places(layer)
-        length = layer.output[0] or 1
+        length, name = layer.output[0] or 1, str(layer.output[0])
+        if isinstance(layer, Append) and layer.output[0] is None:
+            parts = (self._values[part] for part in layer.of)
+            length = sum(axis.steps.length if place is None else 1 for axis, place in parts)
+            name = lengths(self.network)[layer.name]
         if isinstance(layer, LastSteps) and not self.grid.is_folded:
             steps = self.axis.steps
             first = steps.length - length
             before = [x for at, x in enumerate(before) if steps.step(at) >= first]
         self._draw_arrows(before, len(label) - 1)
-        steps = Steps(length=length, columns=self.grid.usual(length), name=str(length))
+        steps = Steps(length=length, columns=self.grid.usual(length), name=name)
         if isinstance(layer, Repeat) and layer.like is not None:
             steps = replace(self._values[layer.like][0].steps, padded=False)
         self.axis = self.grid.axis(steps)

@@ -20,6 +20,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import pool_steps, score_by
 from rnnspec.importing.graph.masks import apply_mask
 from rnnspec.importing.graph.pairs import add_all
+from rnnspec.importing.graph.scope import ProbedSteps
 from rnnspec.importing.graph.shapes import axis_number, constants, normalized_axis
 from rnnspec.importing.graph.values import FinalStates, Known, Tensor, are_equal, describe
 from rnnspec.ir import nodes
@@ -219,18 +220,26 @@ def over_features(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Ten
 
 def _layer_norm(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a norm over the features, which are the last axis."""
-    scale, offset = [*constants(inputs, "Scale and B"), None][1:3]
+    scale, offset = [*constants(inputs, "Scale and B"), None, None][1:3]
     if node.attributes.get("axis", -1) not in (-1, len(x.axes) - 1):
         raise RefusedError("axis: expected the last one, received another", "E703")
     value = scope.with_features(scope.settle(x))
     width, arrays = scope.features(value), {}
-    for name, array, usual in (("gamma", scale, 1.0), ("beta", offset, 0.0)):
-        numbers = np.full(1, usual, np.float32) if array is None else np.ravel(array)
+    for name, array in (("gamma", scale), ("beta", offset)):
+        if array is None:
+            continue
+        numbers = np.ravel(array)
         if numbers.size not in (1, width):
             raise RefusedError(f"expected arrays of {width} numbers", "E707")
         arrays[name] = np.broadcast_to(numbers, width)
     epsilon = shortest_float(settings.epsilon_of(node))
-    layer = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+    layer = nodes.LayerNorm(
+        name="layer_norm",
+        input=(),
+        epsilon=epsilon,
+        scale=scale is not None,
+        offset=offset is not None,
+    )
     at = scope.add(layer, value.at, arrays=arrays)
     return replace(value, at=at, numbers=None, filler=None)
 
@@ -431,4 +440,37 @@ def concatenate(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value
         ]
         sizes = tuple(2 if part.axes[axis] else 1 for part in parts)
         return FinalStates(tuple(parts), sizes, axis)
+    if any(part.axes[axis] == "T" for part in parts):
+        return _append(scope, parts, axis)
     return join(scope, "concat", parts, axis)
+
+
+def _append(scope: Scope, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """Return sequences one behind the other; a vector with an axis of size 1 there is one step.
+
+    Raises:
+        RefusedError: they have other axes or other numbers of features.
+    """
+    parts = [scope.in_place(scope.with_features(scope.settle(tensor))) for tensor in tensors]
+    first = next(part for part in parts if part.axes[axis] == "T")
+    of_vector = tuple("" if letter == "T" else letter for letter in first.axes)
+    if any(
+        part.axes != (first.axes if scope.is_sequence(part.at) else of_vector) for part in parts
+    ):
+        received = " and ".join(map(describe, parts))
+        raise RefusedError(f"expected axes that are alike, received {received}")
+    sizes = [scope.features(part) for part in parts]
+    if len({*sizes}) > 1:
+        message = f"expected as many features, received {' and '.join(map(str, sizes))}"
+        raise RefusedError(message, "E707")
+    one = (1,) * len(scope.probes.rows)
+    counts = (scope.sizes(part, "T") if scope.is_sequence(part.at) else one for part in parts)
+    steps = tuple(map(sum, zip(*counts, strict=True)))
+    real = tuple(
+        np.ones((rows, count), dtype=bool)
+        for rows, count in zip(scope.probes.rows, steps, strict=True)
+    )
+    layer = nodes.Append(name="concat", input=(), of=(), inputs=())
+    places = (part.at for part in parts)
+    at = scope.add(layer, *places, sequences=ProbedSteps(steps, real))
+    return Tensor(at, first.axes)

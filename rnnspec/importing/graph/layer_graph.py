@@ -148,6 +148,8 @@ class LayerGraph:
                 return 2 * units if merge == "concat" else units
             case nodes.Flatten():
                 return self.flattened.get(at)
+            case nodes.Append():
+                return next(filter(None, map(self._widths.get, step.sources)), None)
             case nodes.Join(how=how):
                 sizes = [self._widths[source] for source in step.sources]
                 known = [size or 0 for size in sizes]
@@ -173,11 +175,11 @@ class LayerGraph:
             while at > 0 and not isinstance(self.steps[at].layer, nodes.Flatten):
                 sources = self.steps[at].sources
                 layer, at = self.steps[at].layer, sources[0]
-                if isinstance(layer, nodes.Join):
+                if isinstance(layer, nodes.Joined):
                     # Perhaps of one input several times.
                     unknown = [source for source in sources if self._widths[source] is None]
                     at = unknown[0]
-                    if layer.how == "concat":
+                    if isinstance(layer, nodes.Join) and layer.how == "concat":
                         size -= sum(self._widths[source] or 0 for source in sources)
                         if len({*unknown}) > 1 or size <= 0 or size % len(unknown):
                             message = (

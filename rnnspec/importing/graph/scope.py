@@ -167,10 +167,14 @@ class Scope(LayerGraph):
 
     def has_fixed_steps(self, at: int) -> bool:
         """True if an output has as many steps whatever the length of the input is."""
+        if not self.is_sequence(at):
+            return True
         while at > 0:
             match self.steps[at].layer:
                 case nodes.Repeat(like=str()):
                     at = self.steps[at].sources[1]
+                case nodes.Append():
+                    return all(map(self.has_fixed_steps, self.steps[at].sources))
                 case layer if layer.time_axis == "new":
                     return True
                 case _:

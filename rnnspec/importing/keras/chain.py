@@ -338,7 +338,7 @@ def _place_norm(draft: KerasDraft, piece: pieces.NormPiece) -> None:
         if has_mask != masked or (masked and piece.counts_padding):
             what = "how padding counts in the statistics of a batch"
             draft.account.leave(what, layer.name)
-    draft.add(piece.node, layer, lacks=piece.lacks)
+    draft.add(piece.node, layer)
 
 
 def _place_embedding(draft: KerasDraft, layer: Foreign, node: nodes.Embedding) -> None:
@@ -443,8 +443,12 @@ def _place_concat(
     if any(len(output.shape) != rank for output in inputs):
         draft.doubt(layer, "expected vectors, or sequences, received both")
         return
+    if piece.axis in (1, -2) and rank == 2 and not isinstance(piece.axis, bool):
+        _place_append(draft, layer, inputs)
+        return
     if piece.axis not in (-1, rank) or isinstance(piece.axis, bool):
-        message = f"expected -1 (the features), received {show_value(piece.axis)}"
+        steps = "1 (the steps) or " if rank == 2 else ""
+        message = f"expected {steps}-1 (the features), received {show_value(piece.axis)}"
         draft.account.refuse(f"{layer.name}.axis", message, "E703")
     if len(inputs) == 1:
         # Both directions of a state may be one output.
@@ -453,6 +457,32 @@ def _place_concat(
         draft.now = inputs[0]
         return
     _place_join(draft, layer, "concat", inputs)
+
+
+def _place_append(draft: KerasDraft, layer: Foreign, inputs: Sequence[LayerOutput]) -> None:
+    """Place sequences one behind the other."""
+    widths = [output.shape[-1] for output in inputs]
+    if len({*widths}) > 1:
+        draft.doubt(layer, f"expected outputs of equal size, received those of {widths}")
+    if any(output.masked for output in inputs):
+        draft.doubt(layer, "puts padding between steps; rnnspec does not support that")
+    for output in inputs:
+        draft.check_padding(layer.name, output)
+    inputs = [
+        _without_repeat(draft, output, "a vector that is one step")
+        if output.shape[0] == 1
+        else output
+        for output in inputs
+    ]
+    now = draft.now
+    draft.now = replace(inputs[0], certain=now.certain, ranked=now.ranked, masked=False)
+    node = nodes.Append(
+        name=layer.name,
+        input=inputs[0].shape,
+        of=tuple(output.node for output in inputs),
+        inputs=tuple(output.shape for output in inputs),
+    )
+    draft.add(node, layer)
 
 
 def _place_join(
@@ -475,7 +505,12 @@ def _place_join(
         draft.doubt(layer, "expected vectors, or sequences, received both")
     for output in inputs:
         draft.check_padding(layer.name, output)
-    inputs = [_without_repeat(draft, output, sequences) for output in inputs]
+    inputs = [
+        _without_repeat(draft, output, "a vector beside sequences")
+        if _is_beside(draft, output, sequences)
+        else output
+        for output in inputs
+    ]
     main = sequences[0] if sequences else inputs[0]
     draft.now = replace(
         main,
@@ -497,27 +532,30 @@ def _place_join(
     )
 
 
-def _without_repeat(
-    draft: KerasDraft, output: LayerOutput, sequences: Sequence[LayerOutput]
-) -> LayerOutput:
-    """Return the vector that is repeated for one join only, beside sequences of as many steps."""
+def _is_beside(draft: KerasDraft, output: LayerOutput, sequences: Sequence[LayerOutput]) -> bool:
+    """True if a join has sequences that are no repeats, of as many steps as an output."""
+    return any(
+        other.node != output.node
+        and other.shape[0] == output.shape[0]
+        and not isinstance(getattr(draft.by_name.get(other.node), "node", None), nodes.Repeat)
+        for other in sequences
+    )
+
+
+def _without_repeat(draft: KerasDraft, output: LayerOutput, became: str) -> LayerOutput:
+    """Return the vector that is repeated for one join only, which became something there."""
     placed = draft.by_name.get(output.node)
-    others = [other for other in sequences if other.node != output.node]
     if placed is None or not isinstance(placed.node, nodes.Repeat) or placed.node.like:
         return output
-    if draft.readers[placed.layer.name] > 1 or not any(
-        other.shape[0] == placed.node.steps
-        and not isinstance(getattr(draft.by_name.get(other.node), "node", None), nodes.Repeat)
-        for other in others
-    ):
+    if draft.readers[placed.layer.name] > 1:
         return output
     at = draft.placed.index(placed)
     source = placed.node.source or (draft.placed[at - 1].node.name if at else draft.now.node)
     if at + 1 < len(draft.placed) and draft.placed[at + 1].node.source is None:
         after = draft.placed[at + 1]
-        if not isinstance(after.node, nodes.Join):
+        if not isinstance(after.node, nodes.Joined):
             after.node = replace(after.node, source=placed.node.name)
     del draft.placed[at]
     draft.became = [entry for entry in draft.became if entry[1] is not placed]
-    draft.became.append((placed.layer, None, "a vector beside sequences"))
+    draft.became.append((placed.layer, None, became))
     return replace(output, node=source, shape=output.shape[1:])

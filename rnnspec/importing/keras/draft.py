@@ -342,7 +342,7 @@ class KerasDraft:
         before = self.placed[-1].node.name if self.placed else nodes.INPUT
         taken_from = source or self.now.node
         # A join names what it takes.
-        joins = isinstance(node, nodes.Join) or taken_from == before
+        joins = isinstance(node, nodes.Joined) or taken_from == before
         node = replace(
             self.drawn.set_in(node),
             name=name,

@@ -227,12 +227,7 @@ def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
 
 def _norm(settings: Settings, layer: Foreign) -> Piece:
     batch = layer.kind == "BatchNormalization"
-    lacks = list[str]()
-    for key, name in (("scale", "gamma"), ("center", "beta")):
-        if not settings.flag(key, True):
-            lacks.append(name)
-            what = f"{name}, {int(name == 'gamma')} everywhere, is an array that learns"
-            settings.account.infer(f"{what}, where {key} is false", layer.name)
+    scale, offset = settings.flag("scale", True), settings.flag("center", True)
     settings.only("rms_scaling", False, why="rnnspec does not support the RMS norm")
     initial = {"gamma": "ones", "beta": "zeros"}
     if batch:
@@ -257,15 +252,21 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
         settings.refuse("epsilon", f"expected 1e-12 to 1, received {epsilon!r}")
     node: nodes.LayerNorm | nodes.BatchNorm
     if momentum is None:
-        node = nodes.LayerNorm(name=layer.name, input=(), epsilon=epsilon)
+        node = nodes.LayerNorm(
+            name=layer.name, input=(), epsilon=epsilon, scale=scale, offset=offset
+        )
     else:
         node = nodes.BatchNorm(
-            name=layer.name, input=(), epsilon=epsilon, momentum=momentum, masked=False
+            name=layer.name,
+            input=(),
+            epsilon=epsilon,
+            momentum=momentum,
+            masked=False,
+            scale=scale,
+            offset=offset,
         )
     old = settings.version.major < 3
-    return pieces.NormPiece(
-        layer=layer, node=node, axis=axis, lacks=tuple(lacks), counts_padding=old
-    )
+    return pieces.NormPiece(layer=layer, node=node, axis=axis, counts_padding=old)
 
 
 def _flatten(settings: Settings, layer: Foreign) -> Piece:
@@ -281,6 +282,14 @@ def _reshape(settings: Settings, layer: Foreign) -> Piece:
             message = f"expected a list of sizes, received {show_value(other)}"
             settings.refuse("target_shape", message)
             return pieces.Lacking(layer)
+
+
+def _expand_dims(settings: Settings, layer: Foreign) -> Piece:
+    axis = settings.take("axis", None)
+    if axis not in (1, -2) or isinstance(axis, bool):
+        settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
+        return pieces.Lacking(layer)
+    return pieces.Reshape(layer, (1, -1))
 
 
 def _permute(settings: Settings, layer: Foreign) -> Piece:
@@ -448,6 +457,7 @@ OPERATIONS: dict[str, Reading] = {
     "Add": CLASSES["Add"],
     "Multiply": _product,
     "Concatenate": CLASSES["Concatenate"],
+    "ExpandDims": _expand_dims,
     "Flip": _flip,
     "GetItem": _get_item,
     **dict.fromkeys(_STATISTICS, _pooling_function),

@@ -187,7 +187,7 @@ def has_arrays(piece: Piece) -> bool:
     """True if a file has arrays for a piece."""
     match piece:
         case NormPiece(node=nodes.LayerNorm()):
-            return len(piece.lacks) < len(("gamma", "beta"))
+            return piece.node.scale or piece.node.offset
         case Layer(node=nodes.Dense() | nodes.Embedding()):
             return not piece.layer.tied and not piece.layer.shared
         case AttentionPiece(node=node):

@@ -99,7 +99,7 @@ def _in_order(modules: Sequence[Module], account: Account) -> list[Module]:
     for module in listed:
         first = (
             isinstance(module, MatrixModule | LayerNormModule | BatchNormModule)
-            and module.weight.shape[0] == width
+            and module.features == width
         )
         if (ranks[module.name] == 2 and first) or (several and not ranks[module.name]):
             message = (
@@ -199,15 +199,25 @@ class _Chain:
             self.account.guess("head", guess)
 
     def _norm(self, norm: LayerNormModule | BatchNormModule) -> None:
-        if not self._fits(norm, norm.weight.shape[0]):
+        if not self._fits(norm, norm.features):
             return
+        scale, offset = norm.weight is not None, norm.bias is not None
         self.account.guess(self._section, f"epsilon {_EPSILON:g}, PyTorch's default")
         if isinstance(norm, LayerNormModule):
-            self.add(nodes.LayerNorm(name=norm.name, input=(), epsilon=_EPSILON))
+            node = nodes.LayerNorm(
+                name=norm.name, input=(), epsilon=_EPSILON, scale=scale, offset=offset
+            )
+            self.add(node)
         else:
             self.account.guess(self._section, "momentum 0.9, PyTorch's 0.1 of the new value")
             layer = nodes.BatchNorm(
-                name=norm.name, input=(), epsilon=_EPSILON, momentum=0.9, masked=False
+                name=norm.name,
+                input=(),
+                epsilon=_EPSILON,
+                momentum=0.9,
+                masked=False,
+                scale=scale,
+                offset=offset,
             )
             self.add(layer)
         before = self.layers[-2] if len(self.layers) > 1 else None
@@ -273,7 +283,7 @@ def _inputs(module: Module) -> int:
         case MatrixModule() | Convolution():
             return module.weight.shape[1]
         case LayerNormModule() | BatchNormModule():
-            return module.weight.shape[0]
+            return module.features
         case Tied() | ZooCellModule():
             raise AssertionError("a state dict does not tell these")
         case _:

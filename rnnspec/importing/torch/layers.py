@@ -306,20 +306,18 @@ def _layer_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
         raise RefusedError(f"normalized_shape: {message}", "E703")
     _lay_out_features(scope, value)
     scope.fit_features(value.at, module.normalized_shape[0])
-    _say_missing(scope, op)
-    layer = nodes.LayerNorm(name=op.target, input=(), epsilon=float(module.eps))
-    at = scope.add(layer, value.at, modules=(op.target,))
+    layer = nodes.LayerNorm(
+        name=op.target,
+        input=(),
+        epsilon=float(module.eps),
+        scale=module.weight is not None,
+        offset=module.bias is not None,
+    )
+    modules = (op.target,) if layer.scale or layer.offset else ()
+    at = scope.add(layer, value.at, modules=modules)
     if value.backward_first:
         _turn(scope, op, at)
     return scope.result(value, at, backward_first=value.backward_first)
-
-
-def _say_missing(scope: ModuleScope, op: Op) -> None:
-    """Record the arrays that a norm of PyTorch may lack, and a norm of the language has."""
-    missing = {"gamma 1": op.module.weight is None, "beta 0": op.module.bias is None}
-    if any(missing.values()):
-        words = " and ".join(array for array, lacks_it in missing.items() if lacks_it)
-        scope.account.infer(f"{words}, which the module lacks and the spec trains", op.target)
 
 
 def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
@@ -338,14 +336,19 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
         raise RefusedError(f"momentum: {message}", "E703")
     _lay_out_features(scope, value, "second")
     scope.fit_features(value.at, len(module.running_mean))
-    _say_missing(scope, op)
     scope.account.leave(
         "the unbiased variance that nn.BatchNorm1d stores",
         op.target,
         "the spec stores the biased one of each batch of training; the stored array is the same",
     )
     layer = nodes.BatchNorm(
-        name=op.target, input=(), epsilon=float(module.eps), momentum=momentum, masked=False
+        name=op.target,
+        input=(),
+        epsilon=float(module.eps),
+        momentum=momentum,
+        masked=False,
+        scale=module.weight is not None,
+        offset=module.bias is not None,
     )
     return scope.result(value, scope.add(layer, value.at, modules=(op.target,)))
 

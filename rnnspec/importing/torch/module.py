@@ -282,12 +282,15 @@ def _modules_of(
             score = (step.arrays or {})["score"]
             return [MatrixModule(score, _entry(scope.tensors[score]), None)]
         case nodes.LayerNorm() if step.arrays:
-            size = scope.width(step.sources[0]) or 0
             weight, bias = (
-                _entry(scope.tensors[array]) if isinstance(array, str) else _constant(array, size)
-                for array in (step.arrays["gamma"], step.arrays["beta"])
+                _entry(scope.tensors[step.arrays[name]]) if name in step.arrays else None
+                for name in ("gamma", "beta")
             )
             return [LayerNormModule(step.layer.name, weight, bias)]
+        case nodes.LayerNorm():
+            (path,), entries = step.modules, _entries(scope, step)
+            weight, bias = (entries.get(f"{path}.{name}") for name in ("weight", "bias"))
+            return [LayerNormModule(path, weight, bias)]
         case nodes.Recurrent(cell=nodes.EquationCell() as cell):
             first = scope.modules[step.modules[0]]
             names, values = attributes(cell), _parameters(first, cell.equations)
@@ -327,12 +330,7 @@ def _entries(scope: ModuleScope, step: GraphLayer) -> dict[str, StateDictEntry]:
     }
     path = step.modules[0] if step.modules else ""
     match step.layer:
-        case nodes.LayerNorm() | nodes.BatchNorm():
-            module = scope.modules[path]
-            norm = isinstance(step.layer, nodes.LayerNorm)
-            size = module.normalized_shape[0] if norm else module.num_features
-            entries.setdefault(f"{path}.weight", _constant(1.0, size))
-            entries.setdefault(f"{path}.bias", _constant(0.0, size))
+        case nodes.BatchNorm():
             entries.pop(f"{path}.num_batches_tracked", None)
         case _:
             pass

@@ -377,20 +377,17 @@ class ModuleScope(Scope):
         for key, array, plain in (("gamma", gamma, 1.0), ("beta", beta, 0.0)):
             if id(array) in paths:
                 arrays[key] = paths[id(array)]
-            elif np.allclose(array, plain, rtol=0, atol=1e-6):
-                arrays[key] = plain
-            else:
+            elif not np.allclose(array, plain, rtol=0, atol=1e-6):
                 raise RefusedError("expected a norm, received one with numbers of its own")
-        plain_numbers = (("gamma", 1), ("beta", 0))
-        missing = [
-            f"{key} {plain}" for key, plain in plain_numbers if not isinstance(arrays[key], str)
-        ]
-        if missing:
-            words = " and ".join(missing)
-            where = self.op.where if self.op else ""
-            self.account.infer(f"{words}, which the module lacks and the spec trains", where)
         self.fit_features(at, len(gamma))
-        return self.add(layer_of(piece), at, arrays=arrays, modules=())
+        layer = nodes.LayerNorm(
+            name="layer_norm",
+            input=(),
+            epsilon=piece.epsilon,
+            scale="gamma" in arrays,
+            offset="beta" in arrays,
+        )
+        return self.add(layer, at, arrays=arrays, modules=())
 
     # Layers
 

@@ -294,14 +294,26 @@ class MatrixModule:
     weight: StateDictEntry
     bias: StateDictEntry | None
 
+    @property
+    def features(self) -> int:
+        """The number of rows of its weight."""
+        return self.weight.shape[0]
+
 
 @dataclass(frozen=True, slots=True)
 class LayerNormModule:
-    """``nn.LayerNorm`` over the last axis."""
+    """``nn.LayerNorm`` over the last axis, with a weight, a bias, or both."""
 
     name: str
-    weight: StateDictEntry
-    bias: StateDictEntry
+    weight: StateDictEntry | None
+    bias: StateDictEntry | None
+
+    @property
+    def features(self) -> int:
+        """The number of features."""
+        own = self.weight or self.bias
+        assert own is not None, "one without arrays is in no state dict"
+        return own.shape[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,10 +330,15 @@ class BatchNormModule:
     """``nn.BatchNorm1d`` with its running statistics."""
 
     name: str
-    weight: StateDictEntry
-    bias: StateDictEntry
+    weight: StateDictEntry | None
+    bias: StateDictEntry | None
     running_mean: StateDictEntry
     running_var: StateDictEntry
+
+    @property
+    def features(self) -> int:
+        """The number of features."""
+        return self.running_mean.shape[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +405,10 @@ def modules(
     return result
 
 
+_SCALING = {"weight": 1, "bias": 1}
+"""The axes of the arrays that a norm may have."""
+
+
 def _module(name: str, arrays: Mapping[str, StateDictEntry], account: Account) -> Module | None:
     names = arrays.keys()
     if all(map(IN_STACK.fullmatch, names)):
@@ -396,13 +417,13 @@ def _module(name: str, arrays: Mapping[str, StateDictEntry], account: Account) -
     match dims:
         case {"weight": 2, **rest} if rest in ({}, {"bias": 1}):
             return MatrixModule(name, arrays["weight"], arrays.get("bias"))
-        case {"weight": 1, "bias": 1, **rest} if not rest:
-            return LayerNormModule(name, arrays["weight"], arrays["bias"])
+        case {"weight": 1, **rest} if rest in ({}, {"bias": 1}):
+            return LayerNormModule(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
             return Convolution(name, arrays["weight"], arrays.get("bias"))
-        case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
-            names_in_order = ("weight", "bias", "running_mean", "running_var")
-            return BatchNormModule(name, *(arrays[key] for key in names_in_order))
+        case {"running_mean": 1, "running_var": 1, **rest} if rest.items() <= _SCALING.items():
+            own = arrays.get("weight"), arrays.get("bias")
+            return BatchNormModule(name, *own, arrays["running_mean"], arrays["running_var"])
         case _:
             shapes = ", ".join(f"{key} {entry.shape}" for key, entry in arrays.items())
             odd = [key for key in arrays if not IN_STACK.fullmatch(key)]

@@ -144,12 +144,6 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
             "expected h[-2] and h[-1], the final states of both directions, or several sequences "
             f"or vectors, received {kinds}"
         )
-    axis = axis_number(dim, m.rank(x[0]))
-    if any(isinstance(part, Tensor) and part.axes[axis] == "T" for part in x):
-        raise RefusedError(
-            "puts steps before or behind the steps of a sequence; a spec joins features only: "
-            "expected a sequence that has these steps, as an argument of forward", "E701",
-        )  # fmt: skip
     return m.run("Concat", *x, axis=dim)
 
 
