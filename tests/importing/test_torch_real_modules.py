@@ -113,3 +113,10 @@ def test_an_example_of_states_has_their_shape() -> None:
     module, _ = make("KeywordSpotter")
     with pytest.raises(ModelError, match="states of several modules in the argument 'hidden'"):
         rnnspec.from_torch(module)
+
+
+def test_token_0_of_an_example_with_lengths_is_none_of_padding() -> None:
+    module, (tokens, lengths) = make("PackedTagger")
+    tokens[:, 0] = 0
+    model = rnnspec.from_torch(module, (tokens, lengths))
+    assert "equal on the example, with token 1 in place of 0, which is padding," in model.compared
