@@ -19,6 +19,7 @@ from rnnspec.importing.torch import states
 from rnnspec.importing.torch.operators import axis_number
 from rnnspec.importing.torch.values import (
     HOOKS,
+    NonTensor,
     Packed,
     describe,
     is_size,
@@ -520,6 +521,9 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
 def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Any:
     packed, module = isinstance(x, Packed), op.module
     given = x.steps if isinstance(x, Packed) else scope.operand(x)
+    if scope.probes.setting.is_single and given.axes == ("BT", "F"):
+        return _of_single(scope, op, given, hx, kind=kind)
+    given = scope.with_batch(given)
     rows = given.rows if packed else None
     if rows is not None and hx is not None:
         raise RefusedError("expected states of zeros beside sequences that are sorted")
@@ -547,6 +551,13 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str)
     if kind == "LSTM":
         return (every, (hidden, _final_states(levels, "c", rows, two=module.bidirectional)))
     return (every, hidden)
+
+
+def _of_single(scope: ModuleScope, op: Op, x: Tensor, hx: Any, *, kind: str) -> Any:
+    """Return the output of a recurrent module for one sequence without a batch."""
+    axes = ("B", "T", "F") if op.module.batch_first else ("T", "B", "F")
+    steps, _ = _recurrent(scope, op, replace(x, axes=axes), hx, kind=kind)
+    return (replace(steps, axes=x.axes), NonTensor("the states of a sequence without a batch"))
 
 
 def _final_states(

@@ -577,8 +577,8 @@ class _Roller:
         after = self._example.shapes.get(op.name)
         if op.target not in _VIEWS or kwargs or not isinstance(x, _Step) or after is None:
             return None
-        before = self._example.shapes[_name_of(op.args[0])]
-        if op.target in ("getitem", "select") and len(after) >= len(before):
+        before = self._example.shapes.get(_name_of(op.args[0]))
+        if before is None or (op.target in ("getitem", "select") and len(after) >= len(before)):
             return None
         if after == before and op.target != "getitem":
             return x
@@ -638,8 +638,8 @@ class _Roller:
             return replace(op, args=(whole[0], (_ALL, *whole[1])))
         if op.target == "getitem" and op.args[0].name in self._example.items:
             return replace(op, args=whole)
-        if op.target == "size" and whole[1:] == (0,):
-            # The number of sequences, the only size that is the same for all steps.
+        if op.target == "size" and whole[1:] in ((0,), (-1,)):
+            # The numbers of sequences and of features, which are the same for all steps.
             return replace(op, args=whole)
         raise refused
 
@@ -763,7 +763,7 @@ def _cut(value: Any, axis: int, *, of_numbers: bool) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     rank = value.dim() + (not value.is_floating_point())
-    if rank != 3 - of_numbers or value.shape[axis] < 3:
+    if rank != 3 - of_numbers or value.dim() <= axis or value.shape[axis] < 3:
         return value
     return value.narrow(axis, 0, value.shape[axis] - 1)
 
@@ -792,9 +792,18 @@ def _difference(one: Sequence[Op], other: Sequence[Op]) -> Op | None:
     return None if len(one) == len(other) else one[-1]
 
 
-def is_of_one_step(operations: Sequence[Op], shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """True if the inputs, of which these are the shapes, are one step of sequences."""
+def is_of_one_step(
+    operations: Sequence[Op], shapes: Mapping[str, tuple[int, ...]], rows: Collection[int]
+) -> bool:
+    """True if the inputs, of which these are the shapes, are one step of sequences.
+
+    The only input of one axis is a sequence without a batch, unless it has an item for each of
+    the ``rows`` of first states.
+    """
     if not shapes:
         return False
     cells = any(op.layer in CELLS for op in operations)
-    return max(map(len, shapes.values())) < (3 if cells else 2)
+    longest = max(shapes.values(), key=len)
+    if len(shapes) == len(longest) == 1 and not cells and longest[0] not in rows:
+        return False
+    return len(longest) < (3 if cells else 2)

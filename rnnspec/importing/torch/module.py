@@ -85,7 +85,8 @@ def read_module(
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in leaves.items()}
     given = states.find_given(operations, leaves)
     steps = {name for name in shapes if name not in given} if fault is None else set[str]()
-    stepwise = loops.is_of_one_step(operations, {name: shapes[name] for name in steps})
+    rows = [states.rows_of(leaves.get(name)) for name in given]
+    stepwise = loops.is_of_one_step(operations, {name: shapes[name] for name in steps}, rows)
     if stepwise:
         operations = _roll_step(account, traced, operations, leaves, steps)
         given = states.find_given(operations, leaves)
@@ -458,16 +459,6 @@ def _roll_step(
     try:
         return loops.roll(operations, traced.example(operations, leaves), (), steps)
     except loops.LoopError as error:
-        one_axis = [name for name in steps if getattr(leaves[name], "ndim", 0) == 1]
-        if one_axis:
-            message = "expected an example with an axis of sequences, such as (batch, steps)"
-            advice = "or one token of each sequence with the states before it"
-            account.refuse(
-                f"the argument '{one_axis[0]}'",
-                f"{message}, received one axis; rnnspec reads modules of batches; let forward take "
-                f"one, without view(len(x), 1, -1), {advice}", "E704",
-            )  # fmt: skip
-            account.check()
         place = error.op.place
         account.refuse(error.op.where, error.message, "E704", place.file, place.span)
         account.check()

@@ -110,7 +110,12 @@ def split_tuples(
         name = "_".join(map(str, (argument, *places)))
         if name not in items:
             items[name], first[name] = (argument, places), f"{op.name}_{places[-1]}"
-            result.append(replace(op, name=first[name], kind="input", target=name, args=()))
+            result.append(
+                replace(
+                    op, name=first[name], kind="input", target=name, module=None, layer="", args=(),
+                    kwargs={},
+                )
+            )  # fmt: skip
         return Ref(first[name])
 
     for op in operations:
@@ -308,7 +313,13 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
 
     # Numbers without an axis of features have one feature.
     plain = () if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
-    orders = plain + (("BT", "TB") if tokens or len(shapes.get(first, ())) == 2 else ())
+    rank = len(shapes.get(first, ()))
+    orders = (*(("BT", "TB") if tokens or rank == 2 else ()), *plain)
+    if rank == 2 - tokens and not several:
+        # Perhaps one sequence, without an axis of a batch.
+        orders = ("T",) if tokens else ("BT", "TB", "TF", *plain)
+    elif rank == 1 and not several:
+        orders = ("T",)
     settings = (
         ProbeSetting(
             order=order,
@@ -498,7 +509,9 @@ class ModuleReader:
         if probes.setting.tokens:
             return known
         numbers = known if self._with_numbers and probes.has_numbers else None
-        return Tensor(at, tuple(probes.setting.order), numbers=numbers)
+        setting = probes.setting
+        axes = ("BT", *setting.order[1:]) if setting.is_single else tuple(setting.order)
+        return Tensor(at, axes, numbers=numbers)
 
     def _described(self, op: Op) -> str:
         """Return the arguments of an operation, for messages."""
@@ -616,7 +629,11 @@ class ModuleReader:
                 )
         if not any(isinstance(step.layer, nodes.Recurrent) for step in scope.steps.values()):
             raise RefusedError("expected a recurrent layer, received none")
+        if scope.probes.setting.is_single and "T" not in "".join(solid.axes):
+            own = (axis.replace("B", "") or axis for axis in solid.axes)
+            solid = replace(solid, axes=("B", *own) if "B" in solid.axes else tuple(own))
         missing = set("BTF" if scope.is_sequence(solid.at) else "BF") - {*solid.axes}
+        missing -= {"B"} if scope.probes.setting.is_single else set()
         if any(len(axis) > 1 for axis in solid.axes) and self._is_rows(solid):
             pass
         elif missing - {"F"} or (missing and scope.features(solid) != 1):
@@ -683,12 +700,15 @@ class ModuleReader:
             results=tuple(layout for layout, _ in self.results),
             counted=scope.counted or (scope.masks and not scope.lengths),
             decreasing=scope.decreasing,
-            batch=scope.batch,
+            batch=1 if scope.probes.setting.is_single else scope.batch,
             casts=scope.casts,
         )
 
     def _say_layout(self, value: Tensor) -> None:
         order = self.scope.probes.setting.order
+        if self.scope.probes.setting.is_single:
+            self.scope.account.infer("the module takes one sequence, the spec a batch of them")
+            return
         self.scope.infer_axes("the module takes", order, "BTF"[: len(order)])
         if self.scope.is_sequence(value.at):
             usual = "BTF" if self._is_rows(value) else _batch_first(value.axes)

@@ -98,7 +98,8 @@ def _compare(
                 raise error from None
             message = (
                 f"on {trial.title}, expected the result of a first call, received a result that "
-                "depends on the call before: the module keeps a state"
+                "depends on the call before: the module keeps a state; let forward begin with "
+                "zeros, or take its states and return them"
             )
             raise ModelError((replace(problem, message=message),)) from None
 
@@ -379,13 +380,15 @@ def _as_batch(values: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the module as one of the network, with the batch first."""
     kept = [axis for axis in axes if axis]
     squeezed = values.reshape([n for n, axis in zip(values.shape, axes, strict=True) if axis])
-    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTDUF".index)])
+    batch = squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTDUF".index)])
+    return batch if "B" in axes else batch[np.newaxis]
 
 
 def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the network as the module takes it."""
     kept = [axis for axis in axes if axis]
     usual = sorted(kept, key="BTF".index)
+    batch = batch if "B" in axes else batch[0]
     batch = batch[..., 0] if batch.ndim > len(usual) else batch
     moved = batch.transpose([usual.index(axis) for axis in kept])
     return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]

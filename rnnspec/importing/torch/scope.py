@@ -115,6 +115,15 @@ class ModuleScope(Scope):
             sizes[setting.order.index(letter)] = width
             raise RestartError(place, sizes=tuple(sizes))
 
+    def with_batch(self, value: Tensor) -> Tensor:
+        """Return the only sequence of a module with the axis of its batch, if it has one."""
+        if "BT" not in value.axes or value.axes.count("") != 1:
+            return value
+        if not self.probes.setting.is_single:
+            return value
+        own = {"": "B", "BT": "T"}
+        return replace(value, axes=tuple(own.get(axis, axis) for axis in value.axes))
+
     # Padding
 
     def note_lengths(self, name: str) -> None:

@@ -490,6 +490,7 @@ def _as_number(size: Any) -> Any:
 def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
     scope = m.scope
     rows = len(sizes) == 2 and x.axes[-1:] == ("F",) and sizes[1] == scope.features(x)
+    rows = rows or scope.probes.setting.is_single
     if len(sizes) == 2 and not rows and sorted(x.axes) == ["B", "F", "T"]:
         if x.axes != ("B", "T", "F") and not is_size(sizes[1]):
             axes = " before ".join(NAMES_OF_AXES[axis] for axis in x.axes)
@@ -506,7 +507,13 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
         raise
     except RefusedError:
         size = sizes[-1]
-        if x.at <= 0 and x.axes[-1:] == ("F",) and len(sizes) == 3 and type(size) is int:
+        if (
+            x.at <= 0
+            and x.axes[-1:] == ("F",)
+            and len(sizes) == 3
+            and type(size) is int
+            and size > 0
+        ):
             # It says how many features the input has.
             scope.fit_features(x.at, size)
         raise RefusedError(_OTHER_SHAPE, "E701") from None
@@ -661,7 +668,12 @@ def _part(  # noqa: PLR0912 - a branch for each part
     m: Operators, x: Tensor, parts: list[Any], index: Any
 ) -> Any:
     """Return a part of a tensor, with what PyTorch's words are for those that are not read."""
-    scope, indexed = m.scope, [part for part in parts if part is not None]
+    scope = m.scope
+    if scope.probes.setting.is_single and x.axes == ("BT", "F") and len(parts) == 2:
+        apart = replace(x, axes=("T", "B", "F"))
+        part = _part(m, apart, [parts[0], _ALL, parts[1]], (index, _ALL))
+        return replace(part, axes=("BT", "F") if part.axis("T") >= 0 else ("F",))
+    indexed = [part for part in parts if part is not None]
     steps, features = x.axis("T"), x.axis("F")
     match x.axes, indexed:
         case ("B", "F"), [slice(start=None, stop=None, step=None), slice(step=None) as part]:
