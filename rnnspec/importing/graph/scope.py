@@ -605,6 +605,11 @@ class Scope(LayerGraph):
             for steps, count, mask in zip(tensor.steps, counts, self.real(tensor), strict=True)
         ):
             raise RestartError(at_end=True)
+        if self.is_at(tensor, end) and self._is_both(at):
+            raise RefusedError(
+                "takes the last real step of both directions, of which the backward one has read "
+                "that step alone; a spec takes the final states of both"
+            )
         raise RefusedError("expected the last step of each sequence, received another one")
 
     def _recurrent_before(self, at: int) -> tuple[int, nodes.Recurrent] | None:

@@ -704,6 +704,30 @@ class Unrolled:
             floats={*example.floats, *(n for n, x in tensors.items() if x.is_floating_point())},
         )
 
+    def is_of_one_step(
+        self, operations: Sequence[Op], shapes: Mapping[str, tuple[int, ...]], rows: Collection[int]
+    ) -> bool:
+        """True if the inputs, of which these are the shapes, are one step of sequences.
+
+        The only input of one axis is a sequence without a batch, unless it has an item for each of
+        the ``rows`` of first states. Vectors for each of these are a step if layers take them as
+        sequences of one.
+        """
+        if not shapes:
+            return False
+        cells = any(op.layer in CELLS for op in operations)
+        longest = max(shapes.values(), key=len)
+        if len(shapes) == len(longest) == 1 and not cells and longest[0] not in rows:
+            return False
+        if len(longest) < (3 if cells else 2):
+            return True
+        layers = [op for op in operations if isinstance(op.module, nn.RNNBase)]
+        if len(longest) > 2 or longest[0] not in rows or self.traced is None or not layers:
+            return False
+        of = self.traced.example().shapes
+        taken = [of.get(_name_of(op.args[0]), (0, 0))[int(op.module.batch_first)] for op in layers]
+        return set(taken) == {1}
+
 
 def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
     """Return the operations of ``forward``; a loop over the steps is that of all steps.
@@ -790,20 +814,3 @@ def _difference(one: Sequence[Op], other: Sequence[Op]) -> Op | None:
         if not alike or repr((a.args, a.kwargs)) != repr((plain(b.args), plain(b.kwargs))):
             return a
     return None if len(one) == len(other) else one[-1]
-
-
-def is_of_one_step(
-    operations: Sequence[Op], shapes: Mapping[str, tuple[int, ...]], rows: Collection[int]
-) -> bool:
-    """True if the inputs, of which these are the shapes, are one step of sequences.
-
-    The only input of one axis is a sequence without a batch, unless it has an item for each of
-    the ``rows`` of first states.
-    """
-    if not shapes:
-        return False
-    cells = any(op.layer in CELLS for op in operations)
-    longest = max(shapes.values(), key=len)
-    if len(shapes) == len(longest) == 1 and not cells and longest[0] not in rows:
-        return False
-    return len(longest) < (3 if cells else 2)

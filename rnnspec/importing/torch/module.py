@@ -22,7 +22,12 @@ from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import graph, loops, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hooks
-from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
+from rnnspec.importing.torch.reader import (
+    item_of,
+    read_operations,
+    split_tuples,
+    without_arguments,
+)
 from rnnspec.importing.torch.state_dict import (
     LayerNormModule,
     MatrixModule,
@@ -75,8 +80,9 @@ def read_module(
     fault = traced.fault
     for tester in traced.testers:
         account.leave(f"the condition on training in {tester}")
-    given = states.find_given(traced.operations, example or {})
-    operations, items = split_tuples(traced.operations, example or {}, given)
+    operations = without_arguments(account, traced.operations)
+    given = states.find_given(operations, example or {})
+    operations, items = split_tuples(operations, example or {}, given)
     leaves = dict(example or {})
     for item, (argument, places) in items.items():
         leaves[item] = item_of((example or {})[argument], places)
@@ -85,8 +91,8 @@ def read_module(
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in leaves.items()}
     given = states.find_given(operations, leaves)
     steps = {name for name in shapes if name not in given} if fault is None else set[str]()
-    rows = [states.rows_of(leaves.get(name)) for name in given]
-    stepwise = loops.is_of_one_step(operations, {name: shapes[name] for name in steps}, rows)
+    rows = {states.rows_of(leaves.get(name)) for name in given}
+    stepwise = traced.is_of_one_step(operations, {name: shapes[name] for name in steps}, rows)
     if stepwise:
         operations = _roll_step(account, traced, operations, leaves, steps)
         given = states.find_given(operations, leaves)

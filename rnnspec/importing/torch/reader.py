@@ -139,6 +139,38 @@ def split_tuples(
     return result, items
 
 
+def without_arguments(account: Account, operations: Sequence[Op]) -> list[Op]:
+    """Return operations without the results that are arguments as they are, beside others."""
+    names = {op.name: op.target for op in operations if op.kind == "input"}
+    *before, last = operations
+    if last.kind != "output":
+        return list(operations)
+    leaves = list(_leaves(last.args[0]))
+    passed = {
+        path: names[leaf.name]
+        for path, leaf in leaves
+        if isinstance(leaf, Ref) and leaf.name in names
+    }
+    if len(passed) == len(leaves):
+        return list(operations)
+    for path, name in passed.items():
+        reason = f"the argument '{name}' as it is"
+        account.leave(f"the result {_result_name(path)}", reason=reason)
+
+    def without(value: Any, path: tuple[int | str, ...]) -> Any:
+        match value:
+            case _ if path in passed:
+                return None
+            case tuple():
+                return tuple(without(one, (*path, place)) for place, one in enumerate(value))
+            case dict():
+                return {key: without(one, (*path, key)) for key, one in value.items()}
+            case _:
+                return value
+
+    return [*before, replace(last, args=(without(last.args[0], ()),))]
+
+
 def item_of(value: Any, places: Iterable[int]) -> Any:
     """Return the item of a nested tuple that places lead to."""
     for place in places:

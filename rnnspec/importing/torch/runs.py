@@ -463,6 +463,8 @@ def _arguments(
     inputs = {
         argument: graph.input_of(module, _lay_out(batch[name], layout.axes[name]))
         if name
+        else None
+        if lengths is None
         else graph.lengths_of(lengths)
         for argument, name in layout.arguments
     }

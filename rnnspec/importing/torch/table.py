@@ -782,6 +782,14 @@ def _to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Any:
     return x
 
 
+def _numpy(m: Operators, x: Any) -> Any:
+    """Return lengths as they are."""
+    if isinstance(x, Tensor) or m.is_input(x):
+        message = "leaves PyTorch, so that nothing behind it is read; write it with torch functions"
+        raise RefusedError(message, "E701")
+    return x
+
+
 def _long(m: Operators, x: Any) -> Any:
     """Return a value as integers: tokens, or lengths."""
     if isinstance(x, Tensor) and x.at > 0:
@@ -1235,6 +1243,7 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("float", "double"), _cast),
     **dict.fromkeys(("long", "int"), _long),
     **dict.fromkeys(("to", "type", "as_tensor"), _to),
+    "numpy": _numpy,
     "detach": _detach,
     "getattr": _attribute,
     **dict.fromkeys(("dim", "ndimension", "len"), _rank),
