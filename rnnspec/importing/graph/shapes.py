@@ -181,6 +181,10 @@ def _look_for_length(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]])
     whole = scope.is_sequence(x.at) and scope.sequences(x.at).steps == scope.probes.steps
     if steps >= 0 and x.axes[steps] == "T" and len(targets) == 1 and whole:
         restart_with(scope, "T", targets.pop())
+    batch = x.axis("B")
+    sizes = {shape[batch] for shape in shapes if 0 <= batch < len(shape)}
+    if len(sizes) == 1 and all(len(shape) >= len(x.axes) for shape in shapes):
+        restart_with(scope, "B", sizes.pop())
 
 
 def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...] | None:

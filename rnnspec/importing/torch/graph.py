@@ -249,6 +249,23 @@ def bare_parameters(module: nn.Module) -> frozenset[str]:
     )
 
 
+def is_packed(value: Any) -> bool:
+    """True if a value is a packed sequence."""
+    return isinstance(value, rnn.PackedSequence)
+
+
+def is_integer(value: Any) -> bool:
+    """True if a value is a tensor of integers."""
+    integers = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
+    return isinstance(value, torch.Tensor) and value.dtype in integers
+
+
+def is_recurrent(op: Op) -> bool:
+    """True if an operation is a recurrent layer or cell, of PyTorch or of the zoo."""
+    kinds = (nn.RNNBase, nn.RNNCellBase)
+    return isinstance(op.module, kinds) or zoo_layer(op.module) is not None
+
+
 def hooks_of_all_modules() -> bool:
     """True if PyTorch calls something before or after every module."""
     every = nn.modules.module

@@ -17,13 +17,14 @@ from rnnspec.backends.slots import is_finite
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.errors import few
 from rnnspec.importing.assemble import assemble
+from rnnspec.importing.graph.layer_graph import SourcePlace
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import graph, loops, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hooks
 from rnnspec.importing.torch.reader import (
-    item_of,
+    leaves_of,
     read_operations,
     split_tuples,
     without_arguments,
@@ -37,7 +38,8 @@ from rnnspec.importing.torch.state_dict import (
     ZooCellModule,
     modules,
 )
-from rnnspec.importing.torch.values import HOOKS
+from rnnspec.importing.torch.table import DRAWS
+from rnnspec.importing.torch.values import HOOKS, names_in
 from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.importing.unplaced import CELLS
 from rnnspec.ir import nodes
@@ -80,17 +82,14 @@ def read_module(
     fault = traced.fault
     for tester in traced.testers:
         account.leave(f"the condition on training in {tester}")
+    _check_inputs(account, traced.operations, example or {}, whole=fault is None)
     operations = without_arguments(account, traced.operations)
     given = states.find_given(operations, example or {})
     operations, items = split_tuples(operations, example or {}, given)
-    leaves = dict(example or {})
-    for item, (argument, places) in items.items():
-        leaves[item] = item_of((example or {})[argument], places)
-    for argument, _ in items.values():
-        leaves.pop(argument, None)
+    leaves = leaves_of(example or {}, items)
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in leaves.items()}
     given = states.find_given(operations, leaves)
-    steps = {name for name in shapes if name not in given} if fault is None else set[str]()
+    steps = shapes.keys() - given.keys() if fault is None else set[str]()
     rows = {states.rows_of(leaves.get(name)) for name in given}
     stepwise = traced.is_of_one_step(operations, {name: shapes[name] for name in steps}, rows)
     if stepwise:
@@ -469,6 +468,38 @@ def _roll_step(
         account.refuse(error.op.where, error.message, "E704", place.file, place.span)
         account.check()
         raise
+
+
+def _check_inputs(
+    account: Account, operations: Sequence[Op], leaves: Mapping[str, Any], *, whole: bool
+) -> None:
+    """Refuse what no meaning of the arguments makes a network."""
+    before = len(account.problems)
+    for op in operations:
+        if op.kind == "call" and op.target.rpartition(".")[2] in DRAWS:
+            message = f"'{op.target}' draws random numbers, in evaluation too; expected torch.zeros"
+            message = f"{message}, or an argument of forward"
+            account.refuse(op.target, message, "E703", op.place.file, op.place.span)
+    for argument, value in leaves.items():
+        where = f"the argument '{argument}'"
+        if graph.is_packed(value):
+            message = "expected a padded tensor and its lengths, which forward packs; received a"
+            account.refuse(where, f"{message} PackedSequence", "E704")
+        elif graph.is_integer(value) and value.ndim > 2:
+            message = f"expected tokens of shape (batch, steps), received {tuple(value.shape)}"
+            message = f"{message}; what there are several of at a step is an argument each"
+            account.refuse(where, message, "E704")
+    if whole and not account.problems and not any(map(graph.is_recurrent, operations)):
+        message = (
+            "expected nn.RNN, nn.GRU, nn.LSTM or a cell of these, received a forward that calls "
+            "none: a recurrence by its own equations is a cell in a spec, and not read from a "
+            "module"
+        )
+        results = {name for op in operations[-1:] for name in names_in(op.args)}
+        place = next((op.place for op in operations if op.name in results), SourcePlace())
+        account.refuse("forward", message, "E704", place.file, place.span)
+    if len(account.problems) > before:
+        account.check()
 
 
 def _check_cells(account: Account, operations: Sequence[Op]) -> None:

@@ -13,6 +13,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
+    NAMES_OF_AXES,
     ExtraInput,
     FinalStates,
     Known,
@@ -169,6 +170,17 @@ def without_arguments(account: Account, operations: Sequence[Op]) -> list[Op]:
                 return value
 
     return [*before, replace(last, args=(without(last.args[0], ()),))]
+
+
+def leaves_of(
+    example: Mapping[str, Any], items: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> dict[str, Any]:
+    """Return an example in which the items of a tuple are arguments."""
+    several = {
+        name: item_of(example[argument], places) for name, (argument, places) in items.items()
+    }
+    split = {argument for argument, _ in items.values()}
+    return {name: value for name, value in example.items() if name not in split} | several
 
 
 def item_of(value: Any, places: Iterable[int]) -> Any:
@@ -341,6 +353,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
             scope, operations, places, causes, given, wanted, with_numbers=compares
         )
         reader.read()
+        reader.check_sizes(shapes.get(first, ()))
         return reader
 
     # Numbers without an axis of features have one feature.
@@ -349,7 +362,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     orders = (*(("BT", "TB") if tokens or rank == 2 else ()), *plain)
     if rank == 2 - tokens and not several:
         # Perhaps one sequence, without an axis of a batch.
-        orders = ("T",) if tokens else ("BT", "TB", "TF", *plain)
+        orders = ("T",) if tokens else ("BT", "TB", "TF", *(plain if number > 1 else ()))
     elif rank == 1 and not several:
         orders = ("T",)
     settings = (
@@ -483,6 +496,16 @@ class ModuleReader:
                 has_problem = True
                 self.causes |= behind[op.name]
             self._check_modes(op)
+
+    def check_sizes(self, shape: Sequence[int]) -> None:
+        """Refuse an example of other sizes than constants of ``forward`` fix."""
+        setting = self.scope.probes.setting
+        if len(shape) != len(setting.order):
+            return
+        for letter, size, own in zip(setting.order, setting.sizes, shape, strict=True):
+            if size is not None and size != own:
+                what = f"{NAMES_OF_AXES[letter]} of size {size}, which forward fixes"
+                self.scope.account.refuse("example", f"expected {what}, received {own}", "E707")
 
     def _note_refusal(self, op: Op, refused: RefusedError) -> None:
         """Refuse an operation once, or the earlier one that is the origin of the reason."""
@@ -732,7 +755,7 @@ class ModuleReader:
             results=tuple(layout for layout, _ in self.results),
             counted=scope.counted or (scope.masks and not scope.lengths),
             decreasing=scope.decreasing,
-            batch=1 if scope.probes.setting.is_single else scope.batch,
+            batch=scope.probes.setting.size("B") or scope.batch,
             casts=scope.casts,
         )
 

@@ -34,6 +34,7 @@ from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     LENGTHS,
     NO_STATES,
+    Copies,
     FeatureSlice,
     LearnedRows,
     ModuleArray,
@@ -62,9 +63,18 @@ _INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.u
 _CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "torch.complex128")
 _AT_LEAST_ONE = "at least 1 of "
 """The prefix of the name of lengths that are at least 1."""
+DRAWS = (
+    "rand", "randn", "rand_like", "randn_like", "normal_", "uniform_", "bernoulli", "bernoulli_",
+    "kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_", "orthogonal_",
+    "multinomial", "randint", "randperm",
+)  # fmt: skip
+"""Functions and methods of which no two calls give the same."""
 _ALL = slice(None)
 _END = np.iinfo(np.int64).max
-_OTHER_SHAPE = "expected no change of shapes, received one; rnnspec supports none"
+_OTHER_SHAPE = (
+    "expected a shape in which sequences, steps and features stay apart, each along its axis, "
+    "received another one"
+)
 
 
 def _same(m: Operators, x: Any, *_: Any, **__: Any) -> Any:
@@ -93,6 +103,15 @@ _COMPOSED: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
     "square": (("Pow", (2.0,)),),
 }
 """Functions that are several operators, each with the number that it takes as well."""
+
+
+def _multiply(m: Operators, x: Any, y: Any) -> Any:
+    """Return a product; a list that is multiplied is one of as many copies."""
+    if isinstance(y, tuple):
+        x, y = y, x
+    if isinstance(x, tuple) and len(x) == 1 and is_size(m.numbers(y)):
+        return Copies(x[0], y)
+    return _operator("Mul", "mul")(m, x, y)
 
 
 def _composed(name: str) -> Row:
@@ -138,6 +157,10 @@ def _of_sizes(op: str, name: str) -> Row:
 def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
     if isinstance(x, tuple) and dim == 0 and any(isinstance(p, Zeros) for p in x):
         return _states_and_zeros(m, x)
+    if isinstance(x, Copies):
+        sizes = [1] * m.rank(x.value)
+        sizes[axis_number(dim, len(sizes))] = x.number
+        return _repeat("Tile")(m, x.value, *sizes)
     if not isinstance(x, tuple) or not all(isinstance(p, Tensor | FinalStates) for p in x):
         kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
         raise RefusedError(
@@ -390,8 +413,11 @@ def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
     except RefusedError:
         squeezed = x
     if squeezed is x:
-        argument = "" if dim is None else dim
-        raise RefusedError(f"squeeze({argument}): expected a last axis of size 1")
+        argument, what = "" if dim is None else dim, describe(x)
+        if axes and isinstance(x, Tensor):
+            what = NAMES_OF_AXES.get(x.axes[axes[0]], what)
+            what = f"that of the {what}, which only some inputs have of size 1"
+        raise RefusedError(f"squeeze({argument}): expected an axis of size 1, received {what}")
     return squeezed
 
 
@@ -1123,15 +1149,6 @@ def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Any:
     return layers.embed_one_hot(m.scope, x, num_classes)
 
 
-def _draw(name: str) -> Row:
-    def refuse(m: Operators, *_: Any, **__: Any) -> Any:
-        del m
-        message = f"'{name}' draws random numbers, in evaluation too; expected torch.zeros"
-        raise RefusedError(f"{message}, or an argument of forward", "E703")
-
-    return refuse
-
-
 def _root_of_size(m: Operators, x: Any) -> Any:
     if not isinstance(x, Known):
         raise lacks_operation("math.sqrt")
@@ -1234,7 +1251,7 @@ def call_function(m: Operators, name: str, arguments: Arguments) -> Any:
 ROWS: dict[str, Row] = {
     **{name: _operator(op, name) for name, op in _OPERATORS.items()},
     **{name: _composed(name) for name in _COMPOSED},
-    **dict.fromkeys(("mul", "multiply", "imul"), _operator("Mul", "mul")),
+    **dict.fromkeys(("mul", "multiply", "imul"), _multiply),
     **dict.fromkeys(("truediv", "div", "divide", "itruediv"), _divide),
     **dict.fromkeys(("add", "iadd", "add_"), _add),
     **dict.fromkeys(("floordiv", "ifloordiv"), _of_sizes("Div", "floordiv")),
@@ -1334,6 +1351,5 @@ ROWS: dict[str, Row] = {
     "relu6": _relu6,
     **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
     "hardtanh": _hardtanh,
-    **{name: _draw(name) for name in ("rand", "randn", "rand_like", "randn_like", "normal_")},
 }
 """The functions and methods that are read, by their names."""
