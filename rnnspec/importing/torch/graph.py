@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
+_NUMPY = str(Path(np.__file__).parent)
 _OWN = str(Path(__file__).parent)
 _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
@@ -217,6 +218,11 @@ def _reason_of(error: Exception, place: SourcePlace) -> str:
         return (
             f"{expected} a number or a list that is made of them, as int(), tolist() or * make "
             "one; use the sizes as they are"
+        )
+    if "item assignment" in said:
+        return (
+            "cannot be traced: expected new tensors, received an assignment to a part of one; "
+            "collect the parts in a list, and put them together by torch.stack"
         )
     if line.startswith(("raise ", "assert ")):
         return f"cannot be traced: forward itself refuses its input here: {brief(error)}"
@@ -748,7 +754,7 @@ def _place_of(traceback: TracebackType | None) -> SourcePlace:
     place = SourcePlace()
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith((_PACKAGE, _OWN)):
+        if not code.co_filename.startswith((_PACKAGE, _OWN, _NUMPY)):
             place = _line(code, traceback.tb_lasti, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place

@@ -722,7 +722,8 @@ class Unrolled:
         if len(longest) < (3 if cells else 2):
             return True
         layers = [op for op in operations if isinstance(op.module, nn.RNNBase)]
-        if len(longest) > 2 or longest[0] not in rows or self.traced is None or not layers:
+        vectors = all(len(shape) == 2 and shape[0] in rows for shape in shapes.values())
+        if not vectors or self.traced is None or not layers:
             return False
         of = self.traced.example().shapes
         taken = [of.get(_name_of(op.args[0]), (0, 0))[int(op.module.batch_first)] for op in layers]

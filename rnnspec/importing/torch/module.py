@@ -100,10 +100,10 @@ def read_module(
     reader = read_operations(
         account, module, operations, shapes, given, outputs, whole=fault is None
     )
-    calls = Counter(op.target for op in operations if op.layer in CELLS)
-    for path in (path for path, number in calls.items() if number > 1):
-        account.refuse(path, f"called {calls[path]} times; {graph.ONE_CALL}", "E704")
+    _check_calls_of_layers(account, operations)
     if fault is not None:
+        # What is known of the operations before it is not what they are.
+        account.keep("E701", "E703")
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
     scope = reader.scope
@@ -500,6 +500,27 @@ def _check_inputs(
         account.refuse("forward", message, "E704", place.file, place.span)
     if len(account.problems) > before:
         account.check()
+
+
+def _check_calls_of_layers(account: Account, operations: Sequence[Op]) -> None:
+    """Refuse recurrent layers that are called again, in place of what follows from that."""
+    calls = dict[str, "list[Op]"]()
+    for op in operations:
+        if op.layer in CELLS:
+            calls.setdefault(op.target, []).append(op)
+    several = {path: ops for path, ops in calls.items() if len(ops) > 1}
+    if several:
+        account.keep("E701", "E703")
+    for path, (first, second, *_) in several.items():
+        behind = {first.name}
+        for op in operations:
+            if behind.intersection(names_in((op.args, tuple(op.kwargs.values())))):
+                behind.add(op.name)
+        advice = graph.ONE_CALL
+        if second.name not in behind:
+            advice = "a spec has no layers that share their arrays; let forward take one of them"
+        message = f"called {len(calls[path])} times, with the same weights; {advice}"
+        account.refuse(path, message, "E704", second.place.file, second.place.span)
 
 
 def _check_cells(account: Account, operations: Sequence[Op]) -> None:

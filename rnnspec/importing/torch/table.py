@@ -111,7 +111,11 @@ def _multiply(m: Operators, x: Any, y: Any) -> Any:
         x, y = y, x
     if isinstance(x, tuple) and len(x) == 1 and is_size(m.numbers(y)):
         return Copies(x[0], y)
-    return _operator("Mul", "mul")(m, x, y)
+    refused, (one, other) = lacks_operation("mul"), (describe(x), describe(y))
+    if one != other:
+        message = "expected the product of two sequences with as many steps, or of two vectors"
+        refused = RefusedError(f"{message}, received {one} and {other}", "E701")
+    return m.elementwise("Mul", (x, y), refused)
 
 
 def _composed(name: str) -> Row:
@@ -168,6 +172,11 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
             f"or vectors, received {kinds}"
         )
     axis = axis_number(dim, m.rank(x[0]))
+    if any(isinstance(part, Tensor) and "BF" in part.axes for part in x):
+        raise RefusedError(
+            "joins sequences of a batch of one, which view(1, 1, -1) puts along the features; "
+            "expected the batch along an axis of its own"
+        )
     if any(isinstance(part, Tensor) and part.axes[axis] == "T" for part in x):
         raise RefusedError(
             "puts steps before or behind the steps of a sequence; a spec joins features only: "
