@@ -80,6 +80,15 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Any:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
+    x = arguments[0][0] if arguments and arguments[0] else None
+    if op.layer in CELLS or not isinstance(x, Tensor) or x.rows is None:
+        return _call(m, op, arguments)
+    # Each sequence by itself, wherever it is in the batch.
+    result = _call(m, op, ((replace(x, rows=None),), {}))
+    return replace(result, rows=x.rows) if isinstance(result, Tensor) else result
+
+
+def _call(m: Operators, op: Op, arguments: Arguments) -> Any:
     of_zoo = zoo_layer(op.module)
     kind = type(op.module).__name__ if of_zoo else _check_class(op)
     if arguments is None:

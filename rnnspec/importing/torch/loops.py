@@ -78,6 +78,14 @@ class _Step:
     state: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The shape of a step, with as many axes."""
+
+    step: _Step
+    rank: int
+
+
 @dataclass(slots=True)
 class _Run:
     """The operations that take one step after the other of a sequence."""
@@ -265,6 +273,9 @@ class _Roller:
             return self._take(op)
         args, kwargs = self._resolve(op.args), self._resolve(op.kwargs)
         steps = [*_steps((args, kwargs))]
+        sizes = self._sizes_of(op, args)
+        if sizes is not None:
+            return sizes
         if op.layer in CELLS:
             return self._call_cell(op, args, kwargs)
         gathered = self._gather(op, args, kwargs) or self._stack_of_states(op, args)
@@ -287,6 +298,31 @@ class _Roller:
             op, "takes what was made at the step before, by equations of its own; expected nn.RNN, "
             "nn.GRU or nn.LSTM, or a cell by equations in a spec",
         )  # fmt: skip
+
+    def _sizes_of(self, op: Op, args: tuple[Any, ...]) -> Any:
+        """Return the shape of a step, or one of its sizes, or None."""
+        rank = len(self._example.shapes.get(_name_of(op.args[0]), ())) if op.args else 0
+        match op.target, args:
+            case ("getattr", (_Step() as step, "shape")) | ("size", (_Step() as step,)):
+                return _Shape(step, rank)
+            case "size", (_Step() as step, int(at)) if rank:
+                return self._size(op, _Shape(step, rank), at % rank)
+            case "getitem", (_Shape() as shape, int(at)):
+                return self._size(op, shape, at % shape.rank)
+            case _ if any(isinstance(value, _Shape) for value in args):
+                message = "takes the whole shape of a step; expected x.size(0) or x.size(-1)"
+                raise LoopError(op, message)
+            case _:
+                return None
+
+    def _size(self, op: Op, shape: _Shape, at: int) -> Any:
+        """Return the number of sequences or of features, or 1 of the axis of the steps."""
+        if at == shape.step.axis:
+            return 1
+        if at not in (0, shape.rank - 1):
+            raise LoopError(op, "takes a size that is none of sequences and none of features")
+        whole = Ref(self._steps_of(op, shape.step))
+        return self._emit(op, "of", "size", whole, 0 if at < shape.rank - 1 else -1)
 
     def _resolve(self, value: Any) -> Any:
         match value:
@@ -591,7 +627,7 @@ class _Roller:
                 return replace(x, axis=axis)
         return None
 
-    def _on_all_steps(  # noqa: PLR0912 - a branch for each kind
+    def _on_all_steps(
         self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Op:
         """Return an operation on one step as one on all of them.
@@ -637,9 +673,6 @@ class _Roller:
         if op.target == "getitem" and isinstance(whole[1], tuple) and whole[1][:1] == (_ALL,):
             return replace(op, args=(whole[0], (_ALL, *whole[1])))
         if op.target == "getitem" and op.args[0].name in self._example.items:
-            return replace(op, args=whole)
-        if op.target == "size" and whole[1:] in ((0,), (-1,)):
-            # The numbers of sequences and of features, which are the same for all steps.
             return replace(op, args=whole)
         raise refused
 

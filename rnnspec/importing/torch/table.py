@@ -417,6 +417,10 @@ def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
     if dim is None and not axes and isinstance(x, Tensor) and "B" in x.axes:
         m.scope.account.leave("squeeze()", reason="it drops the axis of a batch of one only")
         return x
+    named = isinstance(x, Tensor) and dim is not None
+    if named and x.axes[axes[0]] == "F" and (m.scope.width(x.at) or 1) > 1:
+        # PyTorch leaves an axis of another size as it is.
+        return x
     try:
         squeezed: Value = m.run("Squeeze", x, axes=axes) if axes else x
     except RefusedError:
