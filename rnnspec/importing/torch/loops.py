@@ -249,7 +249,7 @@ class _Roller:
                 raise LoopError(first, "is not the same at each step of the loop")
         used, kept = set[str](), list[Op]()
         for op in reversed(self._result):
-            if op.name in used or op.kind in ("output", "input"):
+            if op.name in used or op.overwrites or op.kind in ("output", "input"):
                 used |= {*names_in((op.args, tuple(op.kwargs.values())))}
                 kept.append(op)
         return kept[::-1]
@@ -627,9 +627,7 @@ class _Roller:
                 return replace(x, axis=axis)
         return None
 
-    def _on_all_steps(
-        self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Op:
+    def _on_all_steps(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op:
         """Return an operation on one step as one on all of them.
 
         Raises:

@@ -491,9 +491,8 @@ def _check_inputs(
             account.refuse(where, message, "E704")
     if whole and not account.problems and not any(map(graph.is_recurrent, operations)):
         message = (
-            "expected nn.RNN, nn.GRU, nn.LSTM or a cell of these, received a forward that calls "
-            "none: a recurrence by its own equations is a cell in a spec, and not read from a "
-            "module"
+            "expected nn.RNN, nn.GRU, nn.LSTM or one of their cells, received a module which calls "
+            "none of these: a recurrence by equations of its own is a cell of a spec, and not read"
         )
         results = {name for op in operations[-1:] for name in names_in(op.args)}
         place = next((op.place for op in operations if op.name in results), SourcePlace())
