@@ -505,7 +505,8 @@ class Scope(LayerGraph):
         sequences = self.sequences(tensor.at)
         for steps, real in zip(tensor.steps, sequences.real, strict=True):
             if steps.shape != real.shape:
-                raise RefusedError("takes a part of the steps, which rnnspec does not support")
+                message = "takes a part of the steps, of which a spec has the last ones alone"
+                raise RefusedError(f"{message}, as in [:, -4:]; let the caller take others")
             if not np.array_equal(
                 steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
             ):

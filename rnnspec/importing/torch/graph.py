@@ -266,6 +266,11 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.dtype in integers
 
 
+def is_tokens(value: Any) -> bool:
+    """True if a value may be tokens, (batch, steps)."""
+    return is_integer(value) and value.ndim == 2
+
+
 def is_recurrent(op: Op) -> bool:
     """True if an operation is a recurrent layer or cell, of PyTorch or of the zoo."""
     kinds = (nn.RNNBase, nn.RNNCellBase)

@@ -188,7 +188,10 @@ def refuse_hooks(account: Account, module: Any) -> None:
     """Refuse modules with hooks, which tracing does not see."""
     for path, part in module.named_modules():
         if any(getattr(part, hooks, None) for hooks in HOOKS):
-            account.refuse(path or "module", "has a hook, whose code is not read", "E701")
+            hooks = [hook for name in HOOKS for hook in getattr(part, name, {}).values()]
+            norms = {"WeightNorm", "SpectralNorm"} & {type(hook).__name__ for hook in hooks}
+            advice = "; take the norm out by torch.nn.utils.remove_weight_norm" if norms else ""
+            account.refuse(path or "module", f"has a hook, whose code is not read{advice}", "E701")
 
 
 def is_alone(module: Any) -> bool:

@@ -633,9 +633,10 @@ class _Roller:
         Raises:
             LoopError: it is not read so.
         """
+        of = "forward of one step" if self._inputs else "loop over the steps"
         refused = LoopError(
-            op, "in a loop over the steps, or in a forward of one step, expected layers of each "
-            "step by itself, received another operation; take it out of the loop",
+            op, f"in a {of}, expected layers of each step by itself, received an operation that "
+            "is read of whole sequences alone",
         )  # fmt: skip
         whole = self._on_sequences(op, args)
         named = self._on_sequences(op, kwargs)

@@ -489,6 +489,14 @@ def _check_inputs(
             message = f"expected tokens of shape (batch, steps), received {tuple(value.shape)}"
             message = f"{message}; what there are several of at a step is an argument each"
             account.refuse(where, message, "E704")
+    inputs = [op for op in operations if op.kind == "input"]
+    tokens = {op.name for op in inputs if graph.is_tokens(leaves.get(op.target))}
+    for op in operations:
+        taken = {*names_in(op.args)}
+        if op.target in ("add", "sub", "mul") and taken and taken <= tokens:
+            tokens.add(op.name)
+            message = "computes tokens from arguments; expected the result as an argument"
+            account.refuse(op.target, message, "E704", op.place.file, op.place.span)
     if whole and not account.problems and not any(map(graph.is_recurrent, operations)):
         message = (
             "expected nn.RNN, nn.GRU, nn.LSTM or one of their cells, received a module which calls "
