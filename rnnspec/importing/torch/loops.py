@@ -18,7 +18,7 @@ from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.values import Op, Ref, names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from rnnspec.importing.torch.graph import Example
 
@@ -84,6 +84,14 @@ class _Shape:
 
     step: _Step
     rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What a layer that is called for one step after the other returns at one of them."""
+
+    name: str
+    at: int
 
 
 @dataclass(slots=True)
@@ -276,8 +284,9 @@ class _Roller:
         sizes = self._sizes_of(op, args)
         if sizes is not None:
             return sizes
-        if op.layer in CELLS:
-            return self._call_cell(op, args, kwargs)
+        called = self._call(op, args, kwargs)
+        if called is not None:
+            return called
         gathered = self._gather(op, args, kwargs) or self._stack_of_states(op, args)
         if gathered is not None:
             return gathered
@@ -410,6 +419,62 @@ class _Roller:
             self._members[name] += 1
         return _Step(name, at, state=-1 if is_lstm else 0)
 
+    def _call(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a cell or a layer gives for a step, or a part of that, or None."""
+        if op.layer in CELLS:
+            return self._call_cell(op, args, kwargs)
+        if isinstance(op.module, nn.RNNBase) and isinstance(args[0], _Step) and not self._inputs:
+            return self._call_layer(op, args, kwargs)
+        return self._part_of_call(op, args)
+
+    def _call_layer(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        """Return what a layer gives for a step, which it begins with the states before."""
+        x, *rest = args
+        hx, module = kwargs.get("hx", rest[0] if rest else None), op.module
+        name, axis = self._cells.get(op.target), int(module.batch_first)
+        at = 0 if name is None else self._members[name]
+        if x.axis != axis or x.at != at or module.bidirectional:
+            own = self._depends(op)
+            raise LoopError(
+                op, OWN_OUTPUT if own else "expected one step a call, one after the other, forward"
+            )
+        if name is None:
+            steps = Ref(self._steps_of(op, x))
+            whole = steps if axis else self._emit(op, "steps_first", "transpose", steps, 0, 1)
+            states = () if hx is None else (self._as_outside(op, hx),)
+            self._result.append(replace(op, args=(whole, *states), kwargs={}))
+            every = self._emit(op, "every", "getitem", Ref(op.name), 0)
+            turned = ("alias", every) if axis else ("transpose", every, 0, 1)
+            self._emit(op, "steps", *turned)
+            self._cells[op.target] = name = op.name
+            self._sequence_of(op, name, self._sizes[x.name])
+            self._sequence_of(op, f"{name}_steps", self._sizes[x.name])
+            return _Call(name, at)
+        before = _Step(name, at - 1, state=-1 if op.layer == "LSTM" else 0)
+        if hx not in (before, (replace(before, state=0), replace(before, state=1))):
+            message = "begins a step with another state than that of the step before"
+            raise LoopError(op, OWN_OUTPUT if self._depends(op) else message)
+        self._members[name] += 1
+        self._members[f"{name}_steps"] += 1
+        return _Call(name, at)
+
+    def _part_of_call(self, op: Op, args: tuple[Any, ...]) -> Any:
+        """Return the output or the states of a call of a layer, or the output that a state is."""
+        match op.target, args:
+            case "getitem", (_Call(name, at), 0):
+                return _Step(f"{name}_steps", at, int(self._first[name].module.batch_first))
+            case "getitem", (_Call(name, at), 1):
+                return _Step(name, at, state=-1 if self._first[name].layer == "LSTM" else 0)
+            case ("getitem", (_Step(name=name, at=at, state=0), int(index))) | (
+                "squeeze",
+                (_Step(name=name, at=at, state=0), int(index)),
+            ) if self._first[name].layer not in CELLS:
+                layers = self._first[name].module.num_layers
+                top = index in (-1, layers - 1) if op.target == "getitem" else not index
+                return _Step(f"{name}_steps", at) if top and (index or layers == 1) else None
+            case _:
+                return None
+
     def _depends(self, op: Op) -> bool:
         """True if the input of a cell follows from its output before."""
         by_name = {operation.name: operation for operation in self._operations}
@@ -461,8 +526,10 @@ class _Roller:
                     return self._final(op, value, whole=op.kind == "output")
                 if self._inputs:
                     return Ref(name)
-                index = (_ALL, -1)
-                return self._emit(op, f"last_{name}", "getitem", Ref(name), index)
+                last = self._emit(op, f"last_{name}", "getitem", Ref(name), (_ALL, -1))
+                if axis is not None:
+                    return self._emit(op, f"last_{name}_{axis}", "unsqueeze", last, axis)
+                return last
             case _:
                 return value
 
@@ -470,7 +537,8 @@ class _Roller:
         """Return the last state of a cell, with an axis of layers if it is wanted ``whole``."""
         cell = self._first[step.name]
         every = self._emit(cell, "states", "getitem", Ref(cell.name), 1)
-        if cell.layer != "LSTMCell":
+        whole = whole or cell.layer not in CELLS
+        if not cell.layer.startswith("LSTM"):
             several = [every]
         else:
             several = [self._emit(cell, f"state_{i}", "getitem", every, i) for i in (0, 1)]
@@ -503,6 +571,8 @@ class _Roller:
         if op.target != "stack" or not args or not isinstance(args[0], tuple):
             return None
         if not all(isinstance(one, _Step) and one.state is not None for one in args[0]):
+            return None
+        if any(self._first[one.name].layer not in CELLS for one in args[0]):
             return None
         dim = op.kwargs.get("dim", args[1] if len(args) > 1 else 0)
         if dim != 0 or any(one.at != self._sizes[one.name] - 1 for one in args[0]):
@@ -762,7 +832,11 @@ class Unrolled:
         return set(taken) == {1}
 
 
-def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
+def trace(
+    module: nn.Module,
+    example: Mapping[str, Any],
+    find_given: Callable[[Sequence[Op], Mapping[str, Any]], Collection[str]],
+) -> Unrolled:
     """Return the operations of ``forward``; a loop over the steps is that of all steps.
 
     Whether it is that of a layer is seen from examples of two lengths.
@@ -770,6 +844,7 @@ def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
     Args:
         module: the module.
         example: the arguments that are inputs; a loop is not read without one.
+        find_given: returns those that are first states, which have no steps.
 
     Raises:
         UsageError: the module cannot be copied.
@@ -781,9 +856,14 @@ def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
         if not example or not error.counts:
             return Unrolled(error.before, [], error, None)
         first, fault = None, error
+    try:
+        given = find_given(graph.operations(module, example, unrolled=True).operations, example)
+    except graph.TraceError:
+        given = ()
     for axis, of_numbers in ((1, False), (0, False), (1, True)):
         shorter = {
-            name: _cut(value, axis, of_numbers=of_numbers) for name, value in example.items()
+            name: value if name in given else _cut(value, axis, of_numbers=of_numbers)
+            for name, value in example.items()
         }
         cut = {name for name, value in shorter.items() if value is not example[name]}
         if not cut:

@@ -78,7 +78,7 @@ def read_module(
     """
     account, inputs = Account("module"), list(example) if example else None
     _check_calls(account, module)
-    traced = loops.trace(module, example or {})
+    traced = loops.trace(module, example or {}, states.find_given)
     fault = traced.fault
     for tester in traced.testers:
         account.leave(f"the condition on training in {tester}")
