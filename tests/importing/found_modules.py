@@ -195,6 +195,72 @@ class OptionalState(nn.Module):
         return self.fc(x), hidden
 
 
+# Loops that call a layer for one step after the other.
+
+
+@real(lambda: (features(), states((1, 3, 5))[0]))
+class GruByStep(nn.Module):
+    # decoders with teacher forcing, such as those of pytorch/tutorials for batches
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.out = nn.Linear(5, 2)
+
+    def forward(self, x: Any, hidden: Any) -> Any:
+        outputs = []
+        for step in range(x.size(1)):
+            output, hidden = self.gru(x[:, step : step + 1], hidden)
+            outputs.append(self.out(output))
+        return torch.cat(outputs, dim=1), hidden
+
+
+@real(lambda: (features(),))
+class LstmByStep(nn.Module):
+    # worldup/lstm-pytorch-remaining-useful-life-prediction, main.py, along the steps
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, 2)
+        self.fc = nn.Linear(5, 2)
+
+    def forward(self, x: Any) -> Any:
+        h, c = torch.zeros(2, x.size(0), 5), torch.zeros(2, x.size(0), 5)
+        for step in x.split(1, dim=1):
+            _, (h, c) = self.lstm(step.transpose(0, 1), (h, c))
+        return torch.relu(self.fc(h[-1]))
+
+
+@real(lambda: (features(),))
+class StepsOfAnAttribute(nn.Module):
+    # Zhenye-Na/DA-RNN, src/model.py, without its attention: as many steps as the module says
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 6
+        self.cell = nn.LSTMCell(3, 5)
+        self.fc = nn.Linear(5, 2)
+
+    def forward(self, x: Any) -> Any:
+        h, c = torch.zeros(x.size(0), 5), torch.zeros(x.size(0), 5)
+        for step in range(self.steps):
+            h, c = self.cell(x[:, step, :], (h, c))
+        return self.fc(h)
+
+
+@real(lambda: (features(),), refused="another state than that of the step before")
+class ChangedState(nn.Module):
+    # loops that change the state from one step to the next
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        hidden, outputs = torch.zeros(1, x.size(0), 5), []
+        for step in range(x.size(1)):
+            output, hidden = self.gru(x[:, step : step + 1], hidden)
+            hidden = torch.tanh(hidden)
+            outputs.append(output)
+        return torch.cat(outputs, dim=1)
+
+
 # Lengths, and what stands at padding.
 
 

@@ -681,6 +681,11 @@ class _Roller:
         """Return a step with another axis of size 1, or as it is, or None."""
         x = args[0] if args else None
         after = self._example.shapes.get(op.name)
+        exchanged = (op.target in ("transpose", "swapaxes") and args[1:] in ((0, 1), (1, 0))) or (
+            op.target == "permute" and args[1:] in ((1, 0, 2), ((1, 0, 2),))
+        )
+        if exchanged and isinstance(x, _Step) and x.axis is not None:
+            return replace(x, axis=1 - x.axis)
         if op.target not in _VIEWS or kwargs or not isinstance(x, _Step) or after is None:
             return None
         before = self._example.shapes.get(_name_of(op.args[0]))
@@ -786,13 +791,15 @@ def _steps(value: Any) -> Iterator[_Step]:
 class Unrolled:
     """The operations of a ``forward``, without a loop, and why it cannot be traced, if so.
 
-    ``testers`` are the functions that do something else in training.
+    ``testers`` are the functions that do something else in training. With ``fixed``, it is one for
+    sequences with as many steps as the example.
     """
 
     operations: list[Op]
     testers: list[str]
     fault: graph.TraceError | None
     traced: graph.Traced | None
+    fixed: bool = False
 
     def example(self, operations: Sequence[Op], leaves: Mapping[str, Any]) -> Example:
         """Return what operations give for an example, of which ``leaves`` are the arguments."""
@@ -851,6 +858,9 @@ def trace(
     """
     try:
         traced = graph.operations(module, example)
+        rolled = _roll_fixed(traced, example)
+        if rolled is not None:
+            return Unrolled(rolled, traced.testers, None, None, fixed=True)
         return Unrolled(traced.operations, traced.testers, None, traced)
     except graph.TraceError as error:
         if not example or not error.counts:
@@ -886,6 +896,21 @@ def trace(
         message = f"a loop: '{different.where}' is not the same for other numbers of steps"
         first = first or graph.TraceError(message, different.place, [])
     return Unrolled(fault.before, [], first or fault, None)
+
+
+def _roll_fixed(traced: graph.Traced, example: Mapping[str, Any]) -> list[Op] | None:
+    """Return the operations of a loop over a fixed number of steps on all of these, or None."""
+    calls = Counter(op.target for op in traced.operations if graph.is_recurrent(op))
+    if not example or max(calls.values(), default=0) < 2:
+        return None
+    shapes = [tuple(x.shape) for x in example.values() if isinstance(x, torch.Tensor)]
+    for axis in (1, 0):
+        counts = {shape[axis] for shape in shapes if len(shape) > 1}
+        try:
+            return roll(traced.operations, traced.example(), counts, ())
+        except (LoopError, NoLoopError):
+            continue
+    return None
 
 
 def _trace_loop(

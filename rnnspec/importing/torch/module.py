@@ -98,8 +98,9 @@ def read_module(
         shapes |= {name: (*shapes[name][:1], 1, *shapes[name][1:]) for name in steps}
     _check_cells(account, operations)
     reader = read_operations(
-        account, module, operations, shapes, given, outputs, whole=fault is None
-    )
+        account, module, operations, shapes, given, outputs, whole=fault is None,
+        fixed=traced.fixed,
+    )  # fmt: skip
     _check_calls_of_layers(account, operations)
     if fault is not None:
         # What is known of the operations before it is not what they are.

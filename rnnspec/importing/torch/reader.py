@@ -259,6 +259,7 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
     wanted: Collection[int | str] | None,
     *,
     whole: bool,
+    fixed: bool = False,
 ) -> ModuleReader:
     """Read all operations of a module; what cannot be taken over is refused in the account.
 
@@ -273,12 +274,13 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
         given: the arguments with first states.
         wanted: the places or keys of the results that are taken, None for the usual ones.
         whole: whether these are all operations; otherwise a meaning may be another one.
+        fixed: whether sequences have as many steps as their example.
     """
     ranks = {name: len(shape) for name, shape in shapes.items()}
 
     def read(roles: Mapping[str, Role]) -> tuple[Account, ModuleReader]:
         tried = Account(account.source)
-        return tried, _read_as(tried, module, operations, roles, shapes, given, wanted)
+        return tried, _read_as(tried, module, operations, roles, shapes, given, wanted, fixed=fixed)
 
     meanings = _find_meanings(find_roles(operations, ranks, given), read)
     # If there is none, the one with the fewest problems says why.
@@ -329,6 +331,8 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     shapes: Mapping[str, Sequence[int]],
     given: Mapping[str, GivenStates],
     wanted: Collection[int | str] | None,
+    *,
+    fixed: bool,
 ) -> ModuleReader:
     """Read all operations with a meaning of each argument."""
     (first, role), *others = roles.items()
@@ -368,7 +372,7 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     settings = (
         ProbeSetting(
             order=order,
-            sizes=(None,) * len(order),
+            sizes=_sizes(order, shapes.get(first), "T" if fixed else ""),
             tokens=tokens,
             at_end=not compares,
             # Without a mask or lengths, no step is padding.
@@ -376,7 +380,9 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
             others=tuple(
                 # Those that are joined have as many steps as the first one.
                 replace(
-                    _setting(other, order, shapes.get(name)), clock=clock, padded=name in padded
+                    _setting(other, order, shapes.get(name), fixed=fixed),
+                    clock=clock,
+                    padded=name in padded,
                 )
                 for clock, (name, other) in enumerate(others, 1)
             ),
@@ -411,7 +417,17 @@ def input_name(argument: str) -> str:
     return argument if is_input_name(argument) else f"{argument}_input"
 
 
-def _setting(role: Role, order: str, shape: Sequence[int] | None) -> ProbeSetting:
+def _sizes(order: str, shape: Sequence[int] | None, letters: str) -> tuple[int | None, ...]:
+    """Return the sizes of an example along some axes, None of others.
+
+    The comparison tells what is wrong with an example of other axes.
+    """
+    known = shape if shape and len(shape) == len(order) else (None,) * len(order)
+    several = zip(order, known, strict=True)
+    return tuple(size if letter in letters else None for letter, size in several)
+
+
+def _setting(role: Role, order: str, shape: Sequence[int] | None, *, fixed: bool) -> ProbeSetting:
     """Return what is assumed of another input than the first one."""
     match role:
         case "sequence":
@@ -425,11 +441,7 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> ProbeSettin
         case _:
             assert_never(role)
     embedded = role in ("tokens", "label")
-    # The comparison tells what is wrong with an example of other axes.
-    known = shape if shape and len(shape) == len(letters) else (None,) * len(letters)
-    sizes = tuple(
-        size if letter == "F" else None for letter, size in zip(letters, known, strict=True)
-    )
+    sizes = _sizes(letters, shape, "TF" if fixed else "F")
     return ProbeSetting(order=letters, sizes=sizes, tokens=embedded, padded=False)
 
 
