@@ -409,6 +409,34 @@ class Siamese(nn.Module):
         return self.lstm(one)[1][0][-1], self.lstm(other)[1][0][-1]
 
 
+@real(lambda: (tokens(6, 3),), refused="numbers that the module keeps")
+class CalledBefore(nn.Module):
+    # clairett/pytorch-sentiment-classification, bilstm.py, which has been called
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding(9, 4)
+        self.lstm = nn.LSTM(4, 5)
+        self.hidden = (torch.ones(1, 3, 5), torch.ones(1, 3, 5))
+
+    def forward(self, sentence: Any) -> Any:
+        x = self.embeddings(sentence).view(len(sentence), 3, -1)
+        out, self.hidden = self.lstm(x, self.hidden)
+        return out[-1]
+
+
+@real(lambda: (features(),), refused="keeps a state")
+class KeepsOneTensor(nn.Module):
+    # deep-learning courses: a state that is an attribute of the module
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.hidden = torch.zeros(1, 3, 5)
+
+    def forward(self, x: Any) -> Any:
+        out, self.hidden = self.gru(x, self.hidden)
+        return out
+
+
 @real(lambda: (features(),), refused="torch.stack")
 class WritesSteps(nn.Module):
     # Zhenye-Na/DA-RNN, src/model.py: outputs that are written into a tensor

@@ -60,7 +60,8 @@ class Scope(LayerGraph):
     out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
     takes the lengths of sequences, so that padding is at the end alone, and ``is_half`` if all
     numbers of the model are rounded to float16. ``filled`` has the node that puts a number in place
-    of the padding of an output. ``single_steps`` has the
+    of the padding of an output. It is ``misplaced`` if a layer was refused for the order of the
+    axes. ``single_steps`` has the
     node that takes each step by itself, and ``embeddings`` has the place of the embedding of each
     input by that of the input.
     """
@@ -88,6 +89,7 @@ class Scope(LayerGraph):
         self.zeroed: set[int] = set()
         self.is_counted = False
         self.is_half = False
+        self.misplaced = False
         self.filled: dict[int, Operation] = {}
         self.single_steps: dict[int, Operation] = {}
         self.embeddings: dict[int, int] = {}

@@ -424,6 +424,13 @@ class _Tracer(fx.Tracer):
             *(array.device.type for array in module.parameters()),
         }
         self._outside = self._modes()
+        # What forward may assign again.
+        self._kept = {
+            f"{path}.{name}" if path else name: value
+            for path, part in module.named_modules()
+            for name, value in vars(part).items()
+            if isinstance(value, torch.Tensor)
+        }
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """True if a module is one operation: a layer of PyTorch or of the zoo, or a subclass."""
@@ -492,6 +499,8 @@ class _Tracer(fx.Tracer):
         """Return a node with its place in the source, and the modes that are on there."""
         node: fx.Node = super().create_node(*args, **kwargs)
         node.meta["place"] = _place(inspect.currentframe())
+        if node.op == "get_attr" and node.target in self._kept:
+            node.meta["kept"] = self._kept[str(node.target)]
         node.meta["modes"] = self._modes() - self._outside
         return node
 
@@ -665,7 +674,7 @@ def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
         name=node.name,
         kind=kinds.get(node.op, "output" if node.op == "output" else "call"),
         target=target,
-        module=module,
+        module=node.meta.get("kept", module),
         layer=_stock_class(module),
         overwrites=overwrites,
         modes=node.meta.get("modes", frozenset()),

@@ -614,6 +614,8 @@ class ModuleReader:
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
         if all(user.target in ("new_zeros", "zeros_like", "new") for user in self._users[op.name]):
             return NonTensor()
+        if op.module is not None:
+            return NonTensor("numbers that the module keeps beside its parameters")
         return ModuleArray(op.target)
 
     def _note_results(self, value: Any) -> None:

@@ -94,6 +94,7 @@ class ModuleScope(Scope):
         names = [NAMES_OF_AXES.get(axis, axis and "-") or "-" for axis in value.axes]
         alike = [not b or a == b for a, b in zip(names, expected, strict=False)]
         if len(names) != len(expected) or not all(alike):
+            self.misplaced = True
             stated = ", ".join(name or "any" for name in expected)
             raise RefusedError(f"{where}: expected ({stated}), received ({', '.join(names)})")
 
