@@ -101,6 +101,10 @@ class Account:
         """Every reason so far why the model cannot be taken over."""
         return tuple(self._problems)
 
+    def keep(self, *codes: str) -> None:
+        """Forget the problems of other codes, which another reason explains."""
+        self._problems = {one: None for one in self._problems if one.code in codes}
+
     def adopt(self, other: Account) -> None:
         """Take everything that another account of the same model says."""
         self._problems |= other._problems

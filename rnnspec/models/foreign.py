@@ -177,7 +177,8 @@ def from_torch(
         module: an ``nn.Module`` whose ``forward`` calls layers of PyTorch, and no classes that
             rnnspec writes around them or for cells by equations. Its first argument is
             tokens, shape (batch, steps), or features, shape (batch, steps, features), or the same
-            with the axes in another order; others may be lengths for ``pack_padded_sequence``, or
+            with the axes in another order or without the batch; others may be lengths for
+            ``pack_padded_sequence``, or
             inputs of a graph: sequences, vectors, labels and first states. Its result is a
             tensor, or a tuple, a list or a dict of tensors, which are named outputs.
         example: the inputs of ``forward``, a tensor, a tuple, or a mapping by the names of its

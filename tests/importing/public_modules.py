@@ -536,7 +536,7 @@ class KeptHidden(nn.Module):
         return self.linear(h)
 
 
-@real(lambda: (tokens(), torch.randint(0, 2, (3, 6))), refused="add of")
+@real(lambda: (tokens(), torch.randint(0, 2, (3, 6))), refused="computes tokens")
 class KnowledgeTracing(nn.Module):
     # pykt-team/pykt-toolkit, models/dkt.py: a number of each question and answer
     def __init__(self) -> None:

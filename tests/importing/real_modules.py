@@ -491,7 +491,7 @@ class SpatialDropout(nn.Module):
 # Taggers.
 
 
-@real(lambda: (tokens(1, 6)[0],), refused="one axis")
+@real(lambda: (tokens(1, 6)[0],))
 class TutorialTagger(nn.Module):
     # pytorch/tutorials, sequence_models_tutorial.py: one sentence without a batch
     def __init__(self) -> None:

@@ -350,8 +350,9 @@ def test_an_example_makes_an_argument_an_input_and_is_compared() -> None:
     found = rnnspec.from_torch(untraced.Optional(), (values, lengths))
     assert "mask_value: 0.0" in found.spec.document.text
     assert found.inferred == ("padding has zeros in every feature; the module takes lengths",)
-    with pytest.raises(ModelError, match=r"on the example, .* difference of .* \[E709\]"):
-        rnnspec.from_torch(untraced.Optional(), (values + 1, lengths))
+    # Whatever its padding holds.
+    other = rnnspec.from_torch(untraced.Optional(), (values + 1, lengths))
+    assert other.spec.document.text == found.spec.document.text
     with pytest.raises(
         UsageError, match=r"expected the shape \(batch, steps, features\), received"
     ):

@@ -16,8 +16,9 @@ from rnnspec.models import foreign
 
 torch = pytest.importorskip("torch")
 real_modules = pytest.importorskip("importing.real_modules")
-public_modules = pytest.importorskip("importing.public_modules")
-MODULES = real_modules.MODULES | public_modules.MODULES
+# It has those of public_modules too, where its own are noted.
+found_modules = pytest.importorskip("importing.found_modules")
+MODULES = real_modules.MODULES | found_modules.MODULES
 COMES_IN = sorted(name for name, entry in MODULES.items() if not entry.refused)
 FOREIGN = re.compile(
     r"pydantic|validation error|symbolically|Proxy|torch\.fx|numpy|object at 0x|NoneType|<class|"
@@ -113,3 +114,10 @@ def test_an_example_of_states_has_their_shape() -> None:
     module, _ = make("KeywordSpotter")
     with pytest.raises(ModelError, match="states of several modules in the argument 'hidden'"):
         rnnspec.from_torch(module)
+
+
+def test_token_0_of_an_example_with_lengths_is_none_of_padding() -> None:
+    module, (tokens, lengths) = make("PackedTagger")
+    tokens[:, 0] = 0
+    model = rnnspec.from_torch(module, (tokens, lengths))
+    assert "equal on the example, with token 1 in place of 0, which is padding," in model.compared

@@ -74,6 +74,11 @@ class ProbeSetting:
         return self.sizes[at] if at >= 0 else 1
 
     @property
+    def is_single(self) -> bool:
+        """True if the input is one sequence, without an axis of a batch."""
+        return self.is_sequence and "B" not in self.order
+
+    @property
     def is_sequence(self) -> bool:
         """True if the input has steps."""
         return "T" in self.order

@@ -116,7 +116,7 @@ def read_in_order(
     best: tuple[Account, _R] | None = None
     for setting in settings:
         tried, reading = _read_again(account.source, name, setting, read)
-        if best is None or len(reading.scope.steps) > len(best[1].scope.steps):
+        if best is None or _progress(reading) > _progress(best[1]):
             best = tried, reading
         if not tried.problems:
             best = tried, reading
@@ -125,6 +125,11 @@ def read_in_order(
     account.adopt(best[0])
     best[1].scope.account = account
     return best[1]
+
+
+def _progress(reading: GraphReading) -> tuple[int, bool]:
+    """Return how far a graph was read: its layers, and whether the axes were not the reason."""
+    return len(reading.scope.steps), not reading.scope.misplaced
 
 
 def _read_again(

@@ -60,7 +60,8 @@ class Scope(LayerGraph):
     out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
     takes the lengths of sequences, so that padding is at the end alone, and ``is_half`` if all
     numbers of the model are rounded to float16. ``filled`` has the node that puts a number in place
-    of the padding of an output. ``single_steps`` has the
+    of the padding of an output. It is ``misplaced`` if a layer was refused for the order of the
+    axes. ``single_steps`` has the
     node that takes each step by itself, and ``embeddings`` has the place of the embedding of each
     input by that of the input.
     """
@@ -88,6 +89,7 @@ class Scope(LayerGraph):
         self.zeroed: set[int] = set()
         self.is_counted = False
         self.is_half = False
+        self.misplaced = False
         self.filled: dict[int, Operation] = {}
         self.single_steps: dict[int, Operation] = {}
         self.embeddings: dict[int, int] = {}
@@ -509,7 +511,8 @@ class Scope(LayerGraph):
         sequences = self.sequences(tensor.at)
         for steps, real in zip(tensor.steps, sequences.real, strict=True):
             if steps.shape != real.shape:
-                raise RefusedError("takes a part of the steps, which rnnspec does not support")
+                message = "takes a part of the steps, of which a spec has the last ones alone"
+                raise RefusedError(f"{message}, as in [:, -4:]; let the caller take others")
             if not np.array_equal(
                 steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
             ):
@@ -609,6 +612,11 @@ class Scope(LayerGraph):
             for steps, count, mask in zip(tensor.steps, counts, self.real(tensor), strict=True)
         ):
             raise RestartError(at_end=True)
+        if self.is_at(tensor, end) and self._is_both(at):
+            raise RefusedError(
+                "takes the last real step of both directions, of which the backward one has read "
+                "that step alone; a spec takes the final states of both"
+            )
         raise RefusedError("expected the last step of each sequence, received another one")
 
     def _recurrent_before(self, at: int) -> tuple[int, nodes.Recurrent] | None:

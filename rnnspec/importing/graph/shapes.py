@@ -93,6 +93,8 @@ def squeeze(scope: Scope, node: GraphNode, x: Tensor, inputs: Sequence[Value]) -
     """Remove axes of size 1."""
     removed = squeezed_axes(node, inputs, x.axes, scope.shape(x), describe(x))
     axes_left = tuple(axis for i, axis in enumerate(x.axes) if i not in removed)
+    if scope.probes.setting.is_single and "B" in x.axes and "B" not in axes_left:
+        axes_left = tuple("BT" if axis == "T" else axis for axis in axes_left)
     return with_axes(scope, x, axes_left)
 
 
@@ -179,11 +181,30 @@ def _look_for_length(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]])
     whole = scope.is_sequence(x.at) and scope.sequences(x.at).steps == scope.probes.steps
     if steps >= 0 and x.axes[steps] == "T" and len(targets) == 1 and whole:
         restart_with(scope, "T", targets.pop())
+    batch = x.axis("B")
+    sizes = {shape[batch] for shape in shapes if 0 <= batch < len(shape)}
+    if len(sizes) == 1 and all(len(shape) >= len(x.axes) for shape in shapes):
+        restart_with(scope, "B", sizes.pop())
 
 
 def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...] | None:
     """Return the axes of another shape, None if they cut those of a tensor into pieces."""
-    letters = list("".join(x.axes))
+    letters = "".join(x.axes)
+    if "B" not in letters or not scope.probes.setting.is_single:
+        return _group(scope, x, letters, shapes)
+    # The axis of a batch of one may be anywhere, and is one of its own if there is one.
+    rest = letters.replace("B", "")
+    places = range(len(rest) + 1)
+    found = [_group(scope, x, f"{rest[:i]}B{rest[i:]}", shapes) for i in places]
+    several = [axes for axes in found if axes is not None]
+    return next((axes for axes in several if "B" in axes), next(iter(several), None))
+
+
+def _group(
+    scope: Scope, x: Tensor, order: str, shapes: Sequence[tuple[int, ...]]
+) -> tuple[str, ...] | None:
+    """Return the axes of a shape in which the letters come one after the other, or None."""
+    letters = list(order)
     sizes = {letter: scope.sizes(x, letter) for letter in letters}
     axes = list[str]()
     for column in zip(*shapes, strict=True):

@@ -71,7 +71,8 @@ class Conditions:
         Raises:
             OpenError: it is not the same for every input.
         """
-        value = self._fixed(node)
+        several = self.count(node) if node.op == "placeholder" else None
+        value = self._fixed(node) if several is None else several
         return value.compare(operator.ge, 1) if isinstance(value, _Size) else bool(value)
 
     def kind(self, node: fx.Node) -> type:

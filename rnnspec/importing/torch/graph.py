@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
+_NUMPY = str(Path(np.__file__).parent)
 _OWN = str(Path(__file__).parent)
 _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
@@ -218,6 +219,11 @@ def _reason_of(error: Exception, place: SourcePlace) -> str:
             f"{expected} a number or a list that is made of them, as int(), tolist() or * make "
             "one; use the sizes as they are"
         )
+    if "item assignment" in said:
+        return (
+            "cannot be traced: expected new tensors, received an assignment to a part of one; "
+            "collect the parts in a list, and put them together by torch.stack"
+        )
     if line.startswith(("raise ", "assert ")):
         return f"cannot be traced: forward itself refuses its input here: {brief(error)}"
     return (
@@ -247,6 +253,28 @@ def bare_parameters(module: nn.Module) -> frozenset[str]:
         if not type(part).__module__.startswith("torch.nn.modules") or type(part) in _CONTAINERS
         for name, _ in part.named_parameters(recurse=False)
     )
+
+
+def is_packed(value: Any) -> bool:
+    """True if a value is a packed sequence."""
+    return isinstance(value, rnn.PackedSequence)
+
+
+def is_integer(value: Any) -> bool:
+    """True if a value is a tensor of integers."""
+    integers = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
+    return isinstance(value, torch.Tensor) and value.dtype in integers
+
+
+def is_tokens(value: Any) -> bool:
+    """True if a value may be tokens, (batch, steps)."""
+    return is_integer(value) and value.ndim == 2
+
+
+def is_recurrent(op: Op) -> bool:
+    """True if an operation is a recurrent layer or cell, of PyTorch or of the zoo."""
+    kinds = (nn.RNNBase, nn.RNNCellBase)
+    return isinstance(op.module, kinds) or zoo_layer(op.module) is not None
 
 
 def hooks_of_all_modules() -> bool:
@@ -396,6 +424,13 @@ class _Tracer(fx.Tracer):
             *(array.device.type for array in module.parameters()),
         }
         self._outside = self._modes()
+        # What forward may assign again.
+        self._kept = {
+            f"{path}.{name}" if path else name: value
+            for path, part in module.named_modules()
+            for name, value in vars(part).items()
+            if isinstance(value, torch.Tensor)
+        }
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """True if a module is one operation: a layer of PyTorch or of the zoo, or a subclass."""
@@ -464,6 +499,8 @@ class _Tracer(fx.Tracer):
         """Return a node with its place in the source, and the modes that are on there."""
         node: fx.Node = super().create_node(*args, **kwargs)
         node.meta["place"] = _place(inspect.currentframe())
+        if node.op == "get_attr" and node.target in self._kept:
+            node.meta["kept"] = self._kept[str(node.target)]
         node.meta["modes"] = self._modes() - self._outside
         return node
 
@@ -637,7 +674,7 @@ def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
         name=node.name,
         kind=kinds.get(node.op, "output" if node.op == "output" else "call"),
         target=target,
-        module=module,
+        module=node.meta.get("kept", module),
         layer=_stock_class(module),
         overwrites=overwrites,
         modes=node.meta.get("modes", frozenset()),
@@ -731,7 +768,7 @@ def _place_of(traceback: TracebackType | None) -> SourcePlace:
     place = SourcePlace()
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith((_PACKAGE, _OWN)):
+        if not code.co_filename.startswith((_PACKAGE, _OWN, _NUMPY)):
             place = _line(code, traceback.tb_lasti, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place

@@ -19,6 +19,7 @@ from rnnspec.importing.torch import states
 from rnnspec.importing.torch.operators import axis_number
 from rnnspec.importing.torch.values import (
     HOOKS,
+    NonTensor,
     Packed,
     describe,
     is_size,
@@ -79,6 +80,15 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Any:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
+    x = arguments[0][0] if arguments and arguments[0] else None
+    if op.layer in CELLS or not isinstance(x, Tensor) or x.rows is None:
+        return _call(m, op, arguments)
+    # Each sequence by itself, wherever it is in the batch.
+    result = _call(m, op, ((replace(x, rows=None),), {}))
+    return replace(result, rows=x.rows) if isinstance(result, Tensor) else result
+
+
+def _call(m: Operators, op: Op, arguments: Arguments) -> Any:
     of_zoo = zoo_layer(op.module)
     kind = type(op.module).__name__ if of_zoo else _check_class(op)
     if arguments is None:
@@ -178,7 +188,10 @@ def refuse_hooks(account: Account, module: Any) -> None:
     """Refuse modules with hooks, which tracing does not see."""
     for path, part in module.named_modules():
         if any(getattr(part, hooks, None) for hooks in HOOKS):
-            account.refuse(path or "module", "has a hook, whose code is not read", "E701")
+            hooks = [hook for name in HOOKS for hook in getattr(part, name, {}).values()]
+            norms = {"WeightNorm", "SpectralNorm"} & {type(hook).__name__ for hook in hooks}
+            advice = "; take the norm out by torch.nn.utils.remove_weight_norm" if norms else ""
+            account.refuse(path or "module", f"has a hook, whose code is not read{advice}", "E701")
 
 
 def is_alone(module: Any) -> bool:
@@ -523,6 +536,9 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
 def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Any:
     packed, module = isinstance(x, Packed), op.module
     given = x.steps if isinstance(x, Packed) else scope.operand(x)
+    if scope.probes.setting.is_single and given.axes == ("BT", "F"):
+        return _of_single(scope, op, given, hx, kind=kind)
+    given = scope.with_batch(given)
     rows = given.rows if packed else None
     if rows is not None and hx is not None:
         raise RefusedError("expected states of zeros beside sequences that are sorted")
@@ -550,6 +566,13 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str)
     if kind == "LSTM":
         return (every, (hidden, _final_states(levels, "c", rows, two=module.bidirectional)))
     return (every, hidden)
+
+
+def _of_single(scope: ModuleScope, op: Op, x: Tensor, hx: Any, *, kind: str) -> Any:
+    """Return the output of a recurrent module for one sequence without a batch."""
+    axes = ("B", "T", "F") if op.module.batch_first else ("T", "B", "F")
+    steps, _ = _recurrent(scope, op, replace(x, axes=axes), hx, kind=kind)
+    return (replace(steps, axes=x.axes), NonTensor("the states of a sequence without a batch"))
 
 
 def _final_states(

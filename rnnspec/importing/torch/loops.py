@@ -18,7 +18,7 @@ from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.values import Op, Ref, names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from rnnspec.importing.torch.graph import Example
 
@@ -76,6 +76,22 @@ class _Step:
     at: int
     axis: int | None = None
     state: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The shape of a step, with as many axes."""
+
+    step: _Step
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What a layer that is called for one step after the other returns at one of them."""
+
+    name: str
+    at: int
 
 
 @dataclass(slots=True)
@@ -241,7 +257,7 @@ class _Roller:
                 raise LoopError(first, "is not the same at each step of the loop")
         used, kept = set[str](), list[Op]()
         for op in reversed(self._result):
-            if op.name in used or op.kind in ("output", "input"):
+            if op.name in used or op.overwrites or op.kind in ("output", "input"):
                 used |= {*names_in((op.args, tuple(op.kwargs.values())))}
                 kept.append(op)
         return kept[::-1]
@@ -265,8 +281,12 @@ class _Roller:
             return self._take(op)
         args, kwargs = self._resolve(op.args), self._resolve(op.kwargs)
         steps = [*_steps((args, kwargs))]
-        if op.layer in CELLS:
-            return self._call_cell(op, args, kwargs)
+        sizes = self._sizes_of(op, args)
+        if sizes is not None:
+            return sizes
+        called = self._call(op, args, kwargs)
+        if called is not None:
+            return called
         gathered = self._gather(op, args, kwargs) or self._stack_of_states(op, args)
         if gathered is not None:
             return gathered
@@ -287,6 +307,31 @@ class _Roller:
             op, "takes what was made at the step before, by equations of its own; expected nn.RNN, "
             "nn.GRU or nn.LSTM, or a cell by equations in a spec",
         )  # fmt: skip
+
+    def _sizes_of(self, op: Op, args: tuple[Any, ...]) -> Any:
+        """Return the shape of a step, or one of its sizes, or None."""
+        rank = len(self._example.shapes.get(_name_of(op.args[0]), ())) if op.args else 0
+        match op.target, args:
+            case ("getattr", (_Step() as step, "shape")) | ("size", (_Step() as step,)):
+                return _Shape(step, rank)
+            case "size", (_Step() as step, int(at)) if rank:
+                return self._size(op, _Shape(step, rank), at % rank)
+            case "getitem", (_Shape() as shape, int(at)):
+                return self._size(op, shape, at % shape.rank)
+            case _ if any(isinstance(value, _Shape) for value in args):
+                message = "takes the whole shape of a step; expected x.size(0) or x.size(-1)"
+                raise LoopError(op, message)
+            case _:
+                return None
+
+    def _size(self, op: Op, shape: _Shape, at: int) -> Any:
+        """Return the number of sequences or of features, or 1 of the axis of the steps."""
+        if at == shape.step.axis:
+            return 1
+        if at not in (0, shape.rank - 1):
+            raise LoopError(op, "takes a size that is none of sequences and none of features")
+        whole = Ref(self._steps_of(op, shape.step))
+        return self._emit(op, "of", "size", whole, 0 if at < shape.rank - 1 else -1)
 
     def _resolve(self, value: Any) -> Any:
         match value:
@@ -374,6 +419,62 @@ class _Roller:
             self._members[name] += 1
         return _Step(name, at, state=-1 if is_lstm else 0)
 
+    def _call(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a cell or a layer gives for a step, or a part of that, or None."""
+        if op.layer in CELLS:
+            return self._call_cell(op, args, kwargs)
+        if isinstance(op.module, nn.RNNBase) and isinstance(args[0], _Step) and not self._inputs:
+            return self._call_layer(op, args, kwargs)
+        return self._part_of_call(op, args)
+
+    def _call_layer(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        """Return what a layer gives for a step, which it begins with the states before."""
+        x, *rest = args
+        hx, module = kwargs.get("hx", rest[0] if rest else None), op.module
+        name, axis = self._cells.get(op.target), int(module.batch_first)
+        at = 0 if name is None else self._members[name]
+        if x.axis != axis or x.at != at or module.bidirectional:
+            own = self._depends(op)
+            raise LoopError(
+                op, OWN_OUTPUT if own else "expected one step a call, one after the other, forward"
+            )
+        if name is None:
+            steps = Ref(self._steps_of(op, x))
+            whole = steps if axis else self._emit(op, "steps_first", "transpose", steps, 0, 1)
+            states = () if hx is None else (self._as_outside(op, hx),)
+            self._result.append(replace(op, args=(whole, *states), kwargs={}))
+            every = self._emit(op, "every", "getitem", Ref(op.name), 0)
+            turned = ("alias", every) if axis else ("transpose", every, 0, 1)
+            self._emit(op, "steps", *turned)
+            self._cells[op.target] = name = op.name
+            self._sequence_of(op, name, self._sizes[x.name])
+            self._sequence_of(op, f"{name}_steps", self._sizes[x.name])
+            return _Call(name, at)
+        before = _Step(name, at - 1, state=-1 if op.layer == "LSTM" else 0)
+        if hx not in (before, (replace(before, state=0), replace(before, state=1))):
+            message = "begins a step with another state than that of the step before"
+            raise LoopError(op, OWN_OUTPUT if self._depends(op) else message)
+        self._members[name] += 1
+        self._members[f"{name}_steps"] += 1
+        return _Call(name, at)
+
+    def _part_of_call(self, op: Op, args: tuple[Any, ...]) -> Any:
+        """Return the output or the states of a call of a layer, or the output that a state is."""
+        match op.target, args:
+            case "getitem", (_Call(name, at), 0):
+                return _Step(f"{name}_steps", at, int(self._first[name].module.batch_first))
+            case "getitem", (_Call(name, at), 1):
+                return _Step(name, at, state=-1 if self._first[name].layer == "LSTM" else 0)
+            case ("getitem", (_Step(name=name, at=at, state=0), int(index))) | (
+                "squeeze",
+                (_Step(name=name, at=at, state=0), int(index)),
+            ) if self._first[name].layer not in CELLS:
+                layers = self._first[name].module.num_layers
+                top = index in (-1, layers - 1) if op.target == "getitem" else not index
+                return _Step(f"{name}_steps", at) if top and (index or layers == 1) else None
+            case _:
+                return None
+
     def _depends(self, op: Op) -> bool:
         """True if the input of a cell follows from its output before."""
         by_name = {operation.name: operation for operation in self._operations}
@@ -425,8 +526,10 @@ class _Roller:
                     return self._final(op, value, whole=op.kind == "output")
                 if self._inputs:
                     return Ref(name)
-                index = (_ALL, -1)
-                return self._emit(op, f"last_{name}", "getitem", Ref(name), index)
+                last = self._emit(op, f"last_{name}", "getitem", Ref(name), (_ALL, -1))
+                if axis is not None:
+                    return self._emit(op, f"last_{name}_{axis}", "unsqueeze", last, axis)
+                return last
             case _:
                 return value
 
@@ -434,7 +537,8 @@ class _Roller:
         """Return the last state of a cell, with an axis of layers if it is wanted ``whole``."""
         cell = self._first[step.name]
         every = self._emit(cell, "states", "getitem", Ref(cell.name), 1)
-        if cell.layer != "LSTMCell":
+        whole = whole or cell.layer not in CELLS
+        if not cell.layer.startswith("LSTM"):
             several = [every]
         else:
             several = [self._emit(cell, f"state_{i}", "getitem", every, i) for i in (0, 1)]
@@ -467,6 +571,8 @@ class _Roller:
         if op.target != "stack" or not args or not isinstance(args[0], tuple):
             return None
         if not all(isinstance(one, _Step) and one.state is not None for one in args[0]):
+            return None
+        if any(self._first[one.name].layer not in CELLS for one in args[0]):
             return None
         dim = op.kwargs.get("dim", args[1] if len(args) > 1 else 0)
         if dim != 0 or any(one.at != self._sizes[one.name] - 1 for one in args[0]):
@@ -575,10 +681,15 @@ class _Roller:
         """Return a step with another axis of size 1, or as it is, or None."""
         x = args[0] if args else None
         after = self._example.shapes.get(op.name)
+        exchanged = (op.target in ("transpose", "swapaxes") and args[1:] in ((0, 1), (1, 0))) or (
+            op.target == "permute" and args[1:] in ((1, 0, 2), ((1, 0, 2),))
+        )
+        if exchanged and isinstance(x, _Step) and x.axis is not None:
+            return replace(x, axis=1 - x.axis)
         if op.target not in _VIEWS or kwargs or not isinstance(x, _Step) or after is None:
             return None
-        before = self._example.shapes[_name_of(op.args[0])]
-        if op.target in ("getitem", "select") and len(after) >= len(before):
+        before = self._example.shapes.get(_name_of(op.args[0]))
+        if before is None or (op.target in ("getitem", "select") and len(after) >= len(before)):
             return None
         if after == before and op.target != "getitem":
             return x
@@ -591,17 +702,16 @@ class _Roller:
                 return replace(x, axis=axis)
         return None
 
-    def _on_all_steps(  # noqa: PLR0912 - a branch for each kind
-        self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Op:
+    def _on_all_steps(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op:
         """Return an operation on one step as one on all of them.
 
         Raises:
             LoopError: it is not read so.
         """
+        of = "forward of one step" if self._inputs else "loop over the steps"
         refused = LoopError(
-            op, "in a loop over the steps, or in a forward of one step, expected layers of each "
-            "step by itself, received another operation; take it out of the loop",
+            op, f"in a {of}, expected layers of each step by itself, received an operation that "
+            "is read of whole sequences alone",
         )  # fmt: skip
         whole = self._on_sequences(op, args)
         named = self._on_sequences(op, kwargs)
@@ -637,9 +747,6 @@ class _Roller:
         if op.target == "getitem" and isinstance(whole[1], tuple) and whole[1][:1] == (_ALL,):
             return replace(op, args=(whole[0], (_ALL, *whole[1])))
         if op.target == "getitem" and op.args[0].name in self._example.items:
-            return replace(op, args=whole)
-        if op.target == "size" and whole[1:] == (0,):
-            # The number of sequences, the only size that is the same for all steps.
             return replace(op, args=whole)
         raise refused
 
@@ -684,13 +791,15 @@ def _steps(value: Any) -> Iterator[_Step]:
 class Unrolled:
     """The operations of a ``forward``, without a loop, and why it cannot be traced, if so.
 
-    ``testers`` are the functions that do something else in training.
+    ``testers`` are the functions that do something else in training. With ``fixed``, it is one for
+    sequences with as many steps as the example.
     """
 
     operations: list[Op]
     testers: list[str]
     fault: graph.TraceError | None
     traced: graph.Traced | None
+    fixed: bool = False
 
     def example(self, operations: Sequence[Op], leaves: Mapping[str, Any]) -> Example:
         """Return what operations give for an example, of which ``leaves`` are the arguments."""
@@ -704,8 +813,37 @@ class Unrolled:
             floats={*example.floats, *(n for n, x in tensors.items() if x.is_floating_point())},
         )
 
+    def is_of_one_step(
+        self, operations: Sequence[Op], shapes: Mapping[str, tuple[int, ...]], rows: Collection[int]
+    ) -> bool:
+        """True if the inputs, of which these are the shapes, are one step of sequences.
 
-def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
+        The only input of one axis is a sequence without a batch, unless it has an item for each of
+        the ``rows`` of first states. Vectors for each of these are a step if layers take them as
+        sequences of one.
+        """
+        if not shapes:
+            return False
+        cells = any(op.layer in CELLS for op in operations)
+        longest = max(shapes.values(), key=len)
+        if len(shapes) == len(longest) == 1 and not cells and longest[0] not in rows:
+            return False
+        if len(longest) < (3 if cells else 2):
+            return True
+        layers = [op for op in operations if isinstance(op.module, nn.RNNBase)]
+        vectors = all(len(shape) == 2 and shape[0] in rows for shape in shapes.values())
+        if not vectors or self.traced is None or not layers:
+            return False
+        of = self.traced.example().shapes
+        taken = [of.get(_name_of(op.args[0]), (0, 0))[int(op.module.batch_first)] for op in layers]
+        return set(taken) == {1}
+
+
+def trace(
+    module: nn.Module,
+    example: Mapping[str, Any],
+    find_given: Callable[[Sequence[Op], Mapping[str, Any]], Collection[str]],
+) -> Unrolled:
     """Return the operations of ``forward``; a loop over the steps is that of all steps.
 
     Whether it is that of a layer is seen from examples of two lengths.
@@ -713,20 +851,29 @@ def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
     Args:
         module: the module.
         example: the arguments that are inputs; a loop is not read without one.
+        find_given: returns those that are first states, which have no steps.
 
     Raises:
         UsageError: the module cannot be copied.
     """
     try:
         traced = graph.operations(module, example)
+        rolled = _roll_fixed(traced, example)
+        if rolled is not None:
+            return Unrolled(rolled, traced.testers, None, None, fixed=True)
         return Unrolled(traced.operations, traced.testers, None, traced)
     except graph.TraceError as error:
         if not example or not error.counts:
             return Unrolled(error.before, [], error, None)
         first, fault = None, error
+    try:
+        given = find_given(graph.operations(module, example, unrolled=True).operations, example)
+    except graph.TraceError:
+        given = ()
     for axis, of_numbers in ((1, False), (0, False), (1, True)):
         shorter = {
-            name: _cut(value, axis, of_numbers=of_numbers) for name, value in example.items()
+            name: value if name in given else _cut(value, axis, of_numbers=of_numbers)
+            for name, value in example.items()
         }
         cut = {name for name, value in shorter.items() if value is not example[name]}
         if not cut:
@@ -751,6 +898,21 @@ def trace(module: nn.Module, example: Mapping[str, Any]) -> Unrolled:
     return Unrolled(fault.before, [], first or fault, None)
 
 
+def _roll_fixed(traced: graph.Traced, example: Mapping[str, Any]) -> list[Op] | None:
+    """Return the operations of a loop over a fixed number of steps on all of these, or None."""
+    calls = Counter(op.target for op in traced.operations if graph.is_recurrent(op))
+    if not example or max(calls.values(), default=0) < 2:
+        return None
+    shapes = [tuple(x.shape) for x in example.values() if isinstance(x, torch.Tensor)]
+    for axis in (1, 0):
+        counts = {shape[axis] for shape in shapes if len(shape) > 1}
+        try:
+            return roll(traced.operations, traced.example(), counts, ())
+        except (LoopError, NoLoopError):
+            continue
+    return None
+
+
 def _trace_loop(
     module: nn.Module, example: Mapping[str, Any], counts: Collection[int]
 ) -> tuple[list[Op], list[str]]:
@@ -763,7 +925,7 @@ def _cut(value: Any, axis: int, *, of_numbers: bool) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     rank = value.dim() + (not value.is_floating_point())
-    if rank != 3 - of_numbers or value.shape[axis] < 3:
+    if rank != 3 - of_numbers or value.dim() <= axis or value.shape[axis] < 3:
         return value
     return value.narrow(axis, 0, value.shape[axis] - 1)
 
@@ -790,11 +952,3 @@ def _difference(one: Sequence[Op], other: Sequence[Op]) -> Op | None:
         if not alike or repr((a.args, a.kwargs)) != repr((plain(b.args), plain(b.kwargs))):
             return a
     return None if len(one) == len(other) else one[-1]
-
-
-def is_of_one_step(operations: Sequence[Op], shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """True if the inputs, of which these are the shapes, are one step of sequences."""
-    if not shapes:
-        return False
-    cells = any(op.layer in CELLS for op in operations)
-    return max(map(len, shapes.values())) < (3 if cells else 2)

@@ -17,12 +17,18 @@ from rnnspec.backends.slots import is_finite
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.errors import few
 from rnnspec.importing.assemble import assemble
+from rnnspec.importing.graph.layer_graph import SourcePlace
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import graph, loops, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, refuse_hooks
-from rnnspec.importing.torch.reader import item_of, read_operations, split_tuples
+from rnnspec.importing.torch.reader import (
+    leaves_of,
+    read_operations,
+    split_tuples,
+    without_arguments,
+)
 from rnnspec.importing.torch.state_dict import (
     LayerNormModule,
     MatrixModule,
@@ -32,7 +38,8 @@ from rnnspec.importing.torch.state_dict import (
     ZooCellModule,
     modules,
 )
-from rnnspec.importing.torch.values import HOOKS
+from rnnspec.importing.torch.table import DRAWS
+from rnnspec.importing.torch.values import HOOKS, names_in
 from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.importing.unplaced import CELLS
 from rnnspec.ir import nodes
@@ -71,33 +78,33 @@ def read_module(
     """
     account, inputs = Account("module"), list(example) if example else None
     _check_calls(account, module)
-    traced = loops.trace(module, example or {})
+    traced = loops.trace(module, example or {}, states.find_given)
     fault = traced.fault
     for tester in traced.testers:
         account.leave(f"the condition on training in {tester}")
-    given = states.find_given(traced.operations, example or {})
-    operations, items = split_tuples(traced.operations, example or {}, given)
-    leaves = dict(example or {})
-    for item, (argument, places) in items.items():
-        leaves[item] = item_of((example or {})[argument], places)
-    for argument, _ in items.values():
-        leaves.pop(argument, None)
+    _check_inputs(account, traced.operations, example or {}, whole=fault is None)
+    operations = without_arguments(account, traced.operations)
+    given = states.find_given(operations, example or {})
+    operations, items = split_tuples(operations, example or {}, given)
+    leaves = leaves_of(example or {}, items)
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in leaves.items()}
     given = states.find_given(operations, leaves)
-    steps = {name for name in shapes if name not in given} if fault is None else set[str]()
-    stepwise = loops.is_of_one_step(operations, {name: shapes[name] for name in steps})
+    steps = shapes.keys() - given.keys() if fault is None else set[str]()
+    rows = {states.rows_of(leaves.get(name)) for name in given}
+    stepwise = traced.is_of_one_step(operations, {name: shapes[name] for name in steps}, rows)
     if stepwise:
         operations = _roll_step(account, traced, operations, leaves, steps)
         given = states.find_given(operations, leaves)
         shapes |= {name: (*shapes[name][:1], 1, *shapes[name][1:]) for name in steps}
     _check_cells(account, operations)
     reader = read_operations(
-        account, module, operations, shapes, given, outputs, whole=fault is None
-    )
-    calls = Counter(op.target for op in operations if op.layer in CELLS)
-    for path in (path for path, number in calls.items() if number > 1):
-        account.refuse(path, f"called {calls[path]} times; {graph.ONE_CALL}", "E704")
+        account, module, operations, shapes, given, outputs, whole=fault is None,
+        fixed=traced.fixed,
+    )  # fmt: skip
+    _check_calls_of_layers(account, operations)
     if fault is not None:
+        # What is known of the operations before it is not what they are.
+        account.keep("E701", "E703")
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
     scope = reader.scope
@@ -456,20 +463,70 @@ def _roll_step(
     try:
         return loops.roll(operations, traced.example(operations, leaves), (), steps)
     except loops.LoopError as error:
-        one_axis = [name for name in steps if getattr(leaves[name], "ndim", 0) == 1]
-        if one_axis:
-            message = "expected an example with an axis of sequences, such as (batch, steps)"
-            advice = "or one token of each sequence with the states before it"
-            account.refuse(
-                f"the argument '{one_axis[0]}'",
-                f"{message}, received one axis; rnnspec reads modules of batches; let forward take "
-                f"one, without view(len(x), 1, -1), {advice}", "E704",
-            )  # fmt: skip
-            account.check()
         place = error.op.place
         account.refuse(error.op.where, error.message, "E704", place.file, place.span)
         account.check()
         raise
+
+
+def _check_inputs(
+    account: Account, operations: Sequence[Op], leaves: Mapping[str, Any], *, whole: bool
+) -> None:
+    """Refuse what no meaning of the arguments makes a network."""
+    before = len(account.problems)
+    for op in operations:
+        if op.kind == "call" and op.target.rpartition(".")[2] in DRAWS:
+            message = f"'{op.target}' draws random numbers, in evaluation too; expected torch.zeros"
+            message = f"{message}, or an argument of forward"
+            account.refuse(op.target, message, "E703", op.place.file, op.place.span)
+    for argument, value in leaves.items():
+        where = f"the argument '{argument}'"
+        if graph.is_packed(value):
+            message = "expected a padded tensor and its lengths, which forward packs; received a"
+            account.refuse(where, f"{message} PackedSequence", "E704")
+        elif graph.is_integer(value) and value.ndim > 2:
+            message = f"expected tokens of shape (batch, steps), received {tuple(value.shape)}"
+            message = f"{message}; what there are several of at a step is an argument each"
+            account.refuse(where, message, "E704")
+    inputs = [op for op in operations if op.kind == "input"]
+    tokens = {op.name for op in inputs if graph.is_tokens(leaves.get(op.target))}
+    for op in operations:
+        taken = {*names_in(op.args)}
+        if op.target in ("add", "sub", "mul") and taken and taken <= tokens:
+            tokens.add(op.name)
+            message = "computes tokens from arguments; expected the result as an argument"
+            account.refuse(op.target, message, "E704", op.place.file, op.place.span)
+    if whole and not account.problems and not any(map(graph.is_recurrent, operations)):
+        message = (
+            "expected nn.RNN, nn.GRU, nn.LSTM or one of their cells, received a module which calls "
+            "none of these: a recurrence by equations of its own is a cell of a spec, and not read"
+        )
+        results = {name for op in operations[-1:] for name in names_in(op.args)}
+        place = next((op.place for op in operations if op.name in results), SourcePlace())
+        account.refuse("forward", message, "E704", place.file, place.span)
+    if len(account.problems) > before:
+        account.check()
+
+
+def _check_calls_of_layers(account: Account, operations: Sequence[Op]) -> None:
+    """Refuse recurrent layers that are called again, in place of what follows from that."""
+    calls = dict[str, "list[Op]"]()
+    for op in operations:
+        if op.layer in CELLS:
+            calls.setdefault(op.target, []).append(op)
+    several = {path: ops for path, ops in calls.items() if len(ops) > 1}
+    if several:
+        account.keep("E701", "E703")
+    for path, (first, second, *_) in several.items():
+        behind = {first.name}
+        for op in operations:
+            if behind.intersection(names_in((op.args, tuple(op.kwargs.values())))):
+                behind.add(op.name)
+        advice = graph.ONE_CALL
+        if second.name not in behind:
+            advice = "a spec has no layers that share their arrays; let forward take one of them"
+        message = f"called {len(calls[path])} times, with the same weights; {advice}"
+        account.refuse(path, message, "E704", second.place.file, second.place.span)
 
 
 def _check_cells(account: Account, operations: Sequence[Op]) -> None:

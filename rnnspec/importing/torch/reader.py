@@ -13,6 +13,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
+    NAMES_OF_AXES,
     ExtraInput,
     FinalStates,
     Known,
@@ -110,7 +111,12 @@ def split_tuples(
         name = "_".join(map(str, (argument, *places)))
         if name not in items:
             items[name], first[name] = (argument, places), f"{op.name}_{places[-1]}"
-            result.append(replace(op, name=first[name], kind="input", target=name, args=()))
+            result.append(
+                replace(
+                    op, name=first[name], kind="input", target=name, module=None, layer="", args=(),
+                    kwargs={},
+                )
+            )  # fmt: skip
         return Ref(first[name])
 
     for op in operations:
@@ -132,6 +138,49 @@ def split_tuples(
         else:
             result.append(_with_tuples(op, tuples, values, item))
     return result, items
+
+
+def without_arguments(account: Account, operations: Sequence[Op]) -> list[Op]:
+    """Return operations without the results that are arguments as they are, beside others."""
+    names = {op.name: op.target for op in operations if op.kind == "input"}
+    *before, last = operations
+    if last.kind != "output":
+        return list(operations)
+    leaves = list(_leaves(last.args[0]))
+    passed = {
+        path: names[leaf.name]
+        for path, leaf in leaves
+        if isinstance(leaf, Ref) and leaf.name in names
+    }
+    if len(passed) == len(leaves):
+        return list(operations)
+    for path, name in passed.items():
+        reason = f"the argument '{name}' as it is"
+        account.leave(f"the result {_result_name(path)}", reason=reason)
+
+    def without(value: Any, path: tuple[int | str, ...]) -> Any:
+        match value:
+            case _ if path in passed:
+                return None
+            case tuple():
+                return tuple(without(one, (*path, place)) for place, one in enumerate(value))
+            case dict():
+                return {key: without(one, (*path, key)) for key, one in value.items()}
+            case _:
+                return value
+
+    return [*before, replace(last, args=(without(last.args[0], ()),))]
+
+
+def leaves_of(
+    example: Mapping[str, Any], items: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> dict[str, Any]:
+    """Return an example in which the items of a tuple are arguments."""
+    several = {
+        name: item_of(example[argument], places) for name, (argument, places) in items.items()
+    }
+    split = {argument for argument, _ in items.values()}
+    return {name: value for name, value in example.items() if name not in split} | several
 
 
 def item_of(value: Any, places: Iterable[int]) -> Any:
@@ -210,6 +259,7 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
     wanted: Collection[int | str] | None,
     *,
     whole: bool,
+    fixed: bool = False,
 ) -> ModuleReader:
     """Read all operations of a module; what cannot be taken over is refused in the account.
 
@@ -224,12 +274,13 @@ def read_operations(  # noqa: PLR0913, PLR0917 - what is known of a module
         given: the arguments with first states.
         wanted: the places or keys of the results that are taken, None for the usual ones.
         whole: whether these are all operations; otherwise a meaning may be another one.
+        fixed: whether sequences have as many steps as their example.
     """
     ranks = {name: len(shape) for name, shape in shapes.items()}
 
     def read(roles: Mapping[str, Role]) -> tuple[Account, ModuleReader]:
         tried = Account(account.source)
-        return tried, _read_as(tried, module, operations, roles, shapes, given, wanted)
+        return tried, _read_as(tried, module, operations, roles, shapes, given, wanted, fixed=fixed)
 
     meanings = _find_meanings(find_roles(operations, ranks, given), read)
     # If there is none, the one with the fewest problems says why.
@@ -280,6 +331,8 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
     shapes: Mapping[str, Sequence[int]],
     given: Mapping[str, GivenStates],
     wanted: Collection[int | str] | None,
+    *,
+    fixed: bool,
 ) -> ModuleReader:
     """Read all operations with a meaning of each argument."""
     (first, role), *others = roles.items()
@@ -304,15 +357,22 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
             scope, operations, places, causes, given, wanted, with_numbers=compares
         )
         reader.read()
+        reader.check_sizes(shapes.get(first, ()))
         return reader
 
     # Numbers without an axis of features have one feature.
     plain = () if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
-    orders = plain + (("BT", "TB") if tokens or len(shapes.get(first, ())) == 2 else ())
+    rank = len(shapes.get(first, ()))
+    orders = (*(("BT", "TB") if tokens or rank == 2 else ()), *plain)
+    if rank == 2 - tokens and not several:
+        # Perhaps one sequence, without an axis of a batch.
+        orders = ("T",) if tokens else ("BT", "TB", "TF", *(plain if number > 1 else ()))
+    elif rank == 1 and not several:
+        orders = ("T",)
     settings = (
         ProbeSetting(
             order=order,
-            sizes=(None,) * len(order),
+            sizes=_sizes(order, shapes.get(first), "T" if fixed else ""),
             tokens=tokens,
             at_end=not compares,
             # Without a mask or lengths, no step is padding.
@@ -320,7 +380,9 @@ def _read_as(  # noqa: PLR0913, PLR0917 - what is known of a module, and what is
             others=tuple(
                 # Those that are joined have as many steps as the first one.
                 replace(
-                    _setting(other, order, shapes.get(name)), clock=clock, padded=name in padded
+                    _setting(other, order, shapes.get(name), fixed=fixed),
+                    clock=clock,
+                    padded=name in padded,
                 )
                 for clock, (name, other) in enumerate(others, 1)
             ),
@@ -355,7 +417,17 @@ def input_name(argument: str) -> str:
     return argument if is_input_name(argument) else f"{argument}_input"
 
 
-def _setting(role: Role, order: str, shape: Sequence[int] | None) -> ProbeSetting:
+def _sizes(order: str, shape: Sequence[int] | None, letters: str) -> tuple[int | None, ...]:
+    """Return the sizes of an example along some axes, None of others.
+
+    The comparison tells what is wrong with an example of other axes.
+    """
+    known = shape if shape and len(shape) == len(order) else (None,) * len(order)
+    several = zip(order, known, strict=True)
+    return tuple(size if letter in letters else None for letter, size in several)
+
+
+def _setting(role: Role, order: str, shape: Sequence[int] | None, *, fixed: bool) -> ProbeSetting:
     """Return what is assumed of another input than the first one."""
     match role:
         case "sequence":
@@ -369,11 +441,7 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> ProbeSettin
         case _:
             assert_never(role)
     embedded = role in ("tokens", "label")
-    # The comparison tells what is wrong with an example of other axes.
-    known = shape if shape and len(shape) == len(letters) else (None,) * len(letters)
-    sizes = tuple(
-        size if letter == "F" else None for letter, size in zip(letters, known, strict=True)
-    )
+    sizes = _sizes(letters, shape, "TF" if fixed else "F")
     return ProbeSetting(order=letters, sizes=sizes, tokens=embedded, padded=False)
 
 
@@ -441,6 +509,16 @@ class ModuleReader:
                 self.causes |= behind[op.name]
             self._check_modes(op)
 
+    def check_sizes(self, shape: Sequence[int]) -> None:
+        """Refuse an example of other sizes than constants of ``forward`` fix."""
+        setting = self.scope.probes.setting
+        if len(shape) != len(setting.order):
+            return
+        for letter, size, own in zip(setting.order, setting.sizes, shape, strict=True):
+            if size is not None and size != own:
+                what = f"{NAMES_OF_AXES[letter]} of size {size}, which forward fixes"
+                self.scope.account.refuse("example", f"expected {what}, received {own}", "E707")
+
     def _note_refusal(self, op: Op, refused: RefusedError) -> None:
         """Refuse an operation once, or the earlier one that is the origin of the reason."""
         if refused not in self._refused:
@@ -498,7 +576,9 @@ class ModuleReader:
         if probes.setting.tokens:
             return known
         numbers = known if self._with_numbers and probes.has_numbers else None
-        return Tensor(at, tuple(probes.setting.order), numbers=numbers)
+        setting = probes.setting
+        axes = ("BT", *setting.order[1:]) if setting.is_single else tuple(setting.order)
+        return Tensor(at, axes, numbers=numbers)
 
     def _described(self, op: Op) -> str:
         """Return the arguments of an operation, for messages."""
@@ -534,6 +614,8 @@ class ModuleReader:
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
         if all(user.target in ("new_zeros", "zeros_like", "new") for user in self._users[op.name]):
             return NonTensor()
+        if op.module is not None:
+            return NonTensor("numbers that the module keeps beside its parameters")
         return ModuleArray(op.target)
 
     def _note_results(self, value: Any) -> None:
@@ -616,7 +698,11 @@ class ModuleReader:
                 )
         if not any(isinstance(step.layer, nodes.Recurrent) for step in scope.steps.values()):
             raise RefusedError("expected a recurrent layer, received none")
+        if scope.probes.setting.is_single and "T" not in "".join(solid.axes):
+            own = (axis.replace("B", "") or axis for axis in solid.axes)
+            solid = replace(solid, axes=("B", *own) if "B" in solid.axes else tuple(own))
         missing = set("BTF" if scope.is_sequence(solid.at) else "BF") - {*solid.axes}
+        missing -= {"B"} if scope.probes.setting.is_single else set()
         if any(len(axis) > 1 for axis in solid.axes) and self._is_rows(solid):
             pass
         elif missing - {"F"} or (missing and scope.features(solid) != 1):
@@ -683,12 +769,15 @@ class ModuleReader:
             results=tuple(layout for layout, _ in self.results),
             counted=scope.counted or (scope.masks and not scope.lengths),
             decreasing=scope.decreasing,
-            batch=scope.batch,
+            batch=scope.probes.setting.size("B") or scope.batch,
             casts=scope.casts,
         )
 
     def _say_layout(self, value: Tensor) -> None:
         order = self.scope.probes.setting.order
+        if self.scope.probes.setting.is_single:
+            self.scope.account.infer("the module takes one sequence, the spec a batch of them")
+            return
         self.scope.infer_axes("the module takes", order, "BTF"[: len(order)])
         if self.scope.is_sequence(value.at):
             usual = "BTF" if self._is_rows(value) else _batch_first(value.axes)

@@ -21,13 +21,14 @@ from rnnspec.importing.torch.reader import item_of
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.slots import Array
     from rnnspec.importing.assemble import ImportedModel
     from rnnspec.importing.torch.values import GivenStates, ModuleLayout, ResultLayout
 
 _ROWS = 3
+_EXAMPLE = "the example"
 
 
 class _ModuleError(Exception):
@@ -57,17 +58,18 @@ def compare_module(
     with graph.keep_randomness(module):
         network = imported.program.network
         layout = _with_names(layout, network)
-        several = [_of_example(example, network, layout)] if example else []
+        several = [_of_example(module, example, network, layout)] if example else []
         if several:
             _compare(module, imported, layout, several)
-        where = "the example and random inputs" if example else "random inputs"
+        where = f"{several[0].title} and random inputs" if several else "random inputs"
         try:
             compared = _compare(module, imported, layout, list(_draw(module, network, layout)))
         except UsageError:
             if not example:
                 raise
             # Twice, because a module may keep something from one call to the next.
-            compared, where = _compare(module, imported, layout, several * 2), "the example"
+            compared = _compare(module, imported, layout, several * 2)
+            where = several[0].title
     return str(replace(compared, outcome=f"equal on {where} ({compared.outcome})"))
 
 
@@ -96,7 +98,8 @@ def _compare(
                 raise error from None
             message = (
                 f"on {trial.title}, expected the result of a first call, received a result that "
-                "depends on the call before: the module keeps a state"
+                "depends on the call before: the module keeps a state; let forward begin with "
+                "zeros, or take its states and return them"
             )
             raise ModelError((replace(problem, message=message),)) from None
 
@@ -111,7 +114,7 @@ def _compare(
         return run_all("float32")
     except _ModuleError as error:
         title = several[0].title
-        advice = "" if title == "the example" else "; give inputs that it takes as example="
+        advice = "" if title.startswith(_EXAMPLE) else "; give inputs that it takes as example="
         message = f"expected a module that runs on {title}, received an error: {error}"
         raise UsageError(f"{message}{advice}", "module") from error.__cause__
 
@@ -245,7 +248,9 @@ def _with_names(layout: ModuleLayout, network: nodes.Network) -> ModuleLayout:
     )
 
 
-def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: ModuleLayout) -> Trial:
+def _of_example(
+    module: Any, given: Mapping[str, Any], network: nodes.Network, layout: ModuleLayout
+) -> Trial:
     batch, lengths = dict[str, "Array"](), None
     items = {name: item_of(given[argument], at) for name, (argument, at) in layout.items.items()}
     example = {**given, **items}
@@ -273,7 +278,50 @@ def _of_example(given: Mapping[str, Any], network: nodes.Network, layout: Module
     if layout.counted:
         tokens = [n for n in batch if isinstance(by_name[n], nodes.TokenInput)]
         lengths = np.count_nonzero(batch[tokens[0]], axis=1) if tokens else None
-    return Trial(batch, given, "the example", lengths)
+    elif lengths is not None:
+        return _within_lengths(module, Trial(batch, given, _EXAMPLE, lengths), network, layout)
+    return Trial(batch, given, _EXAMPLE, lengths)
+
+
+def _within_lengths(
+    module: Any, trial: Trial, network: nodes.Network, layout: ModuleLayout
+) -> Trial:
+    """Return an example with lengths whose padding is what the network takes as padding.
+
+    The module reads no padding, whatever it holds, and may have token 0 among the real ones.
+    """
+    batch, inputs, title = dict(by_name(trial.batch)), trial.inputs, trial.title
+    marked, lengths = [one for one in network.inputs if one.masked], graph.array(trial.lengths)
+    for one in marked:
+        values = batch[one.name]
+        if isinstance(one, nodes.TokenInput) and not values[_real(values, lengths)].all():
+            title = f"{_EXAMPLE}, with token 1 in place of 0, which is padding,"
+            batch[one.name] = np.where(values, values, 1)
+    if title != trial.title:
+        several = {
+            argument: graph.input_of(module, _lay_out(batch[name], layout.axes[name]))
+            for argument, name in layout.arguments
+            if name and argument in inputs
+        }
+        inputs = {**inputs, **several}
+    return Trial(_with_padding(batch, marked, lengths), inputs, title, trial.lengths)
+
+
+def _real(values: Array, lengths: Array) -> Array:
+    """Return which steps of sequences are within the lengths."""
+    real: Array = np.arange(values.shape[1]) < lengths[:, np.newaxis]
+    return real
+
+
+def _with_padding(
+    batch: Mapping[str, Array], inputs: Iterable[nodes.Input], lengths: Array
+) -> dict[str, Array]:
+    """Return a batch whose steps behind the lengths are padding in some of the inputs."""
+    padded = dict(batch)
+    for one in inputs:
+        values = padded[one.name] = padded[one.name].copy()
+        values[~_real(values, lengths)] = getattr(one, "mask_value", None) or 0
+    return padded
 
 
 def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
@@ -332,13 +380,15 @@ def _as_batch(values: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the module as one of the network, with the batch first."""
     kept = [axis for axis in axes if axis]
     squeezed = values.reshape([n for n, axis in zip(values.shape, axes, strict=True) if axis])
-    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTDUF".index)])
+    batch = squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTDUF".index)])
+    return batch if "B" in axes else batch[np.newaxis]
 
 
 def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the network as the module takes it."""
     kept = [axis for axis in axes if axis]
     usual = sorted(kept, key="BTF".index)
+    batch = batch if "B" in axes else batch[0]
     batch = batch[..., 0] if batch.ndim > len(usual) else batch
     moved = batch.transpose([usual.index(axis) for axis in kept])
     return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]
@@ -388,13 +438,9 @@ def _draw(module: Any, network: nodes.Network, layout: ModuleLayout) -> Iterator
             continue
         orders = (lengths,) if layout.decreasing else (lengths, np.roll(lengths, 1))
         for order in orders:
-            padded = dict(batch)
-            for network_input in network.inputs:
-                if network_input.name in masked or len(network.inputs) == 1:
-                    filler = getattr(network_input, "mask_value", None) or 0
-                    padded[network_input.name] = padded[network_input.name].copy()
-                    padded[network_input.name][np.arange(steps) >= order[:, np.newaxis]] = filler
-            yield _inputs(module, padded, order, layout)
+            alone = len(network.inputs) == 1
+            marked = [one for one in network.inputs if one.masked or alone]
+            yield _inputs(module, _with_padding(batch, marked, order), order, layout)
 
 
 def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: ModuleLayout) -> Trial:
@@ -417,6 +463,8 @@ def _arguments(
     inputs = {
         argument: graph.input_of(module, _lay_out(batch[name], layout.axes[name]))
         if name
+        else None
+        if lengths is None
         else graph.lengths_of(lengths)
         for argument, name in layout.arguments
     }

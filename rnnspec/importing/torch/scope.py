@@ -94,6 +94,7 @@ class ModuleScope(Scope):
         names = [NAMES_OF_AXES.get(axis, axis and "-") or "-" for axis in value.axes]
         alike = [not b or a == b for a, b in zip(names, expected, strict=False)]
         if len(names) != len(expected) or not all(alike):
+            self.misplaced = True
             stated = ", ".join(name or "any" for name in expected)
             raise RefusedError(f"{where}: expected ({stated}), received ({', '.join(names)})")
 
@@ -114,6 +115,15 @@ class ModuleScope(Scope):
             sizes = list(setting.sizes)
             sizes[setting.order.index(letter)] = width
             raise RestartError(place, sizes=tuple(sizes))
+
+    def with_batch(self, value: Tensor) -> Tensor:
+        """Return the only sequence of a module with the axis of its batch, if it has one."""
+        if "BT" not in value.axes or value.axes.count("") != 1:
+            return value
+        if not self.probes.setting.is_single:
+            return value
+        own = {"": "B", "BT": "T"}
+        return replace(value, axes=tuple(own.get(axis, axis) for axis in value.axes))
 
     # Padding
 

@@ -73,6 +73,13 @@ def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str
     return found
 
 
+def rows_of(value: Any) -> int:
+    """Return the number of sequences that first states are of, 0 if that is not known."""
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    shape = tuple(getattr(first, "shape", ()))
+    return int(shape[-2]) if len(shape) > 1 else 0
+
+
 def _use_as_state(  # noqa: PLR0912 - a branch for each function
     operations: Sequence[Op], name: str
 ) -> tuple[Any, int, bool, bool] | None:

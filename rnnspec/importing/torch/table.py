@@ -34,6 +34,7 @@ from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     LENGTHS,
     NO_STATES,
+    Copies,
     FeatureSlice,
     LearnedRows,
     ModuleArray,
@@ -62,9 +63,18 @@ _INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.u
 _CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "torch.complex128")
 _AT_LEAST_ONE = "at least 1 of "
 """The prefix of the name of lengths that are at least 1."""
+DRAWS = (
+    "rand", "randn", "rand_like", "randn_like", "normal_", "uniform_", "bernoulli", "bernoulli_",
+    "kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_", "orthogonal_",
+    "multinomial", "randint", "randperm",
+)  # fmt: skip
+"""Functions and methods of which no two calls give the same."""
 _ALL = slice(None)
 _END = np.iinfo(np.int64).max
-_OTHER_SHAPE = "expected no change of shapes, received one; rnnspec supports none"
+_OTHER_SHAPE = (
+    "expected a shape in which sequences, steps and features stay apart, each along its axis, "
+    "received another one"
+)
 
 
 def _same(m: Operators, x: Any, *_: Any, **__: Any) -> Any:
@@ -93,6 +103,19 @@ _COMPOSED: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
     "square": (("Pow", (2.0,)),),
 }
 """Functions that are several operators, each with the number that it takes as well."""
+
+
+def _multiply(m: Operators, x: Any, y: Any) -> Any:
+    """Return a product; a list that is multiplied is one of as many copies."""
+    if isinstance(y, tuple):
+        x, y = y, x
+    if isinstance(x, tuple) and len(x) == 1 and is_size(m.numbers(y)):
+        return Copies(x[0], y)
+    refused, (one, other) = lacks_operation("mul"), (describe(x), describe(y))
+    if one != other:
+        message = "expected the product of two sequences with as many steps, or of two vectors"
+        refused = RefusedError(f"{message}, received {one} and {other}", "E701")
+    return m.elementwise("Mul", (x, y), refused)
 
 
 def _composed(name: str) -> Row:
@@ -138,11 +161,20 @@ def _of_sizes(op: str, name: str) -> Row:
 def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
     if isinstance(x, tuple) and dim == 0 and any(isinstance(p, Zeros) for p in x):
         return _states_and_zeros(m, x)
+    if isinstance(x, Copies):
+        sizes = [1] * m.rank(x.value)
+        sizes[axis_number(dim, len(sizes))] = x.number
+        return _repeat("Tile")(m, x.value, *sizes)
     if not isinstance(x, tuple) or not all(isinstance(p, Tensor | FinalStates) for p in x):
         kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
         raise RefusedError(
             "expected h[-2] and h[-1], the final states of both directions, or several sequences "
             f"or vectors, received {kinds}"
+        )
+    if any(isinstance(part, Tensor) and "BF" in part.axes for part in x):
+        raise RefusedError(
+            "joins sequences of a batch of one, which view(1, 1, -1) puts along the features; "
+            "expected the batch along an axis of its own"
         )
     return m.run("Concat", *x, axis=dim)
 
@@ -379,13 +411,20 @@ def _squeeze(m: Operators, x: Any, dim: Any = None) -> Any:
     if dim is None and not axes and isinstance(x, Tensor) and "B" in x.axes:
         m.scope.account.leave("squeeze()", reason="it drops the axis of a batch of one only")
         return x
+    named = isinstance(x, Tensor) and dim is not None
+    if named and x.axes[axes[0]] == "F" and (m.scope.width(x.at) or 1) > 1:
+        # PyTorch leaves an axis of another size as it is.
+        return x
     try:
         squeezed: Value = m.run("Squeeze", x, axes=axes) if axes else x
     except RefusedError:
         squeezed = x
     if squeezed is x:
-        argument = "" if dim is None else dim
-        raise RefusedError(f"squeeze({argument}): expected a last axis of size 1")
+        argument, what = "" if dim is None else dim, describe(x)
+        if axes and isinstance(x, Tensor):
+            what = NAMES_OF_AXES.get(x.axes[axes[0]], what)
+            what = f"that of the {what}, which only some inputs have of size 1"
+        raise RefusedError(f"squeeze({argument}): expected an axis of size 1, received {what}")
     return squeezed
 
 
@@ -484,6 +523,7 @@ def _as_number(size: Any) -> Any:
 def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
     scope = m.scope
     rows = len(sizes) == 2 and x.axes[-1:] == ("F",) and sizes[1] == scope.features(x)
+    rows = rows or scope.probes.setting.is_single
     if len(sizes) == 2 and not rows and sorted(x.axes) == ["B", "F", "T"]:
         if x.axes != ("B", "T", "F") and not is_size(sizes[1]):
             axes = " before ".join(NAMES_OF_AXES[axis] for axis in x.axes)
@@ -500,7 +540,13 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Any:
         raise
     except RefusedError:
         size = sizes[-1]
-        if x.at <= 0 and x.axes[-1:] == ("F",) and len(sizes) == 3 and type(size) is int:
+        if (
+            x.at <= 0
+            and x.axes[-1:] == ("F",)
+            and len(sizes) == 3
+            and type(size) is int
+            and size > 0
+        ):
             # It says how many features the input has.
             scope.fit_features(x.at, size)
         raise RefusedError(_OTHER_SHAPE, "E701") from None
@@ -655,7 +701,12 @@ def _part(  # noqa: PLR0912 - a branch for each part
     m: Operators, x: Tensor, parts: list[Any], index: Any
 ) -> Any:
     """Return a part of a tensor, with what PyTorch's words are for those that are not read."""
-    scope, indexed = m.scope, [part for part in parts if part is not None]
+    scope = m.scope
+    if scope.probes.setting.is_single and x.axes == ("BT", "F") and len(parts) == 2:
+        apart = replace(x, axes=("T", "B", "F"))
+        part = _part(m, apart, [parts[0], _ALL, parts[1]], (index, _ALL))
+        return replace(part, axes=("BT", "F") if part.axis("T") >= 0 else ("F",))
+    indexed = [part for part in parts if part is not None]
     steps, features = x.axis("T"), x.axis("F")
     match x.axes, indexed:
         case ("B", "F"), [slice(start=None, stop=None, step=None), slice(step=None) as part]:
@@ -761,6 +812,14 @@ def _to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Any:
             return _long(m, x)
         if str(target).startswith("torch.float"):
             return _cast(m, x)
+    return x
+
+
+def _numpy(m: Operators, x: Any) -> Any:
+    """Return lengths as they are."""
+    if isinstance(x, Tensor) or m.is_input(x):
+        message = "leaves PyTorch, so that nothing behind it is read; write it with torch functions"
+        raise RefusedError(message, "E701")
     return x
 
 
@@ -1097,15 +1156,6 @@ def _one_hot(m: Operators, x: Any, num_classes: Any = -1) -> Any:
     return layers.embed_one_hot(m.scope, x, num_classes)
 
 
-def _draw(name: str) -> Row:
-    def refuse(m: Operators, *_: Any, **__: Any) -> Any:
-        del m
-        message = f"'{name}' draws random numbers, in evaluation too; expected torch.zeros"
-        raise RefusedError(f"{message}, or an argument of forward", "E703")
-
-    return refuse
-
-
 def _root_of_size(m: Operators, x: Any) -> Any:
     if not isinstance(x, Known):
         raise lacks_operation("math.sqrt")
@@ -1208,7 +1258,7 @@ def call_function(m: Operators, name: str, arguments: Arguments) -> Any:
 ROWS: dict[str, Row] = {
     **{name: _operator(op, name) for name, op in _OPERATORS.items()},
     **{name: _composed(name) for name in _COMPOSED},
-    **dict.fromkeys(("mul", "multiply", "imul"), _operator("Mul", "mul")),
+    **dict.fromkeys(("mul", "multiply", "imul"), _multiply),
     **dict.fromkeys(("truediv", "div", "divide", "itruediv"), _divide),
     **dict.fromkeys(("add", "iadd", "add_"), _add),
     **dict.fromkeys(("floordiv", "ifloordiv"), _of_sizes("Div", "floordiv")),
@@ -1217,6 +1267,7 @@ ROWS: dict[str, Row] = {
     **dict.fromkeys(("float", "double"), _cast),
     **dict.fromkeys(("long", "int"), _long),
     **dict.fromkeys(("to", "type", "as_tensor"), _to),
+    "numpy": _numpy,
     "detach": _detach,
     "getattr": _attribute,
     **dict.fromkeys(("dim", "ndimension", "len"), _rank),
@@ -1307,6 +1358,5 @@ ROWS: dict[str, Row] = {
     "relu6": _relu6,
     **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
     "hardtanh": _hardtanh,
-    **{name: _draw(name) for name in ("rand", "randn", "rand_like", "randn_like", "normal_")},
 }
 """The functions and methods that are read, by their names."""

@@ -104,6 +104,14 @@ class StackedRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """A list of as many copies of a value as a size says."""
+
+    value: Tensor
+    number: Any
+
+
+@dataclass(frozen=True, slots=True)
 class LearnedRows:
     """The rows of an array of the module, each the same for each sequence."""
 
@@ -137,6 +145,7 @@ Value = (
     | FinalStates
     | Packed
     | StackedRows
+    | Copies
     | FeatureSlice
     | LearnedRows
     | ModuleArray
@@ -228,6 +237,7 @@ _NAMES = {
     "Packed": "a packed sequence",
     "Zeros": "zeros",
     "FinalStates": "all final states",
+    "Copies": "copies of a value",
     "StackedRows": "several vectors, one after the other",
     "FeatureSlice": "a part of the features",
     "LearnedRows": "an array of the module for each sequence",
