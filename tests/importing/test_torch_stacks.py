@@ -174,8 +174,9 @@ def test_source_of_random_specs_gives_the_same_network() -> None:
             refused |= {problem.code for problem in error.problems}
             continue
         network = pipeline.program(found.spec).network
-        # Of a graph, branches may stand in another order, and states be named.
-        if is_chain(program.network):
+        # Of a graph, branches may stand in another order, and states be named. One step is read
+        # where a sequence is needed, which may be behind layers of each step.
+        if is_chain(program.network) and "type: repeat, steps: 1" not in text:
             assert shape_of(network) == shape_of(program.network), text
         assert counts(network).total == counts(program.network).total
         assert found.compared.endswith("random inputs (float64)"), text

@@ -178,6 +178,18 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         {**INPUTS, "stream": "three", "rnn": [JOIN, GRU]},
     ),
     (
+        r"missing key 'units', on which",
+        {**NUMBERS, "cells": {"mine": MINE}, "rnn": [{"type": "mine"}]},
+    ),
+    (
+        r"may have padding, which would be between",
+        {
+            **NUMBERS,
+            "input": {"features": 4, "mask_value": 0},
+            "rnn": [GRU, {"type": "concat", "axis": "steps", "of": ["input", "gru_1"]}],
+        },
+    ),
+    (
         r"vectors begin|no equation reads a state",
         {
             **NUMBERS,
