@@ -251,7 +251,13 @@ class _Roller:
                 raise LoopError(own[0], OWN_OUTPUT)
             raise NoLoopError
         for op in self._operations:
-            self._values[op.name] = self._roll(op)
+            try:
+                self._values[op.name] = self._roll(op)
+            except LoopError:
+                raise
+            except Exception:  # noqa: BLE001 - PyTorch takes more than is foreseen here
+                # Not the error, which is about our own code.
+                raise LoopError(op, "has arguments that are not read in a loop") from None
         for name, first in self._first.items():
             if self._members[name] != self._sizes[name]:
                 raise LoopError(first, "is not the same at each step of the loop")
