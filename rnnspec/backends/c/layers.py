@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.c.arrays import arrays_of_cell
 from rnnspec.backends.c.equations import CellLines, CellText, name_cell
 from rnnspec.backends.c.formulas import FormulaLines, Operand, parameter_names
-from rnnspec.backends.c.names import Activation, activation, number
+from rnnspec.backends.c.names import activation, number
 from rnnspec.backends.c.verbs import (
+    Given,
+    Memory,
     Rows,
-    bytes_of,
     compose,
     each,
     moves,
+    product,
     row,
     statements,
     total,
@@ -77,7 +79,6 @@ _DEFAULTS = {
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 
 
-_LINEAR = Activation("linear")
 _DOT, _ADDITIVE = "dot_attention", "additive_attention"
 
 
@@ -106,7 +107,6 @@ class Function:
     kind: str
     product: str = ""
     target: str = ""
-    activation: Activation = _LINEAR
     cell: CellText | None = None
     biases: tuple[str, ...] = ()
     stepped: bool = False
@@ -165,8 +165,6 @@ class Place:
     windows: str
     before: str = ""
     mask: str = ""
-    most: int = 1
-    """The largest number of steps of the input."""
     states: Mapping[str, str] = field(default_factory=dict)
     """The first and the last states of a recurrent layer, and its contexts if they are read, by
     the names of parameters."""
@@ -231,8 +229,6 @@ class Layers:
                 yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
                 yield from self._attend(layer, place, rows)
-            case nodes.AttentionPooling():
-                yield self._attention_pooling(layer, place)
             case nodes.Join(how=nodes.Formula() as formula):
                 yield self._formula(layer, formula, place)
             case nodes.Dropout():
@@ -281,12 +277,9 @@ class Layers:
         """Return the kind of a function that is another one for a step, as it has states."""
         return f"{kind}_step" if self.stepped else kind
 
-    def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
+    def _needs(self, *kernels: str, floats: int = 0) -> None:
         """Collect what a function needs."""
-        self.kernels |= {
-            activation.function for activation in activations if activation.name != "linear"
-        }
-        self.kernels |= set(products.split())
+        self.kernels.update(kernels)
         self.work = max(self.work, floats)
 
     def _weights(self, layer: nodes.Layer | str, path: str, parameter: str) -> dict[str, str]:
@@ -302,7 +295,7 @@ class Layers:
         """Return the function of the products with an array, and collect what it needs."""
         stored = self.arrays[layer.name, path]
         product = "product_int8" if stored.rounded else "product"
-        self._needs(products=product)
+        self._needs(product)
         self.widths |= {width for part in stored.parts for width in part.widths}
         return product
 
@@ -311,7 +304,7 @@ class Layers:
         made = activation(value)
         if made.name == "linear":
             return
-        self._needs(made)
+        self._needs(made.function)
         start = f"{self.network.name}_{made.function}("
         if made.over_features:
             yield from each(rows, [f"{start}{row(y, rows, units)}, {units});"])
@@ -322,15 +315,13 @@ class Layers:
         self, layer: nodes.Dense | nodes.Conv, place: Place, rows: str, stride: int, inputs: int
     ) -> Iterator[str]:
         """Yield the product of rows, which begin every ``stride`` numbers, and the bias."""
-        product = self._product(layer, "kernel")
-        units, name = nodes.width(layer.output), self.network.name
+        name = f"{self.network.name}_{self._product(layer, 'kernel')}"
+        units = nodes.width(layer.output)
         weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
-        bias = self._weights(layer, "bias", "bias").get("bias")
+        bias = self._weights(layer, "bias", "bias").get("bias", "")
         start, to = row(place.inputs[0], rows, stride), row(place.output, rows, units)
-        sizes = f"{inputs}, {units}"
-        call = f"{name}_{product}({weights}, {bias or to}, {start}, {sizes}, {to});"
-        lines = [call] if bias else [f"memset({to}, 0, {bytes_of(str(units))});", call]
-        yield from each(rows, lines)
+        sizes = str(inputs), str(units)
+        yield from each(rows, list(product(f"{name}({weights}", bias, start, sizes, to)))
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
         table = self.arrays[layer.tied or "", "embeddings"]
@@ -339,13 +330,13 @@ class Layers:
         values |= {"units": str(layer.units), "y": place.output}
         suffix = "_int8" if table.rounded else ""
         values |= {"table_scale": table.scale} if table.rounded else {}
-        self._needs(products=f"dot{suffix}")
+        self._needs(f"dot{suffix}")
         yield self._call(Function(f"tied{suffix}", "tied"), values)
         yield from self._activation(layer.activation, place.output, rows, layer.units)
 
     def _byrow(self, layer: nodes.BatchNorm | nodes.LayerNorm, values: dict[str, str]) -> Call:
         """Return the call of a layer that computes each row by itself."""
-        self._needs(products="sqrtf")
+        self._needs("sqrtf")
         arrays = {"gamma": "gamma", "beta": "beta"}
         match layer:
             case nodes.BatchNorm():
@@ -398,21 +389,30 @@ class Layers:
         """Return the call of a function that is a recipe."""
         units, masked = nodes.width(layer.input), bool(getattr(layer, "masked", False))
         states = _states_of_recipe(layer) if self.stepped else {}
-        of_step = {name: state.kind != "count" for name, state in states.items()}
         others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
-        composed = compose(results, self.network.name, of_step or None, others)
+        stored = {param.name: self.arrays[layer.name, param.name] for param in params(layer)}
+        products = {name: self._product(layer, name) for name in stored if stored[name].parts}
+        vectors = _vectors(layer)
+        memory: dict[core.Expression, Memory] = {X: Memory("x", steps=not states, units=True)}
+        for name, state in states.items():
+            memory[core.Name(name)] = Memory(name, steps=False, units=state.kind != "count")
+        memory |= {value: Memory(name, steps=False, units=True) for value, name in vectors.items()}
+        given = Given(memory, bool(states), products, others)
+        composed = compose(results, self.network.name, given)
         settings = {setting.name: number(setting.value) for setting in core.settings(results)}
         rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
         values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
         values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
+        values |= dict(zip(vectors.values(), place.inputs[1:], strict=True))
+        values |= {"hidden": str(stored[name].shape[-1]) for name in products}  # noqa: B035 - of one
         if isinstance(layer, nodes.WindowPooling):
             values |= self._windows(layer.window, place)
         values = {name: text for name, text in values.items() if name in composed.parameters}
-        for param in params(layer):
-            values |= self._weights(layer, param.name, param.name)
+        self._needs(floats=sum(int(values[size]) for size in composed.vectors))
+        for name in stored:
+            values |= self._weights(layer, name, name)
         self.kernels |= composed.kernels
-        self._needs(floats=composed.vectors * units)
         kind = f"{'masked_' * masked}{default_kind(layer)}"
         about, lines = _about(layer, stepped=bool(states)), composed.lines
         if isinstance(layer, nodes.WindowPooling):
@@ -488,7 +488,7 @@ class Layers:
             floats += attention.size
         elif self.scales:
             more, values["scale"] = ", scale", number(attention.scale)
-        self._needs(products=function)
+        self._needs(function)
         return AttentionText(function, more, product), values, floats
 
     def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
@@ -496,7 +496,7 @@ class Layers:
         function, more = _DOT, f", {number(layer.scale)}" if self.scales else ""
         if layer.additive:
             function, more = _ADDITIVE, f", {self.arrays[layer.name, 'score'].symbol}, work"
-        self._needs(products=function, floats=nodes.width(layer.input) * layer.additive)
+        self._needs(function, floats=nodes.width(layer.input) * layer.additive)
         query = row(place.inputs[0], rows, nodes.width(layer.input))
         context = row(place.output, rows, nodes.width(layer.output))
         call = f"{self.network.name}_{function}({place.memory}, {query}{more}, {context});"
@@ -582,29 +582,6 @@ class Layers:
         function = Function(name, self._kind("conv"), product, stepped=self.stepped)
         yield self._call(function, values)
 
-    def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
-        values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
-        values |= {"mask": place.mask} if place.mask else {}
-        query = {"query": place.inputs[1]} if layer.query else {}
-        values |= self._weights(layer, "query", "query") | query
-        values |= {"y": place.output, "work": "work"}
-        made = activation(layer.activation)
-        function, projected = Function("attention", "attention", activation=made), 0
-        if layer.units is None and made.name != "linear":
-            projected = layer.features
-            self._needs(made)
-        elif layer.units is not None:
-            product, projected = self._product(layer, "kernel"), layer.units
-            values |= self._weights(layer, "kernel", "kernel") | self._weights(
-                layer, "bias", "bias"
-            )
-            values["hidden"] = str(layer.units)
-            self._needs(made)
-            function = Function(f"attention_{product}", "attention", product, activation=made)
-        steps = place.most if layer.input[0] is None else layer.input[0]
-        self._needs(floats=steps + projected, products="dot exp")
-        return self._call(function, values)
-
 
 def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
     """Return the first and last states of a direction; those of both are side by side."""
@@ -623,6 +600,15 @@ def _states_of_recipe(layer: nodes.Layer) -> dict[str, State]:
     return {state.name: state for state in states}
 
 
+def _vectors(layer: nodes.Layer) -> dict[core.Expression, str]:
+    """Return the parameters with the inputs of a layer beside the first."""
+    match layer:
+        case nodes.AttentionPooling(query=str(query)):
+            return {core.EarlierOutput(query): "query"}
+        case _:
+            return {}
+
+
 def _about(layer: nodes.Layer, *, stepped: bool) -> str:
     """Return what the function of a recipe computes."""
     match layer:
@@ -631,6 +617,11 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             return f"The {reduction.noun} of the {steps}."
         case nodes.WindowPooling(statistic=statistic):
             return f"The {'maximum' if statistic == 'max' else 'average'} of each window; steps"
+        case nodes.AttentionPooling():
+            steps = f"steps{' that are not padding' * layer.masked}"
+            return (
+                f"The mean of the {steps}, weighted by the softmax of their products with a query."
+            )
         case _:
             return layer.about
 

@@ -6,13 +6,15 @@ Other recipes are functions, which layers of the same kind share.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.backends.c.names import indented, loop, number
+from rnnspec.backends.c.names import activation, indented, loop, number
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import MASK, X
+from rnnspec.ir.reductions import LOWEST
 from rnnspec.source.verbs import SIGNS
 
 if TYPE_CHECKING:
@@ -29,6 +31,16 @@ def bytes_of(size: str) -> str:
     if size == "1":
         return "sizeof(float)"
     return f"{f'({size})' if ' - ' in size else size} * sizeof(float)"
+
+
+def product(call: str, bias: str, x: str, sizes: tuple[str, str], to: str) -> Iterator[str]:
+    """Yield the product of one row, which begins with a bias, or with zeros if there is none.
+
+    ``call`` ends behind the weights; ``sizes`` are the numbers of inputs and of columns.
+    """
+    if not bias:
+        yield f"memset({to}, 0, {bytes_of(sizes[1])});"
+    yield f"{call}, {bias or to}, {x}, {', '.join(sizes)}, {to});"
 
 
 def total(rows: str, units: int) -> str:
@@ -184,39 +196,66 @@ def _unknown(value: core.Expression) -> GenerationError:
 class Composed:
     """The body of a function by a recipe, and what it needs.
 
-    ``parameters`` are the names that it reads, ``vectors`` is how many vectors of features it has
+    ``parameters`` are the names that it reads, ``vectors`` are the sizes of the vectors that it has
     in ``work``, ``kernels`` are functions of every source, and ``ahead`` is where the features of a
     backward direction begin.
     """
 
     lines: tuple[str, ...]
     parameters: frozenset[str]
-    vectors: int
+    vectors: tuple[str, ...]
     kernels: frozenset[str]
     ahead: int
 
 
-def compose(
-    results: tuple[core.Result, ...],
-    prefix: str,
-    states: Mapping[str, bool] | None = None,
-    others: frozenset[str] = frozenset(),
-) -> Composed:
-    """Return the function that computes ``y`` from ``x``, (steps, units), and the arrays by name.
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where numbers are: for each step, for each unit, for both, or one number.
 
-    ``others`` are parameters that layers need which share the function.
-
-    With ``states``, it takes one step, which is ``real`` or padding; a state is true if it has a
-    number for each unit.
+    ``size`` is how many units there are.
     """
-    writer = _Writer(prefix, stepped=states is not None)
-    writer.parameters |= others
-    if states is not None:
+
+    pointer: str
+    steps: bool
+    units: bool
+    step: str = "t"
+    size: str = "units"
+
+    @property
+    def row(self) -> str:
+        """The numbers at the step."""
+        return f"{self.pointer}{f' + {self.step} * {self.size}' * self.steps}"
+
+    @property
+    def element(self) -> str:
+        """The number at the step and at unit ``u``."""
+        if not self.units:
+            return f"*{self.pointer}"
+        return f"{self.pointer}[{f'{self.step} * units + ' * self.steps}u]"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a function is given beside its recipe.
+
+    ``memory`` says where inputs and states are. With ``states``, the function takes one step, which
+    is ``real`` or padding. ``products`` has the function of the products with each array that is
+    stored as a matrix; they have ``hidden`` columns. ``shared`` are parameters that other layers
+    need, which share the function.
+    """
+
+    memory: Mapping[core.Expression, Memory]
+    states: bool = False
+    products: Mapping[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
+
+
+def compose(results: tuple[core.Result, ...], prefix: str, given: Given) -> Composed:
+    """Return the function that computes ``y``, and takes arrays by their names."""
+    writer = _Writer(prefix, given.states, given.products, memory=dict(given.memory))
+    writer.parameters |= given.shared
+    if given.states:
         results = tuple(replace(result, value=_of_one_step(result.value)) for result in results)
-        writer.memory |= {
-            core.Name(name): _Memory(name, steps=False, units=units)
-            for name, units in states.items()
-        }
     masks = {result.name: result.value for result in results if _is_mask(result.value)}
     results = tuple(
         replace(result, value=core.inline(result.value, masks))
@@ -230,27 +269,10 @@ def compose(
     return Composed(
         (*writer.declared, *[""][: len(writer.declared)], *writer.lines),
         frozenset(writer.parameters),
-        writer.vectors,
+        tuple(writer.vectors),
         frozenset(writer.kernels),
         writer.ahead,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """Where numbers are: for each step, for each unit, for both, or one number."""
-
-    pointer: str
-    steps: bool
-    units: bool
-    step: str = "t"
-
-    @property
-    def element(self) -> str:
-        """The number at the step and at unit ``u``."""
-        if not self.units:
-            return f"*{self.pointer}"
-        return f"{self.pointer}[{f'{self.step} * units + ' * self.steps}u]"
 
 
 @dataclass(slots=True)
@@ -264,27 +286,24 @@ class _Writer:
 
     prefix: str
     stepped: bool
+    products: Mapping[str, str]
     lines: list[str] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
-    memory: dict[core.Expression, _Memory] = field(default_factory=dict)
+    memory: dict[core.Expression, Memory] = field(default_factory=dict)
     values: dict[str, core.Expression] = field(default_factory=dict)
     rows: list[str] = field(default_factory=list)
     counts: bool = False
     parameters: set[str] = field(default_factory=lambda: {"x", "y", "units"})
     kernels: set[str] = field(default_factory=set)
-    vectors: int = 0
+    vectors: list[str] = field(default_factory=list)
     ahead: int = 0
-
-    def __post_init__(self) -> None:
-        """Begin with the input."""
-        self.memory[X] = _Memory("x", steps=not self.stepped, units=True)
 
     def add(self, result: core.Result) -> None:
         """Add the lines of a result."""
         value, name = core.inline(result.value, self.values), core.Name(result.name)
         steps, units = self._axes(value)
         if name == X:
-            to = _Memory("y", steps, units=True)
+            to = Memory("y", steps, units=True)
         elif name in self.memory:
             to = self.memory[name]
             self.parameters.add(to.pointer)
@@ -301,18 +320,19 @@ class _Writer:
         # What is computed from the value before is not computed from this one.
         self.values = {key: held for key, held in self.values.items() if name not in _parts(held)}
 
-    def _vector(self, name: str) -> _Memory:
+    def _vector(self, name: str, size: str = "units") -> Memory:
         """Declare memory of a number for each unit."""
-        ahead = ["", " + units", f" + {self.vectors} * units"][min(self.vectors, 2)]
-        self.declared.append(f"float *const {name} = work{ahead};")
-        self.parameters.add("work")
-        self.vectors += 1
-        return _Memory(name, steps=False, units=True)
+        before = Counter(self.vectors).items()
+        at = (f"{count} * {other}" if count > 1 else other for other, count in before)
+        self.declared.append(f"float *const {name} = {' + '.join(['work', *at])};")
+        self.parameters |= {"work", size}
+        self.vectors.append(size)
+        return Memory(name, steps=False, units=True, size=size)
 
     def _axes(self, value: core.Expression) -> tuple[bool, bool]:
         """Return whether a value has numbers for each step, and for each unit."""
         match value:
-            case core.Name() if value in self.memory:
+            case _ if value in self.memory:
                 return self.memory[value].steps, self.memory[value].units
             case core.Name():
                 return value == MASK and not self.stepped, False
@@ -320,8 +340,10 @@ class _Writer:
                 return False, True
             case core.Reduce(_, x) | core.Pick(_, x) | core.Take(x, int()):
                 return False, self._axes(x)[1]
-            case core.Length(x):
+            case core.Length(x) | core.Dot(x):
                 return self._axes(x)[0], False
+            case core.MatMul(x, kernel):
+                return self._axes(x)[0], kernel.name in self.products
             case core.CountSteps():
                 return False, False
             case _:
@@ -329,7 +351,7 @@ class _Writer:
                 return any(steps for steps, _ in axes), any(units for _, units in axes)
 
     def _assign(  # noqa: PLR0912 - a branch for each way that numbers come
-        self, to: _Memory, value: core.Expression
+        self, to: Memory, value: core.Expression
     ) -> list[str]:
         """Return the lines that put a value into memory."""
         match value:
@@ -343,6 +365,10 @@ class _Writer:
             ):
                 lines = self._assign(to, core.Combine("add", own, x))
                 return _when(self._condition(condition), lines)
+            case core.Reduce("sum", core.Combine("multiply", weights, x)) if softmax := _softmax(
+                weights
+            ):
+                return self._mean_by_softmax(to, *softmax, x)
             case core.Reduce(how, x) if all(self._axes(x)):
                 return self._reduce(to, how, x)
             case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
@@ -368,11 +394,11 @@ class _Writer:
             case _:
                 return self._each(to, "", value)
 
-    def _stays(self, to: _Memory, value: core.Expression, condition: core.Expression) -> bool:
+    def _stays(self, to: Memory, value: core.Expression, condition: core.Expression) -> bool:
         """Return whether memory has a value already, and one condition is that of all of it."""
         return self.memory.get(value) == to and not any(self._axes(condition))
 
-    def _each(self, to: _Memory, sign: str, value: core.Expression) -> list[str]:
+    def _each(self, to: Memory, sign: str, value: core.Expression) -> list[str]:
         """Return the lines that compute each number by itself, with a sign from what it was."""
         lines = [f"{to.element} {sign}= {self._write(value)};"]
         rows, self.rows = self.rows, []
@@ -393,7 +419,7 @@ class _Writer:
         self.declared.insert(0, "size_t real_steps = 0;")
         return ["++real_steps;" if real else f"real_steps += {self._condition(MASK)};"]
 
-    def _reduce(self, to: _Memory, how: str, x: core.Expression) -> list[str]:
+    def _reduce(self, to: Memory, how: str, x: core.Expression) -> list[str]:
         """Return the lines of a statistic over the steps."""
         filler: float | None = None
         condition = ""
@@ -419,7 +445,92 @@ class _Writer:
         mean = self._each(to, "/", core.CountSteps(x)) if how == "mean" else []
         return [*start, *self._each_step(step, first), *mean]
 
-    def _pool(self, to: _Memory, pool: core.PoolWindows) -> list[str]:
+    def _mean_by_softmax(
+        self,
+        to: Memory,
+        scores: core.Expression,
+        condition: core.Expression | None,
+        x: core.Expression,
+    ) -> list[str]:
+        """Return the lines of the sum of steps weighted by the softmax of their scores, in one go.
+
+        The sums are of exponentials of scores less the highest so far, so none overflows. A higher
+        one makes those before it smaller.
+        """
+        self.kernels.add("exp")
+        score, rows = self._write(scores), self.rows
+        self.rows = []
+        lower = "is_higher ? highest - score : score - highest"
+        mean = f"kept * {to.element} + weight * {self._write(x, 2)}"
+        step = [
+            *rows,
+            f"const float score = {score};",
+            "const int is_higher = total <= 0.0f || score > highest;",
+            f"const float power = total > 0.0f ? {self.prefix}_exp({lower}) : 0.0f;",
+            "const float kept = is_higher ? power : 1.0f, weight = is_higher ? 1.0f : power;",
+            "",
+            *loop("u", to.size, [f"{to.element} = {mean};"]),
+            "total = kept * total + weight;",
+            "highest = is_higher ? score : highest;",
+        ]
+        divided = list(loop("u", to.size, [f"{to.element} /= total;"]))
+        if condition is not None:
+            step = _when(self._condition(condition), step)
+            divided = _when("total > 0.0f", divided)
+        self.declared.append("float highest = 0.0f, total = 0.0f;")
+        return [*self._assign(to, 0.0), *self._each_step(step), *divided]
+
+    def _row(self, value: core.Expression) -> str:
+        """Return the numbers of a value at step ``t``, after lines that compute them if need be."""
+        match value:
+            case _ if value in self.memory:
+                memory = self.memory[value]
+                self.parameters |= {memory.pointer, memory.size}
+                return memory.row
+            case core.Param(_, name):
+                return name
+            case core.Apply(function, x):
+                row, made = self._row(x), activation(function)
+                if x in self.memory:
+                    to = self._vector("projected", self.memory[x].size)
+                    self.rows.append(copied(to.pointer, row, to.size))
+                    row = to.pointer
+                if made.name != "linear":
+                    self.kernels.add(made.function)
+                    call = f"{self.prefix}_{made.function}({row}, {self._size(x)}{made.more});"
+                    self.rows.append(call)
+                return row
+            case core.Combine("add", core.MatMul() as total, core.Param(_, bias)):
+                return self._product(total, bias)
+            case core.MatMul():
+                return self._product(value, "")
+            case _:
+                raise _unknown(value)
+
+    def _product(self, total: core.MatMul, bias: str) -> str:
+        """Return the numbers of a product with a matrix."""
+        name, to = total.kernel.name, self._vector("projected", "hidden")
+        function = self.products[name]
+        weights = f"{name}, {name}_scale" if function.endswith("_int8") else name
+        sizes = self._size(total.x), to.size
+        x = self._row(total.x)
+        call = f"{self.prefix}_{function}({weights}"
+        self.rows += product(call, bias, x, sizes, to.pointer)
+        return to.pointer
+
+    def _size(self, value: core.Expression) -> str:
+        """Return how many numbers a value has at a step."""
+        match value:
+            case _ if value in self.memory:
+                return self.memory[value].size
+            case core.MatMul():
+                return "hidden"
+            case core.Apply(_, x) | core.Combine("add", x, core.Param()):
+                return self._size(x)
+            case _:
+                raise _unknown(value)
+
+    def _pool(self, to: Memory, pool: core.PoolWindows) -> list[str]:
         """Return the lines of a statistic over the real steps ``at`` of each window."""
         self.parameters |= {"windows", "size", "stride", "steps"}
         before = " - before" if "before" in self.parameters else ""
@@ -446,7 +557,7 @@ class _Writer:
         head = f"for (size_t t = 0; t < windows; ++t, {to.pointer} += units) {{"
         return [head, *indented(body), "}"]
 
-    def _copy(self, to: _Memory, value: core.Expression) -> list[str]:
+    def _copy(self, to: Memory, value: core.Expression) -> list[str]:
         """Return the lines that copy features of a step."""
         lines, row = list[str](), "0"
         features: tuple[int, int | None] = (0, None)
@@ -519,10 +630,13 @@ class _Writer:
                 return "(float)steps"
             case core.Length(x) if x in self.memory:
                 self.kernels |= {"dot", "sqrtf"}
-                row = f"{self.memory[x].pointer} + t * units"
+                row = self._row(x)
                 length = f"sqrtf({self.prefix}_dot({row}, {row}, units))"
                 self.rows.append(f"const float length = {length};")
                 return "length"
+            case core.Dot(x, vector) | core.MatMul(x, vector, False):
+                self.kernels.add("dot")
+                return f"{self.prefix}_dot({self._row(x)}, {self._row(vector)}, {self._size(x)})"
             case _ if _is_mask(value):
                 return f"(float){self._condition(value)}"
             case _:
@@ -539,6 +653,21 @@ def _negated(condition: str) -> str:
 
 def _is_mask(value: core.Expression) -> bool:
     return value in (MASK, core.Column(MASK))
+
+
+def _softmax(
+    weights: core.Expression,
+) -> tuple[core.Expression, core.Expression | None] | None:
+    """Return the scores of which weights are the softmax, and which steps alone have a weight."""
+    match weights:
+        case core.Softmax(scores):
+            return scores, None
+        case core.Fill(condition, core.Softmax(core.Fill(asked, scores, lowest)), 0.0) if (
+            condition == asked and lowest == LOWEST
+        ):
+            return scores, condition
+        case _:
+            return None
 
 
 def _operands(value: Any) -> Iterator[core.Expression]:
