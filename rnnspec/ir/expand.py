@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial, reduce
 from math import inf
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.ir import nodes
 from rnnspec.ir.core import (
@@ -33,6 +33,7 @@ from rnnspec.ir.core import (
     Mix,
     Name,
     Norm,
+    OverFeatures,
     Param,
     Pick,
     PoolWindows,
@@ -437,6 +438,43 @@ def _pool_all_steps(pool: PoolWindows, x: Expression, real: Column) -> Iterator[
     yield Result("share", replace(pool, x=Name("real"), adds=True), about)
     least = Combine("divide", 1.0, float(pool.window.size))
     yield Result("x", X / Combine("maximum", Name("share"), least))
+
+
+def of_arithmetic(results: Iterable[Result]) -> Iterator[Result]:
+    """Yield results in which norms are arithmetic, as where no function computes one."""
+    for result in results:
+        match result.value:
+            case Norm(x, layer, epsilon, over, mask=None):
+                yield from _compute_norm(x, layer, Setting("epsilon", epsilon), over)
+            case _:
+                yield result
+
+
+def _compute_norm(
+    x: Expression, layer: str, epsilon: Setting, over: Literal["given", "features", "batch"]
+) -> Iterator[Result]:
+    """Yield the results of a norm of ``x``."""
+    gamma, beta = Param(layer, "gamma"), Param(layer, "beta")
+    match over:
+        case "given":
+            deviation = Function("sqrt", Param(layer, "moving_variance") + epsilon)
+            yield Result("scale", gamma / deviation)
+            centered = Combine("subtract", x, Param(layer, "moving_mean"))
+            yield Result("x", centered * Name("scale") + beta)
+        case "features":
+            rounded = Name("rounded")
+            yield Result("rounded", OverFeatures("mean", x))
+            error = OverFeatures("mean", Combine("subtract", x, rounded))
+            about = "Equal features must be their mean: a small epsilon makes much of an error."
+            yield Result("mean", rounded + error, about)
+            yield Result("x", Combine("subtract", x, Name("mean")))
+            variance = OverFeatures("mean", X * X)
+            yield Result("deviation", Function("sqrt", variance + epsilon))
+            yield Result("x", gamma * X / Name("deviation") + beta)
+        case "batch":
+            raise AssertionError("it is only in training")
+        case _:
+            assert_never(over)
 
 
 def _dense(layer: nodes.Dense) -> Iterator[Result]:

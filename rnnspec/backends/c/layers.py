@@ -28,7 +28,7 @@ from rnnspec.backends.c.verbs import (
 )
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
-from rnnspec.ir.expand import SKIP, X, expand
+from rnnspec.ir.expand import SKIP, X, expand, of_arithmetic
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
 from rnnspec.ir.params import directions, params
@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.ir.forms import State
+    from rnnspec.ir.forms import Form, State
 
 _ARRAY = "const float *"
 _TYPES = {
     **dict.fromkeys(("table", "kernel"), "const {weight} *"),
     **dict.fromkeys(("table_scale", "kernel_scale", "bias"), "const float *"),
-    **dict.fromkeys(("gamma", "beta", "mean", "variance", "query"), "const float *"),
+    **dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), "const float *"),
+    "query": "const float *",
     "memory": "const {prefix}_memory *",
     "attention_kernel": "const {weight} *",
     **dict.fromkeys(("attention_kernel_scale", "score"), "const float *"),
@@ -206,7 +207,6 @@ class Layers:
         tokens = isinstance(layer, nodes.Embedding)
         sequence = len(layer.output if isinstance(layer, nodes.Join) else layer.input) > 1
         rows = place.steps if (sequence or tokens) and not self.stepped else "1"
-        units = 1 if tokens else nodes.width(layer.input)
         match layer:
             case nodes.Embedding(dim=dim):
                 weights = self._weights(layer.table or layer.name, "embeddings", "table")
@@ -225,8 +225,6 @@ class Layers:
                 yield from self._conv(layer, place)
                 windows = "1" if self.stepped else place.windows
                 yield from self._activation(layer.activation, y, windows, layer.filters)
-            case nodes.BatchNorm() | nodes.LayerNorm():
-                yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
                 yield from self._attend(layer, place, rows)
             case nodes.Join(how=nodes.Formula() as formula):
@@ -334,20 +332,6 @@ class Layers:
         yield self._call(Function(f"tied{suffix}", "tied"), values)
         yield from self._activation(layer.activation, place.output, rows, layer.units)
 
-    def _byrow(self, layer: nodes.BatchNorm | nodes.LayerNorm, values: dict[str, str]) -> Call:
-        """Return the call of a layer that computes each row by itself."""
-        self._needs("sqrtf")
-        arrays = {"gamma": "gamma", "beta": "beta"}
-        match layer:
-            case nodes.BatchNorm():
-                arrays |= {"moving_mean": "mean", "moving_variance": "variance"}
-                kind = "batch_norm"
-            case nodes.LayerNorm():
-                kind = "layer_norm"
-        for path, parameter in arrays.items():
-            values |= self._weights(layer, path, parameter)
-        return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
-
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
         names = parameter_names(formula.names, _TYPES, self.network.name)
@@ -374,7 +358,8 @@ class Layers:
         """Yield the statements of a layer by its recipe."""
         after = "1" if self.stepped or len(layer.output) == 1 else place.windows
         to = Rows(place.output, after, nodes.width(layer.output))
-        results = tuple(expand(layer, "step" if self.stepped else "inference"))
+        form: Form = "step" if self.stepped else "inference"
+        results = tuple(of_arithmetic(expand(layer, form)))
         match results:
             case (core.Result(_, value),) if moves(value):
                 yield from statements(value, self._operands(layer, place), to)
@@ -387,7 +372,7 @@ class Layers:
         self, layer: nodes.Layer, place: Place, results: tuple[core.Result, ...]
     ) -> Call:
         """Return the call of a function that is a recipe."""
-        units, masked = nodes.width(layer.input), bool(getattr(layer, "masked", False))
+        units = nodes.width(layer.input)
         states = _states_of_recipe(layer) if self.stepped else {}
         others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
         stored = {param.name: self.arrays[layer.name, param.name] for param in params(layer)}
@@ -413,6 +398,7 @@ class Layers:
         for name in stored:
             values |= self._weights(layer, name, name)
         self.kernels |= composed.kernels
+        masked = not composed.parameters.isdisjoint(("mask", "real"))
         kind = f"{'masked_' * masked}{default_kind(layer)}"
         about, lines = _about(layer, stepped=bool(states)), composed.lines
         if isinstance(layer, nodes.WindowPooling):
@@ -617,6 +603,10 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             return f"The {reduction.noun} of the {steps}."
         case nodes.WindowPooling(statistic=statistic):
             return f"The {'maximum' if statistic == 'max' else 'average'} of each window; steps"
+        case nodes.BatchNorm():
+            return "A batch norm by moving averages."
+        case nodes.LayerNorm():
+            return "A layer norm of each row."
         case nodes.AttentionPooling():
             steps = f"steps{' that are not padding' * layer.masked}"
             return (

@@ -275,13 +275,18 @@ def compose(results: tuple[core.Result, ...], prefix: str, given: Given) -> Comp
     )
 
 
+_EACH_STEP = "for (size_t t = 0; t < steps; ++t) {"
+
+
 @dataclass(slots=True)
 class _Writer:
     """The lines so far, and what the names of a recipe stand for.
 
-    Statistics of each unit have memory; other results are written where they are read, from
-    ``values``. ``rows`` are declarations of what is computed once in each step. ``counts`` is true
-    if the number of real steps is asked for, until a loop counts them.
+    Statistics of each unit have memory, and those over the units a variable in the loop over the
+    steps, of which ``scalars`` has the names; other results are written where they are read, from
+    ``values``. ``rows`` are declarations of what is computed once in each step; ``in_loop`` is true
+    if the last lines are a loop over the steps. ``counts`` is true if the number of real steps is
+    asked for, until a loop counts them.
     """
 
     prefix: str
@@ -291,11 +296,14 @@ class _Writer:
     declared: list[str] = field(default_factory=list)
     memory: dict[core.Expression, Memory] = field(default_factory=dict)
     values: dict[str, core.Expression] = field(default_factory=dict)
+    scalars: dict[core.Expression, str] = field(default_factory=dict)
+    in_loop: bool = False
     rows: list[str] = field(default_factory=list)
     counts: bool = False
     parameters: set[str] = field(default_factory=lambda: {"x", "y", "units"})
     kernels: set[str] = field(default_factory=set)
     vectors: list[str] = field(default_factory=list)
+    sums: int = 0
     ahead: int = 0
 
     def add(self, result: core.Result) -> None:
@@ -309,16 +317,36 @@ class _Writer:
             self.parameters.add(to.pointer)
         elif units and not (steps or self.stepped):
             to = self._vector(result.name)
+        elif any(isinstance(part, core.OverFeatures) for part in _parts(value)):
+            self._declare(result, value)
+            return
         else:
             self.values[result.name] = value
             return
         lines = self._assign(to, value)
         if self.counts and any("real_steps" in line for line in lines):
             lines = [*self._each_step(self._count()), *lines]
-        self.lines += lines
+        self._append(lines)
         self.memory[name] = to
         # What is computed from the value before is not computed from this one.
         self.values = {key: held for key, held in self.values.items() if name not in _parts(held)}
+
+    def _declare(self, result: core.Result, value: core.Expression) -> None:
+        """Add the lines of a number at each step."""
+        line = f"const float {result.name} = {self._write(value)};"
+        rows, self.rows = self.rows, []
+        about = [f"/* {result.about} */"] if result.about else []
+        self._append(self._each_step([*about, *rows, line]))
+        self.scalars[core.Name(result.name)] = result.name
+
+    def _append(self, lines: list[str]) -> None:
+        """Add lines; what is computed at each step goes on in the loop before it."""
+        is_loop = lines[0] == _EACH_STEP and lines.index("}") == len(lines) - 1
+        if is_loop and self.in_loop:
+            self.lines[-1:] = lines[1:]
+            return
+        self.scalars, self.in_loop = {}, is_loop
+        self.lines += lines
 
     def _vector(self, name: str, size: str = "units") -> Memory:
         """Declare memory of a number for each unit."""
@@ -334,13 +362,15 @@ class _Writer:
         match value:
             case _ if value in self.memory:
                 return self.memory[value].steps, self.memory[value].units
+            case core.Name() if value in self.scalars:
+                return True, False
             case core.Name():
                 return value == MASK and not self.stepped, False
             case core.Param():
                 return False, True
             case core.Reduce(_, x) | core.Pick(_, x) | core.Take(x, int()):
                 return False, self._axes(x)[1]
-            case core.Length(x) | core.Dot(x):
+            case core.Length(x) | core.OverFeatures(_, x) | core.Dot(x):
                 return self._axes(x)[0], False
             case core.MatMul(x, kernel):
                 return self._axes(x)[0], kernel.name in self.products
@@ -408,7 +438,7 @@ class _Writer:
     def _each_step(self, lines: list[str], first: int = 0) -> list[str]:
         """Return a loop over the steps."""
         self.parameters.add("steps")
-        head = f"for (size_t t = {first}; t < steps; ++t) {{"
+        head = _EACH_STEP.replace("t = 0", f"t = {first}")
         return [head, *indented(lines), "}"]
 
     def _count(self, *, real: bool = False) -> list[str]:
@@ -530,6 +560,14 @@ class _Writer:
             case _:
                 raise _unknown(value)
 
+    def _mean_of_features(self, x: core.Expression) -> str:
+        """Return the mean of the features of a step, after the lines of their sum."""
+        self.sums += 1
+        name = f"sum_{self.sums}"
+        lines = loop("u", "units", [f"{name} += {self._write(x)};"])
+        self.rows += [f"float {name} = 0.0f;", "", *lines]
+        return f"{name} / (float)units"
+
     def _pool(self, to: Memory, pool: core.PoolWindows) -> list[str]:
         """Return the lines of a statistic over the real steps ``at`` of each window."""
         self.parameters |= {"windows", "size", "stride", "steps"}
@@ -609,6 +647,10 @@ class _Writer:
                 return self.memory[value].element
             case core.Param(_, name):
                 return f"{name}[u]"
+            case core.Name() if value in self.scalars:
+                return self.scalars[value]
+            case core.OverFeatures("mean", x):
+                return self._mean_of_features(x)
             case core.Function("sqrt", x):
                 self.kernels.add("sqrtf")
                 return f"sqrtf({self._write(x)})"
