@@ -21,6 +21,7 @@ from rnnspec.backends.c.verbs import (
     compose,
     each,
     moves,
+    parameter,
     product,
     row,
     statements,
@@ -31,7 +32,7 @@ from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.expand import SKIP, X, expand, of_arithmetic
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
-from rnnspec.ir.params import directions, params
+from rnnspec.ir.params import directions
 from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.ir.text import default_kind
 
@@ -203,28 +204,19 @@ class Layers:
 
     def lines(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
-        x, y = place.inputs[0], place.output
-        tokens = isinstance(layer, nodes.Embedding)
-        sequence = len(layer.output if isinstance(layer, nodes.Join) else layer.input) > 1
-        rows = place.steps if (sequence or tokens) and not self.stepped else "1"
+        sequence = len(layer.input) > 1
+        rows = place.steps if sequence and not self.stepped else "1"
         match layer:
-            case nodes.Embedding(dim=dim):
-                weights = self._weights(layer.table or layer.name, "embeddings", "table")
-                values = {**weights, "tokens": x, "steps": rows, "units": str(dim), "y": y}
-                name = "embedding_int8" if "table_scale" in weights else "embedding"
-                yield self._call(Function(name, "embedding"), values)
             case nodes.Recurrent():
                 for prefix in directions(layer):
                     yield self._recurrent(layer, prefix, place)
-            case nodes.Dense(tied=tied) if tied:
-                yield from self._tied(layer, place, rows)
-            case nodes.Dense():
+            case nodes.Dense(tied=None):
                 yield from self._products(layer, place, rows, layer.features, layer.features)
-                yield from self._activation(layer.activation, y, rows, layer.units)
+                yield from self._activation(layer.activation, place.output, rows, layer.units)
             case nodes.Conv():
                 yield from self._conv(layer, place)
                 windows = "1" if self.stepped else place.windows
-                yield from self._activation(layer.activation, y, windows, layer.filters)
+                yield from self._activation(layer.activation, place.output, windows, layer.filters)
             case nodes.Attention():
                 yield from self._attend(layer, place, rows)
             case nodes.Join(how=nodes.Formula() as formula):
@@ -321,17 +313,6 @@ class Layers:
         sizes = str(inputs), str(units)
         yield from each(rows, list(product(f"{name}({weights}", bias, start, sizes, to)))
 
-    def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
-        table = self.arrays[layer.tied or "", "embeddings"]
-        values = {"table": table.symbol} | self._weights(layer, "bias", "bias")
-        values |= {"x": place.inputs[0], "steps": rows, "inputs": str(layer.features)}
-        values |= {"units": str(layer.units), "y": place.output}
-        suffix = "_int8" if table.rounded else ""
-        values |= {"table_scale": table.scale} if table.rounded else {}
-        self._needs(f"dot{suffix}")
-        yield self._call(Function(f"tied{suffix}", "tied"), values)
-        yield from self._activation(layer.activation, place.output, rows, layer.units)
-
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
         names = parameter_names(formula.names, _TYPES, self.network.name)
@@ -365,6 +346,10 @@ class Layers:
                 yield from statements(value, self._operands(layer, place), to)
                 if isinstance(value, core.Apply):
                     yield from self._activation(value.function, to.pointer, to.count, to.width)
+            case (*before, core.Result(_, core.Apply(function, value)) as last):
+                results = (*before, replace(last, value=value))
+                yield self._by_recipe(layer, place, results)
+                yield from self._activation(function, to.pointer, to.count, to.width)
             case _:
                 yield self._by_recipe(layer, place, results)
 
@@ -372,40 +357,53 @@ class Layers:
         self, layer: nodes.Layer, place: Place, results: tuple[core.Result, ...]
     ) -> Call:
         """Return the call of a function that is a recipe."""
-        units = nodes.width(layer.input)
         states = _states_of_recipe(layer) if self.stepped else {}
         others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
-        stored = {param.name: self.arrays[layer.name, param.name] for param in params(layer)}
-        products = {name: self._product(layer, name) for name in stored if stored[name].parts}
-        vectors = _vectors(layer)
-        memory: dict[core.Expression, Memory] = {X: Memory("x", steps=not states, units=True)}
-        for name, state in states.items():
-            memory[core.Name(name)] = Memory(name, steps=False, units=state.kind != "count")
-        memory |= {value: Memory(name, steps=False, units=True) for value, name in vectors.items()}
-        given = Given(memory, bool(states), products, others)
-        composed = compose(results, self.network.name, given)
+        arrays = self._arrays(results)
+        memory = _memory(layer, states)
+        composed = compose(results, self.network.name, Given(memory, bool(states), arrays, others))
         settings = {setting.name: number(setting.value) for setting in core.settings(results)}
-        rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
-        values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
-        values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}
+        values = self._values(layer, place, memory) | {"ahead": str(composed.ahead)}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
-        values |= dict(zip(vectors.values(), place.inputs[1:], strict=True))
-        values |= {"hidden": str(stored[name].shape[-1]) for name in products}  # noqa: B035 - of one
-        if isinstance(layer, nodes.WindowPooling):
-            values |= self._windows(layer.window, place)
+        for stored in arrays.values():
+            if stored.parts:
+                values["hidden"] = str(stored.shape[-1])
         values = {name: text for name, text in values.items() if name in composed.parameters}
-        self._needs(floats=sum(int(values[size]) for size in composed.vectors))
-        for name in stored:
-            values |= self._weights(layer, name, name)
-        self.kernels |= composed.kernels
+        self._needs(*composed.kernels, floats=sum(int(values[size]) for size in composed.vectors))
+        for array in arrays:
+            values |= self._weights(array.layer, array.name, parameter(array))
         masked = not composed.parameters.isdisjoint(("mask", "real"))
-        kind = f"{'masked_' * masked}{default_kind(layer)}"
+        rounded = any(stored.rounded for stored in arrays.values())
+        kind = "tied" if isinstance(layer, nodes.Dense) else default_kind(layer)
+        kind = f"{'masked_' * masked}{kind}{'_int8' * rounded}"
         about, lines = _about(layer, stepped=bool(states)), composed.lines
         if isinstance(layer, nodes.WindowPooling):
             kind = f"{layer.statistic}_windows"
             about += f" outside the sequence{' and padding' * ('mask' in others)} do not count."
         function = Function(kind, "composed", stepped=bool(states), about=about, lines=lines)
         return self._call(replace(function, settings=tuple(settings)), values | settings)
+
+    def _arrays(self, results: tuple[core.Result, ...]) -> dict[core.Param, Stored]:
+        """Return the arrays in a recipe, and collect what products with them need."""
+        found = [part for part in core.walk(results) if isinstance(part, core.Param)]
+        arrays = {array: self.arrays[array.layer, array.name] for array in found}
+        for stored in arrays.values():
+            self.widths |= {width for part in stored.parts for width in part.widths}
+        return arrays
+
+    def _values(
+        self, layer: nodes.Layer, place: Place, memory: Mapping[core.Expression, Memory]
+    ) -> dict[str, str]:
+        """Return the arguments of a function that is a recipe, but for arrays and states."""
+        rows = max(len(layer.input), len(layer.output))
+        values = {"steps": "1" if self.stepped or rows == 1 else place.steps, "y": place.output}
+        values |= {"units": str(nodes.width(layer.output)), "mask": place.mask, "real": "real"}
+        values |= {memory[X].size: str(nodes.width(layer.input))} if memory[X].units else {}
+        if isinstance(layer, nodes.WindowPooling):
+            values |= self._windows(layer.window, place)
+        # States come after all inputs.
+        pointers = (held.pointer for held in memory.values())
+        return values | dict(zip(pointers, place.inputs, strict=False)) | {"work": "work"}
 
     def _shared(self, layer: nodes.WindowPooling) -> frozenset[str]:
         """Return the parameters of a pool of windows that not all layers with its function need."""
@@ -586,13 +584,21 @@ def _states_of_recipe(layer: nodes.Layer) -> dict[str, State]:
     return {state.name: state for state in states}
 
 
-def _vectors(layer: nodes.Layer) -> dict[core.Expression, str]:
-    """Return the parameters with the inputs of a layer beside the first."""
+def _memory(layer: nodes.Layer, states: Mapping[str, State]) -> dict[core.Expression, Memory]:
+    """Return where a function finds the inputs of a layer, in their order, and its states."""
+    memory: dict[core.Expression, Memory] = {X: Memory("x", steps=not states, units=True)}
     match layer:
+        case nodes.Embedding():
+            memory[X] = Memory("tokens", steps=True, units=False)
+        case nodes.Dense():
+            memory[X] = Memory("x", steps=True, units=True, size="inputs")
         case nodes.AttentionPooling(query=str(query)):
-            return {core.EarlierOutput(query): "query"}
+            memory[core.EarlierOutput(query)] = Memory("query", steps=False, units=True)
         case _:
-            return {}
+            pass
+    for name, state in states.items():
+        memory[core.Name(name)] = Memory(name, steps=False, units=state.kind != "count")
+    return memory
 
 
 def _about(layer: nodes.Layer, *, stepped: bool) -> str:
@@ -603,6 +609,10 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             return f"The {reduction.noun} of the {steps}."
         case nodes.WindowPooling(statistic=statistic):
             return f"The {'maximum' if statistic == 'max' else 'average'} of each window; steps"
+        case nodes.Embedding():
+            return "y[t] = table[tokens[t]]."
+        case nodes.Dense():
+            return "The product of each row of x with each row of a table."
         case nodes.BatchNorm():
             return "A batch norm by moving averages."
         case nodes.LayerNorm():

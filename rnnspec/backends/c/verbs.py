@@ -20,6 +20,8 @@ from rnnspec.source.verbs import SIGNS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from rnnspec.backends.c.arrays import Stored
+
 
 def copied(to: str, start: str, size: str) -> str:
     """Return the statement that copies a number of floats."""
@@ -41,6 +43,11 @@ def product(call: str, bias: str, x: str, sizes: tuple[str, str], to: str) -> It
     if not bias:
         yield f"memset({to}, 0, {bytes_of(sizes[1])});"
     yield f"{call}, {bias or to}, {x}, {', '.join(sizes)}, {to});"
+
+
+def parameter(array: core.Param) -> str:
+    """Return the parameter with an array."""
+    return "table" if array.name == "embeddings" else array.name
 
 
 def total(rows: str, units: int) -> str:
@@ -230,7 +237,7 @@ class Memory:
     def element(self) -> str:
         """The number at the step and at unit ``u``."""
         if not self.units:
-            return f"*{self.pointer}"
+            return f"{self.pointer}[{self.step}]" if self.steps else f"*{self.pointer}"
         return f"{self.pointer}[{f'{self.step} * units + ' * self.steps}u]"
 
 
@@ -239,21 +246,20 @@ class Given:
     """What a function is given beside its recipe.
 
     ``memory`` says where inputs and states are. With ``states``, the function takes one step, which
-    is ``real`` or padding. ``products`` has the function of the products with each array that is
-    stored as a matrix; they have ``hidden`` columns. ``shared`` are parameters that other layers
-    need, which share the function.
+    is ``real`` or padding. Products with ``arrays`` that are stored as matrices have ``hidden``
+    columns. ``shared`` are parameters that other layers need, which share the function.
     """
 
     memory: Mapping[core.Expression, Memory]
     states: bool = False
-    products: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[core.Param, Stored] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
 
 
 def compose(results: tuple[core.Result, ...], prefix: str, given: Given) -> Composed:
     """Return the function that computes ``y``, and takes arrays by their names."""
-    writer = _Writer(prefix, given.states, given.products, memory=dict(given.memory))
-    writer.parameters |= given.shared
+    writer = _Writer(prefix, given.states, given.arrays, memory=dict(given.memory))
+    writer.parameters |= {given.memory[X].pointer, *given.shared}
     if given.states:
         results = tuple(replace(result, value=_of_one_step(result.value)) for result in results)
     masks = {result.name: result.value for result in results if _is_mask(result.value)}
@@ -262,8 +268,9 @@ def compose(results: tuple[core.Result, ...], prefix: str, given: Given) -> Comp
         for result in results
         if result.name not in masks
     )
-    values = [part for result in results for part in _parts(result.value)]
-    writer.counts = any(isinstance(part, core.Reduce) and _is_mask(part.x) for part in values)
+    writer.counts = any(
+        isinstance(part, core.Reduce) and _is_mask(part.x) for part in core.walk(results)
+    )
     for result in results:
         writer.add(result)
     return Composed(
@@ -291,7 +298,7 @@ class _Writer:
 
     prefix: str
     stepped: bool
-    products: Mapping[str, str]
+    arrays: Mapping[core.Param, Stored]
     lines: list[str] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
     memory: dict[core.Expression, Memory] = field(default_factory=dict)
@@ -300,7 +307,7 @@ class _Writer:
     in_loop: bool = False
     rows: list[str] = field(default_factory=list)
     counts: bool = False
-    parameters: set[str] = field(default_factory=lambda: {"x", "y", "units"})
+    parameters: set[str] = field(default_factory=lambda: {"y", "units"})
     kernels: set[str] = field(default_factory=set)
     vectors: list[str] = field(default_factory=list)
     sums: int = 0
@@ -317,7 +324,7 @@ class _Writer:
             self.parameters.add(to.pointer)
         elif units and not (steps or self.stepped):
             to = self._vector(result.name)
-        elif any(isinstance(part, core.OverFeatures) for part in _parts(value)):
+        elif any(isinstance(part, core.OverFeatures) for part in core.walk(value)):
             self._declare(result, value)
             return
         else:
@@ -329,7 +336,9 @@ class _Writer:
         self._append(lines)
         self.memory[name] = to
         # What is computed from the value before is not computed from this one.
-        self.values = {key: held for key, held in self.values.items() if name not in _parts(held)}
+        self.values = {
+            key: held for key, held in self.values.items() if name not in core.walk(held)
+        }
 
     def _declare(self, result: core.Result, value: core.Expression) -> None:
         """Add the lines of a number at each step."""
@@ -372,8 +381,10 @@ class _Writer:
                 return False, self._axes(x)[1]
             case core.Length(x) | core.OverFeatures(_, x) | core.Dot(x):
                 return self._axes(x)[0], False
-            case core.MatMul(x, kernel):
-                return self._axes(x)[0], kernel.name in self.products
+            case core.MatMul(x, kernel, transposed):
+                return self._axes(x)[0], transposed or bool(self.arrays[kernel].parts)
+            case core.Embed(x):
+                return self._axes(x)[0], True
             case core.CountSteps():
                 return False, False
             case _:
@@ -413,6 +424,8 @@ class _Writer:
                 return self._each(to, SIGNS[how][0], second)
             case core.PoolWindows():
                 return self._pool(to, value)
+            case core.Embed(x, table):
+                return self._embed(to, x, table)
             case core.Join(parts):
                 return [line for part in parts for line in self._copy(to, part)]
             case core.Pick() | core.Take():
@@ -517,8 +530,8 @@ class _Writer:
                 memory = self.memory[value]
                 self.parameters |= {memory.pointer, memory.size}
                 return memory.row
-            case core.Param(_, name):
-                return name
+            case core.Param():
+                return parameter(value)
             case core.Apply(function, x):
                 row, made = self._row(x), activation(function)
                 if x in self.memory:
@@ -530,8 +543,8 @@ class _Writer:
                     call = f"{self.prefix}_{made.function}({row}, {self._size(x)}{made.more});"
                     self.rows.append(call)
                 return row
-            case core.Combine("add", core.MatMul() as total, core.Param(_, bias)):
-                return self._product(total, bias)
+            case core.Combine("add", core.MatMul() as total, core.Param() as bias):
+                return self._product(total, parameter(bias))
             case core.MatMul():
                 return self._product(value, "")
             case _:
@@ -539,14 +552,18 @@ class _Writer:
 
     def _product(self, total: core.MatMul, bias: str) -> str:
         """Return the numbers of a product with a matrix."""
-        name, to = total.kernel.name, self._vector("projected", "hidden")
-        function = self.products[name]
-        weights = f"{name}, {name}_scale" if function.endswith("_int8") else name
-        sizes = self._size(total.x), to.size
+        to, suffix = self._vector("projected", "hidden"), self._suffix(total.kernel)
+        name, sizes = parameter(total.kernel), (self._size(total.x), to.size)
+        weights = f"{name}, {name}_scale" if suffix else name
         x = self._row(total.x)
-        call = f"{self.prefix}_{function}({weights}"
+        self.kernels.add(f"product{suffix}")
+        call = f"{self.prefix}_product{suffix}({weights}"
         self.rows += product(call, bias, x, sizes, to.pointer)
         return to.pointer
+
+    def _suffix(self, array: core.Param) -> str:
+        """Return how the functions end that take an array."""
+        return "_int8" if self.arrays[array].rounded else ""
 
     def _size(self, value: core.Expression) -> str:
         """Return how many numbers a value has at a step."""
@@ -567,6 +584,23 @@ class _Writer:
         lines = loop("u", "units", [f"{name} += {self._write(x)};"])
         self.rows += [f"float {name} = 0.0f;", "", *lines]
         return f"{name} / (float)units"
+
+    def _product_with_table(self, x: core.Expression, table: core.Param) -> str:
+        """Return the product of the numbers of a step with row ``u`` of a table."""
+        name, suffix, size = parameter(table), self._suffix(table), self._size(x)
+        self.kernels.add(f"dot{suffix}")
+        self.parameters.add(size)
+        total = f"{self.prefix}_dot{suffix}({self._row(x)}, {name} + u * {size}, {size})"
+        return f"{name}_scale[u] * {total} * {self.prefix.upper()}_MORE" if suffix else total
+
+    def _embed(self, to: Memory, x: core.Expression, table: core.Param) -> list[str]:
+        """Return the lines that copy rows of a table."""
+        name, index = parameter(table), self._write(x)
+        at = f"(size_t){index} * {to.size}"
+        if not self._suffix(table):
+            return self._each_step([copied(to.row, f"{name} + {at}", to.size)])
+        number_of = f"{name}_scale[{index}] * (float){name}[{at} + u]"
+        return self._each_step(list(loop("u", to.size, [f"{to.element} = {number_of};"])))
 
     def _pool(self, to: Memory, pool: core.PoolWindows) -> list[str]:
         """Return the lines of a statistic over the real steps ``at`` of each window."""
@@ -645,8 +679,8 @@ class _Writer:
             case core.Name() if value in self.memory:
                 self.parameters |= {self.memory[value].pointer} if self.stepped else set()
                 return self.memory[value].element
-            case core.Param(_, name):
-                return f"{name}[u]"
+            case core.Param():
+                return f"{parameter(value)}[u]"
             case core.Name() if value in self.scalars:
                 return self.scalars[value]
             case core.OverFeatures("mean", x):
@@ -676,7 +710,9 @@ class _Writer:
                 length = f"sqrtf({self.prefix}_dot({row}, {row}, units))"
                 self.rows.append(f"const float length = {length};")
                 return "length"
-            case core.Dot(x, vector) | core.MatMul(x, vector, False):
+            case core.MatMul(x, table, True):
+                return self._product_with_table(x, table)
+            case core.Dot(x, vector) | core.MatMul(x, vector):
                 self.kernels.add("dot")
                 return f"{self.prefix}_dot({self._row(x)}, {self._row(vector)}, {self._size(x)})"
             case _ if _is_mask(value):
@@ -721,13 +757,6 @@ def _operands(value: Any) -> Iterator[core.Expression]:
                 for one in (part if isinstance(part, tuple) else (part,))
                 if isinstance(one, core.Verb)
             )
-
-
-def _parts(value: core.Expression) -> Iterator[core.Expression]:
-    """Yield an expression and all that it is made of."""
-    yield value
-    for part in _operands(value):
-        yield from _parts(part)
 
 
 def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
