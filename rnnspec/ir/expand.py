@@ -306,6 +306,23 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     yield Result("x", Take(context, 0) if is_vector else context)
 
 
+def attention_of_step(
+    layer: nodes.Recurrent, attention: nodes.StepAttention, name: str
+) -> nodes.Attention:
+    """Return the layer called ``name`` that gives the context of a step for one query."""
+    return nodes.Attention(
+        name=name,
+        input=(attention.size,),
+        over=attention.over,
+        keys=attention.keys,
+        memory=(None, attention.width),
+        additive=attention.additive,
+        scale=attention.scale,
+        masked=attention.masked,
+        kernel_initializer=layer.kernel_initializer,
+    )
+
+
 def _attention_pooling(layer: nodes.AttentionPooling) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     hidden: Expression = X

@@ -121,7 +121,6 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         kernels=tuple(sorted(layers.kernels)),
         widths=tuple(sorted(layers.widths, reverse=True)),
         masks=layers.masks,
-        scales=layers.scales,
         is_blob=options.get("weights") == "blob",
     )
 

@@ -29,7 +29,7 @@ from rnnspec.backends.c.verbs import (
 )
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
-from rnnspec.ir.expand import SKIP, X, expand, of_arithmetic
+from rnnspec.ir.expand import SKIP, X, attention_of_step, expand, of_arithmetic
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
 from rnnspec.ir.params import directions
@@ -78,27 +78,33 @@ _DEFAULTS = {
 }
 """What a call passes for a parameter that only other calls need."""
 
+_MEMORY = {
+    **dict.fromkeys(("keys", "values"), "const float *const "),
+    "mask": "const unsigned char *const ",
+    **dict.fromkeys(("steps", "size", "width"), "const size_t "),
+}
+"""What layers attend to, which is in a structure."""
+
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
-
-
-_DOT, _ADDITIVE = "dot_attention", "additive_attention"
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionText:
-    """How a recurrent layer attends: with a function, after a product if it projects its state.
-
-    ``arguments`` is what the function takes between the query and the context.
-    """
+    """How a recurrent layer attends: with a function, after a product if it projects its state."""
 
     function: str
-    arguments: str
+    parameters: tuple[str, ...]
     product: str = ""
+
+    def arguments(self, query: str) -> str:
+        """Return what the function takes for a query, in a layer that attends at each step."""
+        own = {"query": query, "y": "context", "work": "hidden"}
+        return ", ".join(own.get(name, name) for name in self.parameters)
 
     @property
     def additive(self) -> bool:
         """True if it needs memory for the sum of a query and a key."""
-        return self.function == _ADDITIVE
+        return "work" in self.parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class Function:
     attention: AttentionText | None = None
     is_rounded: bool = False
     """True if the weights are int8."""
+    has_versions: bool = False
+    """True if it is compiled for several processors beside the recurrent layers."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -361,7 +369,8 @@ class Layers:
         others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
         arrays = self._arrays(results)
         memory = _memory(layer, states)
-        composed = compose(results, self.network.name, Given(memory, bool(states), arrays, others))
+        given = Given(memory, bool(states), arrays, shared=others)
+        composed = compose(results, self.network.name, given)
         settings = {setting.name: number(setting.value) for setting in core.settings(results)}
         values = self._values(layer, place, memory) | {"ahead": str(composed.ahead)}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
@@ -461,36 +470,55 @@ class Layers:
         """Return how a recurrent layer attends, its arguments, and the floats that it needs."""
         floats, values = layer.features, {"memory": place.memory}
         values |= {name: place.states[name] for name in ("contexts",) if name in place.states}
-        function, more, product = _DOT, "", ""
+        product = ""
         if attention.projects:
             values |= self._weights(layer, "attention.kernel", "attention_kernel")
             product = self._product(layer, "attention.kernel")
             floats += attention.size
         if attention.additive:
-            function, more = _ADDITIVE, ", score, hidden"
             values |= self._weights(layer, "attention.score", "score")
             floats += attention.size
-        elif self.scales:
-            more, values["scale"] = ", scale", number(attention.scale)
-        self._needs(function)
-        return AttentionText(function, more, product), values, floats
+        asking = attention_of_step(layer, attention, layer.name)
+        own, settings = self._attention_function(asking)
+        return replace(own, product=product), values | settings, floats
 
     def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
         """Yield the context of each query."""
-        function, more = _DOT, f", {number(layer.scale)}" if self.scales else ""
-        if layer.additive:
-            function, more = _ADDITIVE, f", {self.arrays[layer.name, 'score'].symbol}, work"
-        self._needs(function, floats=nodes.width(layer.input) * layer.additive)
-        query = row(place.inputs[0], rows, nodes.width(layer.input))
-        context = row(place.output, rows, nodes.width(layer.output))
-        call = f"{self.network.name}_{function}({place.memory}, {query}{more}, {context});"
-        yield from each(rows, [call])
+        asking = replace(layer, input=layer.input[-1:])
+        own, settings = self._attention_function(asking)
+        self._needs(floats=nodes.width(asking.input) * own.additive)
+        values = {"query": row(place.inputs[0], rows, nodes.width(layer.input))}
+        values |= {"y": row(place.output, rows, nodes.width(layer.output)), "work": "work"}
+        values |= {"memory": place.memory} | self._weights(layer, "score", "score") | settings
+        arguments = ", ".join(values[name] for name in own.parameters)
+        yield from each(rows, [f"{self.network.name}_{own.function}({arguments});"])
 
-    @property
-    def scales(self) -> bool:
-        """True if any scores have a scale."""
-        attentions = map(nodes.attention_of, self.network.layers)
-        return any(attention.scale != 1.0 for attention in attentions if attention)
+    def _attention_function(self, layer: nodes.Attention) -> tuple[AttentionText, dict[str, str]]:
+        """Return the function of an attention of one query, and its settings."""
+        # A function does not know where its memory is from.
+        results = tuple(expand(replace(layer, keys="keys", over="values"), "inference"))
+        memory: dict[core.Expression, Memory] = {
+            X: Memory("query", steps=False, units=True, size="size"),
+            core.EarlierMask("values"): Memory("mask", steps=True, units=False),
+            core.EarlierOutput("values"): Memory("values", steps=True, units=True, size="width"),
+            core.EarlierOutput("keys"): Memory("keys", steps=True, units=True, size="size"),
+        }
+        to = Memory("y", steps=False, units=True, size="width")
+        given = Given(memory, to=to, members=_MEMORY)
+        composed = compose(results, self.network.name, given)
+        self._needs(*composed.kernels)
+        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
+        function = Function(
+            f"{'masked_' * layer.masked}{'additive' if layer.additive else 'dot'}_attention",
+            "composed",
+            about=_about(layer, stepped=False),
+            lines=composed.lines,
+            settings=tuple(settings),
+            has_versions=True,
+        )
+        names = composed.parameters | settings.keys() | ({"score"} if layer.additive else set())
+        name = self._call(function, dict.fromkeys(names, "")).function
+        return AttentionText(name, self._parameters(name)), settings
 
     @property
     def masks(self) -> bool:
@@ -617,6 +645,11 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             return "A batch norm by moving averages."
         case nodes.LayerNorm():
             return "A layer norm of each row."
+        case nodes.Attention():
+            scores = "score . tanh(query + key)" if layer.additive else "query . key"
+            scaled = ", times a scale" * (layer.scale != 1.0)
+            steps = f"values{', but of padding' * layer.masked}"
+            return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}."
         case nodes.AttentionPooling():
             steps = f"steps{' that are not padding' * layer.masked}"
             return (

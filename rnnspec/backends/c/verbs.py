@@ -238,28 +238,34 @@ class Memory:
         """The number at the step and at unit ``u``."""
         if not self.units:
             return f"{self.pointer}[{self.step}]" if self.steps else f"*{self.pointer}"
-        return f"{self.pointer}[{f'{self.step} * units + ' * self.steps}u]"
+        return f"{self.pointer}[{f'{self.step} * {self.size} + ' * self.steps}u]"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """What a function is given beside its recipe.
 
-    ``memory`` says where inputs and states are. With ``states``, the function takes one step, which
-    is ``real`` or padding. Products with ``arrays`` that are stored as matrices have ``hidden``
-    columns. ``shared`` are parameters that other layers need, which share the function.
+    ``memory`` says where inputs and states are, and ``to`` where the output goes. ``members`` are
+    parameters that are in a structure ``memory``, with their types. With ``states``, the function
+    takes one step, which is ``real`` or padding. Products with ``arrays`` that are stored as
+    matrices have ``hidden`` columns. ``shared`` are parameters that other layers need, which share
+    the function.
     """
 
     memory: Mapping[core.Expression, Memory]
     states: bool = False
     arrays: Mapping[core.Param, Stored] = field(default_factory=dict)
+    to: Memory = Memory("y", steps=True, units=True)
+    members: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
 
 
 def compose(results: tuple[core.Result, ...], prefix: str, given: Given) -> Composed:
-    """Return the function that computes ``y``, and takes arrays by their names."""
-    writer = _Writer(prefix, given.states, given.arrays, memory=dict(given.memory))
-    writer.parameters |= {given.memory[X].pointer, *given.shared}
+    """Return the function that computes the output, and takes arrays by their names."""
+    writer = _Writer(prefix, given, given.states, memory=dict(given.memory))
+    writer.parameters |= {given.to.size, *given.shared}
+    read = {X, *(part for part in core.walk(results) if not isinstance(part, core.Name))}
+    writer.parameters |= {held.pointer for value, held in given.memory.items() if value in read}
     if given.states:
         results = tuple(replace(result, value=_of_one_step(result.value)) for result in results)
     masks = {result.name: result.value for result in results if _is_mask(result.value)}
@@ -273,9 +279,12 @@ def compose(results: tuple[core.Result, ...], prefix: str, given: Given) -> Comp
     )
     for result in results:
         writer.add(result)
+    members = [name for name in given.members if name in writer.parameters]
+    declared = [f"{given.members[name]}{name} = memory->{name};" for name in members]
+    declared += writer.declared
     return Composed(
-        (*writer.declared, *[""][: len(writer.declared)], *writer.lines),
-        frozenset(writer.parameters),
+        (*declared, *[""][: len(declared)], *writer.lines),
+        frozenset(writer.parameters.difference(members).union(["memory"][: len(members)])),
         tuple(writer.vectors),
         frozenset(writer.kernels),
         writer.ahead,
@@ -297,8 +306,8 @@ class _Writer:
     """
 
     prefix: str
+    given: Given
     stepped: bool
-    arrays: Mapping[core.Param, Stored]
     lines: list[str] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
     memory: dict[core.Expression, Memory] = field(default_factory=dict)
@@ -307,7 +316,7 @@ class _Writer:
     in_loop: bool = False
     rows: list[str] = field(default_factory=list)
     counts: bool = False
-    parameters: set[str] = field(default_factory=lambda: {"y", "units"})
+    parameters: set[str] = field(default_factory=lambda: {"y"})
     kernels: set[str] = field(default_factory=set)
     vectors: list[str] = field(default_factory=list)
     sums: int = 0
@@ -318,7 +327,7 @@ class _Writer:
         value, name = core.inline(result.value, self.values), core.Name(result.name)
         steps, units = self._axes(value)
         if name == X:
-            to = Memory("y", steps, units=True)
+            to = replace(self.given.to, steps=steps)
         elif name in self.memory:
             to = self.memory[name]
             self.parameters.add(to.pointer)
@@ -382,9 +391,11 @@ class _Writer:
             case core.Length(x) | core.OverFeatures(_, x) | core.Dot(x):
                 return self._axes(x)[0], False
             case core.MatMul(x, kernel, transposed):
-                return self._axes(x)[0], transposed or bool(self.arrays[kernel].parts)
+                return self._axes(x)[0], transposed or bool(self.given.arrays[kernel].parts)
             case core.Embed(x):
                 return self._axes(x)[0], True
+            case core.Scores():
+                return True, False
             case core.CountSteps():
                 return False, False
             case _:
@@ -410,6 +421,10 @@ class _Writer:
                 weights
             ):
                 return self._mean_by_softmax(to, *softmax, x)
+            case core.Mix(weights, x) | core.Take(core.Mix(weights, x), 0) if softmax := _softmax(
+                weights
+            ):
+                return self._mean_by_softmax(to, *softmax, x)
             case core.Reduce(how, x) if all(self._axes(x)):
                 return self._reduce(to, how, x)
             case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
@@ -431,7 +446,7 @@ class _Writer:
             case core.Pick() | core.Take():
                 return self._copy(to, value)
             case 0.0 if to.units and not to.steps:
-                return [f"memset({to.pointer}, 0, {bytes_of('units')});"]
+                return [f"memset({to.pointer}, 0, {bytes_of(to.size)});"]
             case core.Name() if to.units and not to.steps:
                 return [copied(to.pointer, self.memory[value].pointer, "units")]
             case _:
@@ -503,18 +518,18 @@ class _Writer:
         self.kernels.add("exp")
         score, rows = self._write(scores), self.rows
         self.rows = []
-        lower = "is_higher ? highest - score : score - highest"
         mean = f"kept * {to.element} + weight * {self._write(x, 2)}"
         step = [
             *rows,
-            f"const float score = {score};",
-            "const int is_higher = total <= 0.0f || score > highest;",
-            f"const float power = total > 0.0f ? {self.prefix}_exp({lower}) : 0.0f;",
+            f"const float own = {score};",
+            "const int is_higher = total <= 0.0f || own > highest;",
+            "const float less = is_higher ? highest - own : own - highest;",
+            f"const float power = total > 0.0f ? {self.prefix}_exp(less) : 0.0f;",
             "const float kept = is_higher ? power : 1.0f, weight = is_higher ? 1.0f : power;",
             "",
             *loop("u", to.size, [f"{to.element} = {mean};"]),
             "total = kept * total + weight;",
-            "highest = is_higher ? score : highest;",
+            "highest = is_higher ? own : highest;",
         ]
         divided = list(loop("u", to.size, [f"{to.element} /= total;"]))
         if condition is not None:
@@ -528,8 +543,10 @@ class _Writer:
         match value:
             case _ if value in self.memory:
                 memory = self.memory[value]
-                self.parameters |= {memory.pointer, memory.size}
+                self.parameters.add(memory.size)
                 return memory.row
+            case core.Repeat(x):
+                return self._row(x)
             case core.Param():
                 return parameter(value)
             case core.Apply(function, x):
@@ -563,7 +580,7 @@ class _Writer:
 
     def _suffix(self, array: core.Param) -> str:
         """Return how the functions end that take an array."""
-        return "_int8" if self.arrays[array].rounded else ""
+        return "_int8" if self.given.arrays[array].rounded else ""
 
     def _size(self, value: core.Expression) -> str:
         """Return how many numbers a value has at a step."""
@@ -584,6 +601,20 @@ class _Writer:
         lines = loop("u", "units", [f"{name} += {self._write(x)};"])
         self.rows += [f"float {name} = 0.0f;", "", *lines]
         return f"{name} / (float)units"
+
+    def _dot(self, one: str, other: str, size: str) -> str:
+        """Return the product of two vectors."""
+        self.kernels.add("dot")
+        return f"{self.prefix}_dot({one}, {other}, {size})"
+
+    def _added(self, query: core.Expression, key: core.Expression) -> str:
+        """Return tanh(query + key), after the lines that compute it."""
+        to = self._vector("hidden", self._size(key))
+        total = f"{to.element} = {self._write(query)} + {self._write(key)};"
+        self.kernels.add("tanhs")
+        self.rows += loop("u", to.size, [total])
+        self.rows.append(f"{self.prefix}_tanhs({to.pointer}, {to.size});")
+        return to.pointer
 
     def _product_with_table(self, x: core.Expression, table: core.Param) -> str:
         """Return the product of the numbers of a step with row ``u`` of a table."""
@@ -660,7 +691,7 @@ class _Writer:
             case core.Name() if value == MASK:
                 self.parameters.add("real" if self.stepped else "mask")
                 return "real" if self.stepped else "mask[t]"
-            case core.Column(mask):
+            case core.Column(mask) | core.Row(mask):
                 return self._condition(mask)
             case core.Reduce("any", x) if _is_mask(x):
                 return "real_steps > 0"
@@ -676,7 +707,9 @@ class _Writer:
                 return number(value)
             case core.Setting(name):
                 return name
-            case core.Name() if value in self.memory:
+            case core.Repeat(x):
+                return self._write(x, binding)
+            case _ if value in self.memory:
                 self.parameters |= {self.memory[value].pointer} if self.stepped else set()
                 return self.memory[value].element
             case core.Param():
@@ -705,16 +738,19 @@ class _Writer:
                 self.parameters.add("steps")
                 return "(float)steps"
             case core.Length(x) if x in self.memory:
-                self.kernels |= {"dot", "sqrtf"}
+                self.kernels.add("sqrtf")
                 row = self._row(x)
-                length = f"sqrtf({self.prefix}_dot({row}, {row}, units))"
-                self.rows.append(f"const float length = {length};")
+                length = self._dot(row, row, self._size(x))
+                self.rows.append(f"const float length = sqrtf({length});")
                 return "length"
             case core.MatMul(x, table, True):
                 return self._product_with_table(x, table)
             case core.Dot(x, vector) | core.MatMul(x, vector):
-                self.kernels.add("dot")
-                return f"{self.prefix}_dot({self._row(x)}, {self._row(vector)}, {self._size(x)})"
+                return self._dot(self._row(x), self._row(vector), self._size(x))
+            case core.Scores(query, key, None):
+                return self._dot(self._row(query), self._row(key), self._size(key))
+            case core.Scores(query, key, core.Param() as vector):
+                return self._dot(parameter(vector), self._added(query, key), self._size(key))
             case _ if _is_mask(value):
                 return f"(float){self._condition(value)}"
             case _:
@@ -738,12 +774,13 @@ def _softmax(
 ) -> tuple[core.Expression, core.Expression | None] | None:
     """Return the scores of which weights are the softmax, and which steps alone have a weight."""
     match weights:
-        case core.Softmax(scores):
+        case core.Softmax(scores) | core.Apply("softmax", scores):
             return scores, None
-        case core.Fill(condition, core.Softmax(core.Fill(asked, scores, lowest)), 0.0) if (
-            condition == asked and lowest == LOWEST
-        ):
-            return scores, condition
+        case core.Fill(condition, core.Softmax(filled) | core.Apply("softmax", filled), 0.0):
+            match filled:
+                case core.Fill(asked, scores, lowest) if (asked, lowest) == (condition, LOWEST):
+                    return scores, condition
+            return None
         case _:
             return None
 
