@@ -27,9 +27,10 @@ from rnnspec.backends.c.verbs import (
     statements,
     total,
 )
+from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
-from rnnspec.ir.expand import SKIP, X, attention_of_step, expand, of_arithmetic
+from rnnspec.ir.expand import REAL, SKIP, X, attention_of_step, expand, of_arithmetic
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
 from rnnspec.ir.params import directions
@@ -212,21 +213,12 @@ class Layers:
 
     def lines(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
-        sequence = len(layer.input) > 1
-        rows = place.steps if sequence and not self.stepped else "1"
         match layer:
             case nodes.Recurrent():
                 for prefix in directions(layer):
                     yield self._recurrent(layer, prefix, place)
-            case nodes.Dense(tied=None):
-                yield from self._products(layer, place, rows, layer.features, layer.features)
-                yield from self._activation(layer.activation, place.output, rows, layer.units)
-            case nodes.Conv():
-                yield from self._conv(layer, place)
-                windows = "1" if self.stepped else place.windows
-                yield from self._activation(layer.activation, place.output, windows, layer.filters)
             case nodes.Attention():
-                yield from self._attend(layer, place, rows)
+                yield from self._attend(layer, place)
             case nodes.Join(how=nodes.Formula() as formula):
                 yield self._formula(layer, formula, place)
             case nodes.Dropout():
@@ -289,9 +281,8 @@ class Layers:
         scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
         return {parameter: stored.symbol, **scale}
 
-    def _product(self, layer: nodes.Layer, path: str) -> str:
+    def _product(self, stored: Stored) -> str:
         """Return the function of the products with an array, and collect what it needs."""
-        stored = self.arrays[layer.name, path]
         product = "product_int8" if stored.rounded else "product"
         self._needs(product)
         self.widths |= {width for part in stored.parts for width in part.widths}
@@ -310,16 +301,17 @@ class Layers:
             yield f"{start}{y}, {total(rows, units)}{made.more});"
 
     def _products(
-        self, layer: nodes.Dense | nodes.Conv, place: Place, rows: str, stride: int, inputs: int
+        self, kernel: core.Param, bias: core.Param | None, x: str, stride: int, to: Rows
     ) -> Iterator[str]:
         """Yield the product of rows, which begin every ``stride`` numbers, and the bias."""
-        name = f"{self.network.name}_{self._product(layer, 'kernel')}"
-        units = nodes.width(layer.output)
-        weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
-        bias = self._weights(layer, "bias", "bias").get("bias", "")
-        start, to = row(place.inputs[0], rows, stride), row(place.output, rows, units)
-        sizes = str(inputs), str(units)
-        yield from each(rows, list(product(f"{name}({weights}", bias, start, sizes, to)))
+        stored, name = self.arrays[kernel.layer, kernel.name], self.network.name
+        product_of = self._product(stored)
+        weights = f"{stored.symbol}, {stored.scale}" if stored.rounded else stored.symbol
+        start = self.arrays[bias.layer, bias.name].symbol if bias else ""
+        sizes = str(stored.parts[0].inputs), str(to.width)
+        x = row(x, to.count, stride)
+        lines = product(f"{name}_{product_of}({weights}", start, x, sizes, to.row)
+        yield from each(to.count, list(lines))
 
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
@@ -348,18 +340,23 @@ class Layers:
         after = "1" if self.stepped or len(layer.output) == 1 else place.windows
         to = Rows(place.output, after, nodes.width(layer.output))
         form: Form = "step" if self.stepped else "inference"
-        results = tuple(of_arithmetic(expand(layer, form)))
-        match results:
-            case (core.Result(_, value),) if moves(value):
+        *before, last = of_arithmetic(expand(layer, form))
+        function: nodes.Activation = "linear"
+        value = last.value
+        if isinstance(value, core.Apply):
+            function, value = value.function, value.x
+        total, bias = _split_bias(value)
+        match total:
+            case _ if not before and moves(value):
                 yield from statements(value, self._operands(layer, place), to)
-                if isinstance(value, core.Apply):
-                    yield from self._activation(value.function, to.pointer, to.count, to.width)
-            case (*before, core.Result(_, core.Apply(function, value)) as last):
-                results = (*before, replace(last, value=value))
-                yield self._by_recipe(layer, place, results)
-                yield from self._activation(function, to.pointer, to.count, to.width)
+            case core.MatMul(_, kernel, False) if not before:
+                x, stride = place.inputs[0], nodes.width(layer.input)
+                yield from self._products(kernel, bias, x, stride, to)
+            case core.Conv():
+                yield from self._conv(total, bias, before, place, to)
             case _:
-                yield self._by_recipe(layer, place, results)
+                yield self._by_recipe(layer, place, (*before, replace(last, value=value)))
+        yield from self._activation(function, to.pointer, to.count, to.width)
 
     def _by_recipe(
         self, layer: nodes.Layer, place: Place, results: tuple[core.Result, ...]
@@ -473,7 +470,7 @@ class Layers:
         product = ""
         if attention.projects:
             values |= self._weights(layer, "attention.kernel", "attention_kernel")
-            product = self._product(layer, "attention.kernel")
+            product = self._product(self.arrays[layer.name, "attention.kernel"])
             floats += attention.size
         if attention.additive:
             values |= self._weights(layer, "attention.score", "score")
@@ -482,8 +479,9 @@ class Layers:
         own, settings = self._attention_function(asking)
         return replace(own, product=product), values | settings, floats
 
-    def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
+    def _attend(self, layer: nodes.Attention, place: Place) -> Iterator[str]:
         """Yield the context of each query."""
+        rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
         asking = replace(layer, input=layer.input[-1:])
         own, settings = self._attention_function(asking)
         self._needs(floats=nodes.width(asking.input) * own.additive)
@@ -561,38 +559,60 @@ class Layers:
         values |= {"mask": place.mask} if place.mask else {}
         return values | {name: str(size) for name, size in sizes.items()}
 
-    def _conv(self, layer: nodes.Conv, place: Place) -> Iterator[str | Call]:
-        window, (x, *_) = layer.window, place.inputs
-        inputs = window.size * layer.features
-        inside = window.padding in ("valid", (0, 0)) or (
-            not window.reach and isinstance(window.padding, str)
-        )
-        if self.stepped and not window.reach:
-            yield from self._products(layer, place, "1", inputs, inputs)
+    def _conv(
+        self,
+        conv: core.Conv,
+        bias: core.Param | None,
+        before: list[core.Result],
+        place: Place,
+        to: Rows,
+    ) -> Iterator[str | Call]:
+        """Yield the statements of a convolution; ``before`` it are its mask and its state."""
+        window, stored = conv.window, self.arrays[conv.kernel.layer, conv.kernel.name]
+        inputs, masked = stored.parts[0].inputs, bool(before) and before[0].value == REAL
+        features = inputs // window.size
+        if not window.reach if self.stepped else not masked and _is_inside(window):
+            stride = window.stride * features
+            yield from self._products(conv.kernel, bias, place.inputs[0], stride, to)
             return
-        if (
-            not self.stepped
-            and not layer.masked
-            and inside
-            and window.dilation in (1, window.reach + 1)
-        ):
-            stride = window.stride * layer.features
-            yield from self._products(layer, place, place.windows, stride, inputs)
-            return
-        product = self._product(layer, "kernel")
+        product = self._product(stored)
         self._needs(floats=inputs)
-        values = self._weights(layer, "kernel", "kernel") | self._weights(layer, "bias", "bias")
-        values |= {"x": x, "features": str(layer.features), "units": str(layer.filters)}
-        values |= {"y": place.output, "work": "work"}
-        if self.stepped:
-            values |= {"size": str(window.size), "dilation": str(window.dilation)}
-            values |= {"inputs_before": f"state->{layer.name}_inputs"}
-            values |= {"real": "real"} if layer.masked else {}
-        else:
-            values |= self._windows(window, place)
+        values = {"x": place.inputs[0], "y": place.output, "work": "work"}
+        values |= {"features": str(features), "units": str(to.width)}
+        for array in (conv.kernel, *([bias] if bias else [])):
+            values |= self._weights(array.layer, array.name, array.name)
+        match [result.value for result in before[masked:]]:
+            case []:
+                values |= self._windows(window, place)
+            case [core.Join((core.Name(state), x), "steps"), core.Take(taken, (start, 1))] if (
+                x,
+                taken,
+                -start,
+            ) == (X, X, window.reach):
+                values |= {"size": str(window.size), "dilation": str(window.dilation)}
+                values |= {"inputs_before": f"state->{state}"}
+                values |= {"real": "real"} if masked else {}
+            case _:
+                raise GenerationError("this recipe of a convolution is not supported in C")
         name = f"conv{product.removeprefix('product')}"
-        function = Function(name, self._kind("conv"), product, stepped=self.stepped)
-        yield self._call(function, values)
+        yield self._call(Function(name, self._kind("conv"), product, stepped=self.stepped), values)
+
+
+def _split_bias(value: core.Expression) -> tuple[core.Expression, core.Param | None]:
+    """Return a product and the bias that is added to it, if it is one with a bias."""
+    match value:
+        case core.Combine("add", core.MatMul() | core.Conv() as total, core.Param() as bias):
+            return total, bias
+        case _:
+            return value, None
+
+
+def _is_inside(window: nodes.Window) -> bool:
+    """Return whether each window is steps of the sequence, one behind the other."""
+    adds = window.padding not in ("valid", (0, 0))
+    if adds and (window.reach or not isinstance(window.padding, str)):
+        return False
+    return window.dilation in (1, window.reach + 1)
 
 
 def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
