@@ -11,22 +11,11 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import arrays_of_cell
+from rnnspec.backends.c.composed import Given, Memory, compose, parameter
 from rnnspec.backends.c.equations import CellLines, CellText, name_cell
 from rnnspec.backends.c.formulas import FormulaLines, Operand, parameter_names
 from rnnspec.backends.c.names import activation, number
-from rnnspec.backends.c.verbs import (
-    Given,
-    Memory,
-    Rows,
-    compose,
-    each,
-    moves,
-    parameter,
-    product,
-    row,
-    statements,
-    total,
-)
+from rnnspec.backends.c.verbs import Rows, each, moves, product, row, statements, total
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
