@@ -94,18 +94,16 @@ class Rows:
         return Rows(start, str(count), self.width)
 
 
-def moves(value: core.Expression | tuple[core.Result, ...]) -> bool:
-    """Return whether ``statements`` computes a recipe, or a part of one."""
+def moves(value: core.Expression) -> bool:
+    """Return whether ``statements`` computes a value."""
     match value:
-        case (core.Result(_, only),):
-            return moves(only)
         case core.Name() | core.EarlierOutput():
             return True
         case core.Combine(how, left, right):
             return how in SIGNS and moves(left) and moves(right)
         case core.Join(parts):
             return all(map(moves, parts))
-        case core.Apply(_, x) | core.Repeat(x) | core.Transpose(x) | core.Take(x) | core.Flatten(x):
+        case core.Repeat(x) | core.Transpose(x) | core.Take(x) | core.Flatten(x):
             return moves(x)
         case _:
             return False
@@ -124,7 +122,7 @@ def _terms(value: core.Expression) -> Iterator[core.Expression]:
 def statements(
     value: core.Expression, arrays: Mapping[core.Expression, Rows], to: Rows
 ) -> Iterator[str]:
-    """Yield the statements that move or combine numbers of arrays; an activation is not among them.
+    """Yield the statements that move or combine numbers of arrays.
 
     In the arithmetic of rows, one row alone is the same in all.
     """
@@ -142,26 +140,10 @@ def statements(
             case _:
                 raise unknown(part)
 
-    def term(part: core.Expression, binding: int = 0) -> str:
-        match part:
-            case core.Combine(how, left, right) if how in SIGNS:
-                sign, rank = SIGNS[how]
-                text = f"{term(left, rank)} {sign} {term(right, rank + 1)}"
-                return f"({text})" if rank < binding else text
-            case _:
-                operand = array(part)
-                return f"{operand.pointer}[i]" if is_even else operand.element
-
     match value:
         case core.Combine():
-            like = (to.count, to.width)
-            is_even = all((term.count, term.width) == like for term in map(array, _terms(value)))
-            if is_even:
-                yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
-                return
-            line = f"{to.element} = {term(value)};"
-            lines = [line] if to.width == 1 else list(loop("u", str(to.width), [line]))
-            yield from each(to.count, lines)
+            operands = {term: array(term) for term in _terms(value)}
+            yield from _arithmetic(value, operands, to)
         case core.Join(parts):
             lines, at = list[str](), 0
             for part in map(array, parts):
@@ -178,10 +160,35 @@ def statements(
         case core.Flatten(x) if not to.pointer:
             # The same numbers in the same order, where they are.
             pass
-        case core.Flatten(x) | core.Apply(_, x):
+        case core.Flatten(x):
             yield copied(to.pointer, array(x).pointer, to.size)
         case _:
             yield copied(to.pointer, array(value).pointer, to.size)
+
+
+def _arithmetic(
+    value: core.Combine, operands: Mapping[core.Expression, Rows], to: Rows
+) -> Iterator[str]:
+    """Yield the statements of arithmetic, in one loop if all have the same rows."""
+    like = (to.count, to.width)
+    is_even = all((operand.count, operand.width) == like for operand in operands.values())
+
+    def term(part: core.Expression, binding: int = 0) -> str:
+        match part:
+            case core.Combine(how, left, right) if how in SIGNS:
+                sign, rank = SIGNS[how]
+                text = f"{term(left, rank)} {sign} {term(right, rank + 1)}"
+                return f"({text})" if rank < binding else text
+            case _:
+                operand = operands[part]
+                return f"{operand.pointer}[i]" if is_even else operand.element
+
+    if is_even:
+        yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
+        return
+    line = f"{to.element} = {term(value)};"
+    lines = [line] if to.width == 1 else list(loop("u", str(to.width), [line]))
+    yield from each(to.count, lines)
 
 
 def unknown(value: core.Expression) -> GenerationError:
