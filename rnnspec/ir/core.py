@@ -207,13 +207,15 @@ class Norm(Verb):
     """gamma (x - mean) / sqrt(variance + epsilon) + beta.
 
     Mean and variance are given, or are those ``over`` the features, or over the batch and its steps
-    where ``mask`` is true.
+    where ``mask`` is true. Without a ``scale``, gamma is 1, and without an ``offset`` beta is 0.
     """
 
     x: Expression
     layer: str
     epsilon: float
     over: Literal["given", "features", "batch"]
+    scale: bool = True
+    offset: bool = True
     mask: Expression | None = None
 
 
@@ -396,19 +398,24 @@ class Result:
     about: str = ""
 
 
-def names(value: Any) -> Iterator[Name | EarlierOutput]:
-    """Yield the names in an expression."""
+def walk(value: Any) -> Iterator[Any]:
+    """Yield the verbs in an expression or in results, each before those that it is made of."""
     match value:
-        case Name() | EarlierOutput():
-            yield value
-        case Verb() if is_dataclass(value):
+        case Result() | Verb() if is_dataclass(value):
+            if isinstance(value, Verb):
+                yield value
             for part in fields(value):
-                yield from names(getattr(value, part.name))
-        case tuple():
+                yield from walk(getattr(value, part.name))
+        case Iterable() if not isinstance(value, str):
             for part in value:
-                yield from names(part)
+                yield from walk(part)
         case _:
             pass
+
+
+def names(value: Any) -> Iterator[Name | EarlierOutput]:
+    """Yield the names in an expression."""
+    return (part for part in walk(value) if isinstance(part, Name | EarlierOutput))
 
 
 def rename(results: Iterable[Result], taken: Collection[str]) -> Iterator[Result]:
@@ -425,16 +432,7 @@ def rename(results: Iterable[Result], taken: Collection[str]) -> Iterator[Result
 
 def settings(value: Any) -> Iterator[Setting]:
     """Yield the settings in the expressions of results."""
-    match value:
-        case Setting():
-            yield value
-        case Result() | Verb() if is_dataclass(value):
-            yield from settings(getattr(value, part.name) for part in fields(value))
-        case Iterable() if not isinstance(value, str):
-            for part in value:
-                yield from settings(part)
-        case _:
-            pass
+    return (part for part in walk(value) if isinstance(part, Setting))
 
 
 def inline(value: Any, results: Mapping[str, Expression]) -> Any:

@@ -33,6 +33,7 @@ from rnnspec.ir.core import (
     Mix,
     Name,
     Norm,
+    OverFeatures,
     Param,
     Pick,
     PoolWindows,
@@ -99,13 +100,8 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield from _conv(layer, form)
         case nodes.WindowPooling():
             yield Result("x", _pool_windows(layer))
-        case nodes.BatchNorm():
-            training = form == "training"
-            mask = MASK if layer.masked and training else None
-            norm = Norm(X, layer.name, layer.epsilon, "given")
-            yield Result("x", replace(norm, over="batch", mask=mask) if training else norm)
-        case nodes.LayerNorm():
-            yield Result("x", Norm(X, layer.name, layer.epsilon, "features"))
+        case nodes.BatchNorm() | nodes.LayerNorm():
+            yield Result("x", _norm(layer, form))
         case nodes.InstanceNorm():
             yield from _instance_norm(layer)
         case nodes.Activate():
@@ -272,6 +268,19 @@ def is_state(layer: nodes.Pooling) -> bool:
     return output.value == Name(next(iter(layer.reduction.states)))
 
 
+def _norm(layer: nodes.BatchNorm | nodes.LayerNorm, form: Form) -> Norm:
+    norm = Norm(X, layer.name, layer.epsilon, "features", layer.scale, layer.offset)
+    match layer:
+        case nodes.LayerNorm():
+            return norm
+        case nodes.BatchNorm() if form == "training":
+            return replace(norm, over="batch", mask=MASK if layer.masked else None)
+        case nodes.BatchNorm():
+            return replace(norm, over="given")
+        case _:
+            assert_never(layer)
+
+
 def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     """Yield the results of a norm over the real steps."""
     mean: Expression = Reduce("mean", X, keep=True)
@@ -291,10 +300,8 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     yield Result("deviation", Function("sqrt", squared))
     yield Result("x", X / Name("deviation"))
     scaled = X * Param(layer.name, "gamma") if layer.scale else X
-    if layer.offset:
-        yield Result("x", scaled + Param(layer.name, "beta"))
-    elif layer.scale:
-        yield Result("x", scaled)
+    if layer.scale or layer.offset:
+        yield Result("x", scaled + Param(layer.name, "beta") if layer.offset else scaled)
 
 
 def _attend(layer: nodes.Attention) -> Iterator[Result]:
@@ -313,6 +320,23 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     yield Result("weights", weights)
     context: Expression = Mix(Name("weights"), EarlierOutput(layer.over))
     yield Result("x", Take(context, 0) if is_vector else context)
+
+
+def attention_of_step(
+    layer: nodes.Recurrent, attention: nodes.StepAttention, name: str
+) -> nodes.Attention:
+    """Return the layer called ``name`` that gives the context of a step for one query."""
+    return nodes.Attention(
+        name=name,
+        input=(attention.size,),
+        over=attention.over,
+        keys=attention.keys,
+        memory=(None, attention.width),
+        additive=attention.additive,
+        scale=attention.scale,
+        masked=attention.masked,
+        kernel_initializer=layer.kernel_initializer,
+    )
 
 
 def _attention_pooling(layer: nodes.AttentionPooling) -> Iterator[Result]:
@@ -447,6 +471,44 @@ def _pool_all_steps(pool: PoolWindows, x: Expression, real: Column) -> Iterator[
     yield Result("share", replace(pool, x=Name("real"), adds=True), about)
     least = Combine("divide", 1.0, float(pool.window.size))
     yield Result("x", X / Combine("maximum", Name("share"), least))
+
+
+def of_arithmetic(results: Iterable[Result]) -> Iterator[Result]:
+    """Yield results in which norms are arithmetic, as where no function computes one."""
+    for result in results:
+        match result.value:
+            case Norm(mask=None) as norm:
+                yield from _compute_norm(norm)
+            case _:
+                yield result
+
+
+def _compute_norm(norm: Norm) -> Iterator[Result]:
+    """Yield the results of a norm."""
+    x, layer, epsilon = norm.x, norm.layer, Setting("epsilon", norm.epsilon)
+    gamma, beta = Param(layer, "gamma"), Param(layer, "beta")
+    match norm.over:
+        case "given":
+            deviation = Function("sqrt", Param(layer, "moving_variance") + epsilon)
+            yield Result("scale", Combine("divide", gamma if norm.scale else 1.0, deviation))
+            centered = Combine("subtract", x, Param(layer, "moving_mean"))
+            scaled = centered * Name("scale")
+            yield Result("x", scaled + beta if norm.offset else scaled)
+        case "features":
+            rounded = Name("rounded")
+            yield Result("rounded", OverFeatures("mean", x))
+            error = OverFeatures("mean", Combine("subtract", x, rounded))
+            about = "Equal features must be their mean: a small epsilon makes much of an error."
+            yield Result("mean", rounded + error, about)
+            yield Result("x", Combine("subtract", x, Name("mean")))
+            variance = OverFeatures("mean", X * X)
+            yield Result("deviation", Function("sqrt", variance + epsilon))
+            scaled = (gamma * X if norm.scale else X) / Name("deviation")
+            yield Result("x", scaled + beta if norm.offset else scaled)
+        case "batch":
+            raise AssertionError("it is only in training")
+        case _:
+            assert_never(norm.over)
 
 
 def _dense(layer: nodes.Dense) -> Iterator[Result]:

@@ -422,7 +422,6 @@ class Body:
             after,
             before,
             mask,
-            self._most(first),
             self._states_of(layer),
             f"&{name}_memory",
             counts,

@@ -24,8 +24,8 @@ from rnnspec.backends.c.source import (
 from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal, UsageError
-from rnnspec.ir import cells, nodes, text
-from rnnspec.ir.fields import SCALING, Fields
+from rnnspec.ir import cells, expand, nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.params import count, counts
 
@@ -44,15 +44,12 @@ _TEST_STEPS = 8
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
-_FIELDS = Fields(
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
-    f"{SCALING}"
-)
+_FIELDS = Fields(f"Network.outputs Network.result Network.stream {expand.FIELDS.names}")
+"""The fields that the source of each form is written from: all but cells are from recipes."""
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
 )
-"""The fields that the source of each form is written from."""
+"""The fields of recurrent layers, each a function of its own."""
 
 
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
@@ -122,7 +119,6 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         kernels=tuple(sorted(layers.kernels)),
         widths=tuple(sorted(layers.widths, reverse=True)),
         masks=layers.masks,
-        scales=layers.scales,
         is_blob=options.get("weights") == "blob",
     )
 

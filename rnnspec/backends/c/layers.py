@@ -11,25 +11,18 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import arrays_of_cell
+from rnnspec.backends.c.composed import Given, Memory, compose, parameter
 from rnnspec.backends.c.equations import CellLines, CellText, name_cell
 from rnnspec.backends.c.formulas import FormulaLines, Operand, parameter_names
-from rnnspec.backends.c.names import Activation, activation, number
-from rnnspec.backends.c.verbs import (
-    Rows,
-    bytes_of,
-    compose,
-    each,
-    moves,
-    row,
-    statements,
-    total,
-)
+from rnnspec.backends.c.names import activation, number
+from rnnspec.backends.c.verbs import Rows, each, moves, product, row, statements, total
+from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
-from rnnspec.ir.expand import SKIP, X, expand
+from rnnspec.ir.expand import REAL, SKIP, X, attention_of_step, expand, of_arithmetic
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
-from rnnspec.ir.params import directions, params
+from rnnspec.ir.params import directions
 from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.ir.text import default_kind
 
@@ -37,13 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.ir.forms import State
+    from rnnspec.ir.forms import Form, State
 
 _ARRAY = "const float *"
 _TYPES = {
     **dict.fromkeys(("table", "kernel"), "const {weight} *"),
     **dict.fromkeys(("table_scale", "kernel_scale", "bias"), "const float *"),
-    **dict.fromkeys(("gamma", "beta", "mean", "variance", "query"), "const float *"),
+    **dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), "const float *"),
+    "query": "const float *",
     "memory": "const {prefix}_memory *",
     "attention_kernel": "const {weight} *",
     **dict.fromkeys(("attention_kernel_scale", "score"), "const float *"),
@@ -74,28 +68,33 @@ _DEFAULTS = {
 }
 """What a call passes for a parameter that only other calls need."""
 
+_MEMORY = {
+    **dict.fromkeys(("keys", "values"), "const float *const "),
+    "mask": "const unsigned char *const ",
+    **dict.fromkeys(("steps", "size", "width"), "const size_t "),
+}
+"""What layers attend to, which is in a structure."""
+
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
-
-
-_LINEAR = Activation("linear")
-_DOT, _ADDITIVE = "dot_attention", "additive_attention"
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionText:
-    """How a recurrent layer attends: with a function, after a product if it projects its state.
-
-    ``arguments`` is what the function takes between the query and the context.
-    """
+    """How a recurrent layer attends: with a function, after a product if it projects its state."""
 
     function: str
-    arguments: str
+    parameters: tuple[str, ...]
     product: str = ""
+
+    def arguments(self, query: str) -> str:
+        """Return what the function takes for a query, in a layer that attends at each step."""
+        own = {"query": query, "y": "context", "work": "hidden"}
+        return ", ".join(own.get(name, name) for name in self.parameters)
 
     @property
     def additive(self) -> bool:
         """True if it needs memory for the sum of a query and a key."""
-        return self.function == _ADDITIVE
+        return "work" in self.parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,6 @@ class Function:
     kind: str
     product: str = ""
     target: str = ""
-    activation: Activation = _LINEAR
     cell: CellText | None = None
     biases: tuple[str, ...] = ()
     stepped: bool = False
@@ -119,6 +117,8 @@ class Function:
     attention: AttentionText | None = None
     is_rounded: bool = False
     """True if the weights are int8."""
+    has_versions: bool = False
+    """True if it is compiled for several processors beside the recurrent layers."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -165,8 +165,6 @@ class Place:
     windows: str
     before: str = ""
     mask: str = ""
-    most: int = 1
-    """The largest number of steps of the input."""
     states: Mapping[str, str] = field(default_factory=dict)
     """The first and the last states of a recurrent layer, and its contexts if they are read, by
     the names of parameters."""
@@ -206,35 +204,12 @@ class Layers:
 
     def lines(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
         """Yield the statements that compute a layer."""
-        x, y = place.inputs[0], place.output
-        tokens = isinstance(layer, nodes.Embedding)
-        sequence = len(layer.output if isinstance(layer, nodes.Joined) else layer.input) > 1
-        rows = place.steps if (sequence or tokens) and not self.stepped else "1"
-        units = 1 if tokens else nodes.width(layer.input)
         match layer:
-            case nodes.Embedding(dim=dim):
-                weights = self._weights(layer.table or layer.name, "embeddings", "table")
-                values = {**weights, "tokens": x, "steps": rows, "units": str(dim), "y": y}
-                name = "embedding_int8" if "table_scale" in weights else "embedding"
-                yield self._call(Function(name, "embedding"), values)
             case nodes.Recurrent():
                 for prefix in directions(layer):
                     yield self._recurrent(layer, prefix, place)
-            case nodes.Dense(tied=tied) if tied:
-                yield from self._tied(layer, place, rows)
-            case nodes.Dense():
-                yield from self._products(layer, place, rows, layer.features, layer.features)
-                yield from self._activation(layer.activation, y, rows, layer.units)
-            case nodes.Conv():
-                yield from self._conv(layer, place)
-                windows = "1" if self.stepped else place.windows
-                yield from self._activation(layer.activation, y, windows, layer.filters)
-            case nodes.BatchNorm() | nodes.LayerNorm():
-                yield self._byrow(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
-                yield from self._attend(layer, place, rows)
-            case nodes.AttentionPooling():
-                yield self._attention_pooling(layer, place)
+                yield from self._attend(layer, place)
             case nodes.Join(how=nodes.Formula() as formula):
                 yield self._formula(layer, formula, place)
             case nodes.Dropout():
@@ -283,12 +258,9 @@ class Layers:
         """Return the kind of a function that is another one for a step, as it has states."""
         return f"{kind}_step" if self.stepped else kind
 
-    def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
+    def _needs(self, *kernels: str, floats: int = 0) -> None:
         """Collect what a function needs."""
-        self.kernels |= {
-            activation.function for activation in activations if activation.name != "linear"
-        }
-        self.kernels |= set(products.split())
+        self.kernels.update(kernels)
         self.work = max(self.work, floats)
 
     def _weights(self, layer: nodes.Layer | str, path: str, parameter: str) -> dict[str, str]:
@@ -300,11 +272,10 @@ class Layers:
         scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
         return {parameter: stored.symbol, **scale}
 
-    def _product(self, layer: nodes.Layer, path: str) -> str:
+    def _product(self, stored: Stored) -> str:
         """Return the function of the products with an array, and collect what it needs."""
-        stored = self.arrays[layer.name, path]
         product = "product_int8" if stored.rounded else "product"
-        self._needs(products=product)
+        self._needs(product)
         self.widths |= {width for part in stored.parts for width in part.widths}
         return product
 
@@ -313,7 +284,7 @@ class Layers:
         made = activation(value)
         if made.name == "linear":
             return
-        self._needs(made)
+        self._needs(made.function)
         start = f"{self.network.name}_{made.function}("
         if made.over_features:
             yield from each(rows, [f"{start}{row(y, rows, units)}, {units});"])
@@ -321,44 +292,17 @@ class Layers:
             yield f"{start}{y}, {total(rows, units)}{made.more});"
 
     def _products(
-        self, layer: nodes.Dense | nodes.Conv, place: Place, rows: str, stride: int, inputs: int
+        self, kernel: core.Param, bias: core.Param | None, x: str, stride: int, to: Rows
     ) -> Iterator[str]:
         """Yield the product of rows, which begin every ``stride`` numbers, and the bias."""
-        product = self._product(layer, "kernel")
-        units, name = nodes.width(layer.output), self.network.name
-        weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
-        bias = self._weights(layer, "bias", "bias").get("bias")
-        start, to = row(place.inputs[0], rows, stride), row(place.output, rows, units)
-        sizes = f"{inputs}, {units}"
-        call = f"{name}_{product}({weights}, {bias or to}, {start}, {sizes}, {to});"
-        lines = [call] if bias else [f"memset({to}, 0, {bytes_of(str(units))});", call]
-        yield from each(rows, lines)
-
-    def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
-        table = self.arrays[layer.tied or "", "embeddings"]
-        values = {"table": table.symbol} | self._weights(layer, "bias", "bias")
-        values |= {"x": place.inputs[0], "steps": rows, "inputs": str(layer.features)}
-        values |= {"units": str(layer.units), "y": place.output}
-        suffix = "_int8" if table.rounded else ""
-        values |= {"table_scale": table.scale} if table.rounded else {}
-        self._needs(products=f"dot{suffix}")
-        yield self._call(Function(f"tied{suffix}", "tied"), values)
-        yield from self._activation(layer.activation, place.output, rows, layer.units)
-
-    def _byrow(self, layer: nodes.BatchNorm | nodes.LayerNorm, values: dict[str, str]) -> Call:
-        """Return the call of a layer that computes each row by itself."""
-        self._needs(products="sqrtf")
-        arrays = {"gamma": "gamma", "beta": "beta"}
-        match layer:
-            case nodes.BatchNorm():
-                arrays |= {"moving_mean": "mean", "moving_variance": "variance"}
-                kind = "batch_norm"
-            case nodes.LayerNorm():
-                kind = "layer_norm"
-        for path, parameter in arrays.items():
-            values |= self._weights(layer, path, parameter)
-        name = f"{'' if layer.scale else 'unscaled_'}{'' if layer.offset else 'unshifted_'}{kind}"
-        return self._call(Function(name, kind), values | {"epsilon": number(layer.epsilon)})
+        stored, name = self.arrays[kernel.layer, kernel.name], self.network.name
+        product_of = self._product(stored)
+        weights = f"{stored.symbol}, {stored.scale}" if stored.rounded else stored.symbol
+        start = self.arrays[bias.layer, bias.name].symbol if bias else ""
+        sizes = str(stored.parts[0].inputs), str(to.width)
+        x = row(x, to.count, stride)
+        lines = product(f"{name}_{product_of}({weights}", start, x, sizes, to.row)
+        yield from each(to.count, list(lines))
 
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
@@ -386,43 +330,77 @@ class Layers:
         """Yield the statements of a layer by its recipe."""
         after = "1" if self.stepped or len(layer.output) == 1 else place.windows
         to = Rows(place.output, after, nodes.width(layer.output))
-        results = tuple(expand(layer, "step" if self.stepped else "inference"))
-        match results:
-            case (core.Result(_, value),) if moves(value):
+        form: Form = "step" if self.stepped else "inference"
+        *before, last = of_arithmetic(expand(layer, form))
+        function: nodes.Activation = "linear"
+        value = last.value
+        if isinstance(value, core.Apply):
+            function, value = value.function, value.x
+        total, bias = _split_bias(value)
+        match total:
+            case _ if not before and moves(value):
                 yield from statements(value, self._operands(layer, place), to)
-                if isinstance(value, core.Apply):
-                    yield from self._activation(value.function, to.pointer, to.count, to.width)
+            case core.MatMul(_, kernel, False) if not before:
+                x, stride = place.inputs[0], nodes.width(layer.input)
+                yield from self._products(kernel, bias, x, stride, to)
+            case core.Conv():
+                yield from self._conv(total, bias, before, place, to)
             case _:
-                yield self._by_recipe(layer, place, results)
+                yield self._by_recipe(layer, place, (*before, replace(last, value=value)))
+        yield from self._activation(function, to.pointer, to.count, to.width)
 
     def _by_recipe(
         self, layer: nodes.Layer, place: Place, results: tuple[core.Result, ...]
     ) -> Call:
         """Return the call of a function that is a recipe."""
-        units, masked = nodes.width(layer.input), bool(getattr(layer, "masked", False))
         states = _states_of_recipe(layer) if self.stepped else {}
-        of_step = {name: state.kind != "count" for name, state in states.items()}
         others = self._shared(layer) if isinstance(layer, nodes.WindowPooling) else frozenset()
-        composed = compose(results, self.network.name, of_step or None, others)
+        arrays = self._arrays(results)
+        memory = _memory(layer, states)
+        given = Given(memory, bool(states), arrays, shared=others)
+        composed = compose(results, self.network.name, given)
         settings = {setting.name: number(setting.value) for setting in core.settings(results)}
-        rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
-        values = {"x": place.inputs[0], "steps": rows, "units": str(units), "y": place.output}
-        values |= {"mask": place.mask, "real": "real", "ahead": str(composed.ahead), "work": "work"}
+        values = self._values(layer, place, memory) | {"ahead": str(composed.ahead)}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
-        if isinstance(layer, nodes.WindowPooling):
-            values |= self._windows(layer.window, place)
+        for stored in arrays.values():
+            if stored.parts:
+                values["hidden"] = str(stored.shape[-1])
         values = {name: text for name, text in values.items() if name in composed.parameters}
-        for param in params(layer):
-            values |= self._weights(layer, param.name, param.name)
-        self.kernels |= composed.kernels
-        self._needs(floats=composed.vectors * units)
-        kind = f"{'masked_' * masked}{default_kind(layer)}"
+        self._needs(*composed.kernels, floats=sum(int(values[size]) for size in composed.vectors))
+        for array in arrays:
+            values |= self._weights(array.layer, array.name, parameter(array))
+        masked = not composed.parameters.isdisjoint(("mask", "real"))
+        rounded = any(stored.rounded for stored in arrays.values())
+        kind = "tied" if isinstance(layer, nodes.Dense) else default_kind(layer)
+        kind = f"{'masked_' * masked}{kind}{'_int8' * rounded}"
         about, lines = _about(layer, stepped=bool(states)), composed.lines
         if isinstance(layer, nodes.WindowPooling):
             kind = f"{layer.statistic}_windows"
             about += f" outside the sequence{' and padding' * ('mask' in others)} do not count."
         function = Function(kind, "composed", stepped=bool(states), about=about, lines=lines)
         return self._call(replace(function, settings=tuple(settings)), values | settings)
+
+    def _arrays(self, results: tuple[core.Result, ...]) -> dict[core.Param, Stored]:
+        """Return the arrays in a recipe, and collect what products with them need."""
+        found = [part for part in core.walk(results) if isinstance(part, core.Param)]
+        arrays = {array: self.arrays[array.layer, array.name] for array in found}
+        for stored in arrays.values():
+            self.widths |= {width for part in stored.parts for width in part.widths}
+        return arrays
+
+    def _values(
+        self, layer: nodes.Layer, place: Place, memory: Mapping[core.Expression, Memory]
+    ) -> dict[str, str]:
+        """Return the arguments of a function that is a recipe, but for arrays and states."""
+        rows = max(len(layer.input), len(layer.output))
+        values = {"steps": "1" if self.stepped or rows == 1 else place.steps, "y": place.output}
+        values |= {"units": str(nodes.width(layer.output)), "mask": place.mask, "real": "real"}
+        values |= {memory[X].size: str(nodes.width(layer.input))} if memory[X].units else {}
+        if isinstance(layer, nodes.WindowPooling):
+            values |= self._windows(layer.window, place)
+        # States come after all inputs.
+        pointers = (held.pointer for held in memory.values())
+        return values | dict(zip(pointers, place.inputs, strict=False)) | {"work": "work"}
 
     def _shared(self, layer: nodes.WindowPooling) -> frozenset[str]:
         """Return the parameters of a pool of windows that not all layers with its function need."""
@@ -482,36 +460,56 @@ class Layers:
         """Return how a recurrent layer attends, its arguments, and the floats that it needs."""
         floats, values = layer.features, {"memory": place.memory}
         values |= {name: place.states[name] for name in ("contexts",) if name in place.states}
-        function, more, product = _DOT, "", ""
+        product = ""
         if attention.projects:
             values |= self._weights(layer, "attention.kernel", "attention_kernel")
-            product = self._product(layer, "attention.kernel")
+            product = self._product(self.arrays[layer.name, "attention.kernel"])
             floats += attention.size
         if attention.additive:
-            function, more = _ADDITIVE, ", score, hidden"
             values |= self._weights(layer, "attention.score", "score")
             floats += attention.size
-        elif self.scales:
-            more, values["scale"] = ", scale", number(attention.scale)
-        self._needs(products=function)
-        return AttentionText(function, more, product), values, floats
+        asking = attention_of_step(layer, attention, layer.name)
+        own, settings = self._attention_function(asking)
+        return replace(own, product=product), values | settings, floats
 
-    def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
+    def _attend(self, layer: nodes.Attention, place: Place) -> Iterator[str]:
         """Yield the context of each query."""
-        function, more = _DOT, f", {number(layer.scale)}" if self.scales else ""
-        if layer.additive:
-            function, more = _ADDITIVE, f", {self.arrays[layer.name, 'score'].symbol}, work"
-        self._needs(products=function, floats=nodes.width(layer.input) * layer.additive)
-        query = row(place.inputs[0], rows, nodes.width(layer.input))
-        context = row(place.output, rows, nodes.width(layer.output))
-        call = f"{self.network.name}_{function}({place.memory}, {query}{more}, {context});"
-        yield from each(rows, [call])
+        rows = "1" if self.stepped or len(layer.input) == 1 else place.steps
+        asking = replace(layer, input=layer.input[-1:])
+        own, settings = self._attention_function(asking)
+        self._needs(floats=nodes.width(asking.input) * own.additive)
+        values = {"query": row(place.inputs[0], rows, nodes.width(layer.input))}
+        values |= {"y": row(place.output, rows, nodes.width(layer.output)), "work": "work"}
+        values |= {"memory": place.memory} | self._weights(layer, "score", "score") | settings
+        arguments = ", ".join(values[name] for name in own.parameters)
+        yield from each(rows, [f"{self.network.name}_{own.function}({arguments});"])
 
-    @property
-    def scales(self) -> bool:
-        """True if any scores have a scale."""
-        attentions = map(nodes.attention_of, self.network.layers)
-        return any(attention.scale != 1.0 for attention in attentions if attention)
+    def _attention_function(self, layer: nodes.Attention) -> tuple[AttentionText, dict[str, str]]:
+        """Return the function of an attention of one query, and its settings."""
+        # A function does not know where its memory is from.
+        results = tuple(expand(replace(layer, keys="keys", over="values"), "inference"))
+        memory: dict[core.Expression, Memory] = {
+            X: Memory("query", steps=False, units=True, size="size"),
+            core.EarlierMask("values"): Memory("mask", steps=True, units=False),
+            core.EarlierOutput("values"): Memory("values", steps=True, units=True, size="width"),
+            core.EarlierOutput("keys"): Memory("keys", steps=True, units=True, size="size"),
+        }
+        to = Memory("y", steps=False, units=True, size="width")
+        given = Given(memory, to=to, members=_MEMORY)
+        composed = compose(results, self.network.name, given)
+        self._needs(*composed.kernels)
+        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
+        function = Function(
+            f"{'masked_' * layer.masked}{'additive' if layer.additive else 'dot'}_attention",
+            "composed",
+            about=_about(layer, stepped=False),
+            lines=composed.lines,
+            settings=tuple(settings),
+            has_versions=True,
+        )
+        names = composed.parameters | settings.keys() | ({"score"} if layer.additive else set())
+        name = self._call(function, dict.fromkeys(names, "")).function
+        return AttentionText(name, self._parameters(name)), settings
 
     @property
     def masks(self) -> bool:
@@ -554,61 +552,60 @@ class Layers:
         values |= {"mask": place.mask} if place.mask else {}
         return values | {name: str(size) for name, size in sizes.items()}
 
-    def _conv(self, layer: nodes.Conv, place: Place) -> Iterator[str | Call]:
-        window, (x, *_) = layer.window, place.inputs
-        inputs = window.size * layer.features
-        inside = window.padding in ("valid", (0, 0)) or (
-            not window.reach and isinstance(window.padding, str)
-        )
-        if self.stepped and not window.reach:
-            yield from self._products(layer, place, "1", inputs, inputs)
+    def _conv(
+        self,
+        conv: core.Conv,
+        bias: core.Param | None,
+        before: list[core.Result],
+        place: Place,
+        to: Rows,
+    ) -> Iterator[str | Call]:
+        """Yield the statements of a convolution; ``before`` it are its mask and its state."""
+        window, stored = conv.window, self.arrays[conv.kernel.layer, conv.kernel.name]
+        inputs, masked = stored.parts[0].inputs, bool(before) and before[0].value == REAL
+        features = inputs // window.size
+        if not window.reach if self.stepped else not masked and _is_inside(window):
+            stride = window.stride * features
+            yield from self._products(conv.kernel, bias, place.inputs[0], stride, to)
             return
-        if (
-            not self.stepped
-            and not layer.masked
-            and inside
-            and window.dilation in (1, window.reach + 1)
-        ):
-            stride = window.stride * layer.features
-            yield from self._products(layer, place, place.windows, stride, inputs)
-            return
-        product = self._product(layer, "kernel")
+        product = self._product(stored)
         self._needs(floats=inputs)
-        values = self._weights(layer, "kernel", "kernel") | self._weights(layer, "bias", "bias")
-        values |= {"x": x, "features": str(layer.features), "units": str(layer.filters)}
-        values |= {"y": place.output, "work": "work"}
-        if self.stepped:
-            values |= {"size": str(window.size), "dilation": str(window.dilation)}
-            values |= {"inputs_before": f"state->{layer.name}_inputs"}
-            values |= {"real": "real"} if layer.masked else {}
-        else:
-            values |= self._windows(window, place)
+        values = {"x": place.inputs[0], "y": place.output, "work": "work"}
+        values |= {"features": str(features), "units": str(to.width)}
+        for array in (conv.kernel, *([bias] if bias else [])):
+            values |= self._weights(array.layer, array.name, array.name)
+        match [result.value for result in before[masked:]]:
+            case []:
+                values |= self._windows(window, place)
+            case [core.Join((core.Name(state), x), "steps"), core.Take(taken, (start, 1))] if (
+                x,
+                taken,
+                -start,
+            ) == (X, X, window.reach):
+                values |= {"size": str(window.size), "dilation": str(window.dilation)}
+                values |= {"inputs_before": f"state->{state}"}
+                values |= {"real": "real"} if masked else {}
+            case _:
+                raise GenerationError("this recipe of a convolution is not supported in C")
         name = f"conv{product.removeprefix('product')}"
-        function = Function(name, self._kind("conv"), product, stepped=self.stepped)
-        yield self._call(function, values)
+        yield self._call(Function(name, self._kind("conv"), product, stepped=self.stepped), values)
 
-    def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
-        values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
-        values |= {"mask": place.mask} if place.mask else {}
-        query = {"query": place.inputs[1]} if layer.query else {}
-        values |= self._weights(layer, "query", "query") | query
-        values |= {"y": place.output, "work": "work"}
-        made = activation(layer.activation)
-        function, projected = Function("attention", "attention", activation=made), 0
-        if layer.units is None and made.name != "linear":
-            projected = layer.features
-            self._needs(made)
-        elif layer.units is not None:
-            product, projected = self._product(layer, "kernel"), layer.units
-            values |= self._weights(layer, "kernel", "kernel") | self._weights(
-                layer, "bias", "bias"
-            )
-            values["hidden"] = str(layer.units)
-            self._needs(made)
-            function = Function(f"attention_{product}", "attention", product, activation=made)
-        steps = place.most if layer.input[0] is None else layer.input[0]
-        self._needs(floats=steps + projected, products="dot exp")
-        return self._call(function, values)
+
+def _split_bias(value: core.Expression) -> tuple[core.Expression, core.Param | None]:
+    """Return a product and the bias that is added to it, if it is one with a bias."""
+    match value:
+        case core.Combine("add", core.MatMul() | core.Conv() as total, core.Param() as bias):
+            return total, bias
+        case _:
+            return value, None
+
+
+def _is_inside(window: nodes.Window) -> bool:
+    """Return whether each window is steps of the sequence, one behind the other."""
+    adds = window.padding not in ("valid", (0, 0))
+    if adds and (window.reach or not isinstance(window.padding, str)):
+        return False
+    return window.dilation in (1, window.reach + 1)
 
 
 def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
@@ -628,6 +625,23 @@ def _states_of_recipe(layer: nodes.Layer) -> dict[str, State]:
     return {state.name: state for state in states}
 
 
+def _memory(layer: nodes.Layer, states: Mapping[str, State]) -> dict[core.Expression, Memory]:
+    """Return where a function finds the inputs of a layer, in their order, and its states."""
+    memory: dict[core.Expression, Memory] = {X: Memory("x", steps=not states, units=True)}
+    match layer:
+        case nodes.Embedding():
+            memory[X] = Memory("tokens", steps=True, units=False)
+        case nodes.Dense():
+            memory[X] = Memory("x", steps=True, units=True, size="inputs")
+        case nodes.AttentionPooling(query=str(query)):
+            memory[core.EarlierOutput(query)] = Memory("query", steps=False, units=True)
+        case _:
+            pass
+    for name, state in states.items():
+        memory[core.Name(name)] = Memory(name, steps=False, units=state.kind != "count")
+    return memory
+
+
 def _about(layer: nodes.Layer, *, stepped: bool) -> str:
     """Return what the function of a recipe computes."""
     match layer:
@@ -636,6 +650,24 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             return f"The {reduction.noun} of the {steps}."
         case nodes.WindowPooling(statistic=statistic):
             return f"The {'maximum' if statistic == 'max' else 'average'} of each window; steps"
+        case nodes.Embedding():
+            return "y[t] = table[tokens[t]]."
+        case nodes.Dense():
+            return "The product of each row of x with each row of a table."
+        case nodes.BatchNorm():
+            return "A batch norm by moving averages."
+        case nodes.LayerNorm():
+            return "A layer norm of each row."
+        case nodes.Attention():
+            scores = "score . tanh(query + key)" if layer.additive else "query . key"
+            scaled = ", times a scale" * (layer.scale != 1.0)
+            steps = f"values{', but of padding' * layer.masked}"
+            return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}."
+        case nodes.AttentionPooling():
+            steps = f"steps{' that are not padding' * layer.masked}"
+            return (
+                f"The mean of the {steps}, weighted by the softmax of their products with a query."
+            )
         case _:
             return layer.about
 

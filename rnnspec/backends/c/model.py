@@ -478,24 +478,7 @@ def _watched(model: CModel, blob: Path | None = None) -> str:
         flags=re.MULTILINE,
     )
     if source.is_blob:
-        # Arrays that can be written are in another section, or in the text until there is a file.
-        start, end = watched.index(f"\n#ifndef {upper}_BLOB\n"), watched.index("\n__asm__(")
-        section = f'#undef {upper}_SECTION\n#define {upper}_SECTION ".data\\n"\n'
-        after = watched.index("\nextern const float ")
-        declared = watched[after:].replace("extern const", "extern", 1)
-        if blob:
-            # A string of the assembler in one of C.
-            path = str(blob)
-            for _ in range(2):
-                path = path.replace("\\", r"\\").replace('"', r"\"")
-            define = f'\n#define {upper}_BLOB "{path}"'
-            watched = (
-                f"{watched[:start]}{define}{watched[start:end]}\n{section}"
-                f"{watched[end:after]}{declared}"
-            )
-        else:
-            array = f"\nstatic float {source.entry}_blob[{source.blob.size // 4}];"
-            watched = f"{watched[:start]}{array}{declared.partition(';')[2]}"
+        watched = _with_writable_blob(watched, source, blob)
     cases = "".join(
         f"    case {index}:\n        return (void *){name};\n" for index, name in enumerate(symbols)
     )
@@ -528,3 +511,22 @@ size_t rnnspec_output_steps({counts}) {{
     }}
 }}
 """
+
+
+def _with_writable_blob(text: str, source: CSource, blob: Path | None) -> str:
+    """Return a text in which the arrays of its file can be written."""
+    upper = source.entry.upper()
+    # Arrays that can be written are in another section, or in the text until there is a file.
+    start, end = text.index(f"\n#ifndef {upper}_BLOB\n"), text.index("\n__asm__(")
+    section = f'#undef {upper}_SECTION\n#define {upper}_SECTION ".data\\n"\n'
+    after = text.index("\nextern const float ")
+    declared = text[after:].replace("extern const", "extern", 1)
+    if blob:
+        # A string of the assembler in one of C.
+        path = str(blob)
+        for _ in range(2):
+            path = path.replace("\\", r"\\").replace('"', r"\"")
+        define = f'\n#define {upper}_BLOB "{path}"'
+        return f"{text[:start]}{define}{text[start:end]}\n{section}{text[end:after]}{declared}"
+    array = f"\nstatic float {source.entry}_blob[{source.blob.size // 4}];"
+    return f"{text[:start]}{array}{declared.partition(';')[2]}"

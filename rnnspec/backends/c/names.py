@@ -147,7 +147,6 @@ def _sizes_of_inputs(network: nodes.Network) -> set[str]:
 _KERNEL = re.compile(
     r"self_test|by_sign|split_exp|negative_expm1|dot_int8|output_steps"
     r"|(?:product(?:_rows)?|columns?)(?:_int8)?(?:_at|_v3|_v4)?"
-    r"|(?:dot|additive)_attention"
     r"|(?:(?:legacy_)?hard_sigmoid|leaky_relu|clipped_relu)s?|log_softmax"
 )
 """Functions that every source may have, and that an array with any name could clash with."""

@@ -285,7 +285,6 @@ class CSource:
     widths: tuple[int, ...]
     """The widths of the groups of columns of all matrices, the widest first."""
     masks: bool
-    scales: bool
     is_blob: bool
     before_loading: tuple[str, ...] = ()
 
@@ -360,6 +359,11 @@ class CSource:
     def merges(self) -> bool:
         """True if a backward direction is merged into the output of the forward one."""
         return any("merge" in function.parameters for function in self.functions)
+
+    @property
+    def attends(self) -> bool:
+        """True if a layer attends to a memory."""
+        return any("memory" in function.parameters for function in self.functions)
 
     @property
     def blob(self) -> Blob:

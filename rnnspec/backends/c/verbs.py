@@ -1,22 +1,20 @@
-"""The verbs of the core as C: the loops that compute a layer by its recipe.
+"""The verbs of the core as C statements: what only moves or combines numbers.
 
-What only moves or combines numbers is statements where it is needed, of arrays with known sizes.
-Other recipes are functions, which layers of the same kind share.
+They are of arrays with known sizes, where they are needed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, assert_never
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rnnspec.backends.c.names import indented, loop, number
+from rnnspec.backends.c.names import loop
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
-from rnnspec.ir.expand import MASK, X
 from rnnspec.source.verbs import SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 
 def copied(to: str, start: str, size: str) -> str:
@@ -29,6 +27,16 @@ def bytes_of(size: str) -> str:
     if size == "1":
         return "sizeof(float)"
     return f"{f'({size})' if ' - ' in size else size} * sizeof(float)"
+
+
+def product(call: str, bias: str, x: str, sizes: tuple[str, str], to: str) -> Iterator[str]:
+    """Yield the product of one row, which begins with a bias, or with zeros if there is none.
+
+    ``call`` ends behind the weights; ``sizes`` are the numbers of inputs and of columns.
+    """
+    if not bias:
+        yield f"memset({to}, 0, {bytes_of(sizes[1])});"
+    yield f"{call}, {bias or to}, {x}, {', '.join(sizes)}, {to});"
 
 
 def total(rows: str, units: int) -> str:
@@ -86,18 +94,16 @@ class Rows:
         return Rows(start, str(count), self.width)
 
 
-def moves(value: core.Expression | tuple[core.Result, ...]) -> bool:
-    """Return whether ``statements`` computes a recipe, or a part of one."""
+def moves(value: core.Expression) -> bool:
+    """Return whether ``statements`` computes a value."""
     match value:
-        case (core.Result(_, only),):
-            return moves(only)
         case core.Name() | core.EarlierOutput():
             return True
         case core.Combine(how, left, right):
             return how in SIGNS and moves(left) and moves(right)
         case core.Join(parts):
             return all(map(moves, parts))
-        case core.Apply(_, x) | core.Repeat(x) | core.Transpose(x) | core.Take(x) | core.Flatten(x):
+        case core.Repeat(x) | core.Transpose(x) | core.Take(x) | core.Flatten(x):
             return moves(x)
         case _:
             return False
@@ -116,7 +122,7 @@ def _terms(value: core.Expression) -> Iterator[core.Expression]:
 def statements(
     value: core.Expression, arrays: Mapping[core.Expression, Rows], to: Rows
 ) -> Iterator[str]:
-    """Yield the statements that move or combine numbers of arrays; an activation is not among them.
+    """Yield the statements that move or combine numbers of arrays.
 
     In the arithmetic of rows, one row alone is the same in all.
     """
@@ -132,28 +138,12 @@ def statements(
             case _ if part in arrays:
                 return arrays[part]
             case _:
-                raise _unknown(part)
-
-    def term(part: core.Expression, binding: int = 0) -> str:
-        match part:
-            case core.Combine(how, left, right) if how in SIGNS:
-                sign, rank = SIGNS[how]
-                text = f"{term(left, rank)} {sign} {term(right, rank + 1)}"
-                return f"({text})" if rank < binding else text
-            case _:
-                operand = array(part)
-                return f"{operand.pointer}[i]" if is_even else operand.element
+                raise unknown(part)
 
     match value:
         case core.Combine():
-            like = (to.count, to.width)
-            is_even = all((term.count, term.width) == like for term in map(array, _terms(value)))
-            if is_even:
-                yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
-                return
-            line = f"{to.element} = {term(value)};"
-            lines = [line] if to.width == 1 else list(loop("u", str(to.width), [line]))
-            yield from each(to.count, lines)
+            operands = {term: array(term) for term in _terms(value)}
+            yield from _arithmetic(value, operands, to)
         case core.Join(parts, "steps"):
             pointer = to.pointer
             for part in map(array, parts):
@@ -175,431 +165,37 @@ def statements(
         case core.Flatten(x) if not to.pointer:
             # The same numbers in the same order, where they are.
             pass
-        case core.Flatten(x) | core.Apply(_, x):
+        case core.Flatten(x):
             yield copied(to.pointer, array(x).pointer, to.size)
         case _:
             yield copied(to.pointer, array(value).pointer, to.size)
 
 
-def _unknown(value: core.Expression) -> GenerationError:
-    return GenerationError(f"the verb {type(value).__name__} is not supported here in C")
+def _arithmetic(
+    value: core.Combine, operands: Mapping[core.Expression, Rows], to: Rows
+) -> Iterator[str]:
+    """Yield the statements of arithmetic, in one loop if all have the same rows."""
+    like = (to.count, to.width)
+    is_even = all((operand.count, operand.width) == like for operand in operands.values())
 
-
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """The body of a function by a recipe, and what it needs.
-
-    ``parameters`` are the names that it reads, ``vectors`` is how many vectors of features it has
-    in ``work``, ``kernels`` are functions of every source, and ``ahead`` is where the features of a
-    backward direction begin.
-    """
-
-    lines: tuple[str, ...]
-    parameters: frozenset[str]
-    vectors: int
-    kernels: frozenset[str]
-    ahead: int
-
-
-def compose(
-    results: tuple[core.Result, ...],
-    prefix: str,
-    states: Mapping[str, bool] | None = None,
-    others: frozenset[str] = frozenset(),
-) -> Composed:
-    """Return the function that computes ``y`` from ``x``, (steps, units), and the arrays by name.
-
-    ``others`` are parameters that layers need which share the function.
-
-    With ``states``, it takes one step, which is ``real`` or padding; a state is true if it has a
-    number for each unit.
-    """
-    writer = _Writer(prefix, stepped=states is not None)
-    writer.parameters |= others
-    if states is not None:
-        results = tuple(replace(result, value=_of_one_step(result.value)) for result in results)
-        writer.memory |= {
-            core.Name(name): _Memory(name, steps=False, units=units)
-            for name, units in states.items()
-        }
-    masks = {result.name: result.value for result in results if _is_mask(result.value)}
-    results = tuple(
-        replace(result, value=core.inline(result.value, masks))
-        for result in results
-        if result.name not in masks
-    )
-    values = [part for result in results for part in _parts(result.value)]
-    writer.counts = any(isinstance(part, core.Reduce) and _is_mask(part.x) for part in values)
-    for result in results:
-        writer.add(result)
-    return Composed(
-        (*writer.declared, *[""][: len(writer.declared)], *writer.lines),
-        frozenset(writer.parameters),
-        writer.vectors,
-        frozenset(writer.kernels),
-        writer.ahead,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """Where numbers are: for each step, for each unit, for both, or one number."""
-
-    pointer: str
-    steps: bool
-    units: bool
-    step: str = "t"
-
-    @property
-    def element(self) -> str:
-        """The number at the step and at unit ``u``."""
-        if not self.units:
-            return f"*{self.pointer}"
-        return f"{self.pointer}[{f'{self.step} * units + ' * self.steps}u]"
-
-
-@dataclass(slots=True)
-class _Writer:
-    """The lines so far, and what the names of a recipe stand for.
-
-    Statistics of each unit have memory; other results are written where they are read, from
-    ``values``. ``rows`` are declarations of what is computed once in each step. ``counts`` is true
-    if the number of real steps is asked for, until a loop counts them.
-    """
-
-    prefix: str
-    stepped: bool
-    lines: list[str] = field(default_factory=list)
-    declared: list[str] = field(default_factory=list)
-    memory: dict[core.Expression, _Memory] = field(default_factory=dict)
-    values: dict[str, core.Expression] = field(default_factory=dict)
-    rows: list[str] = field(default_factory=list)
-    counts: bool = False
-    parameters: set[str] = field(default_factory=lambda: {"x", "y", "units"})
-    kernels: set[str] = field(default_factory=set)
-    vectors: int = 0
-    ahead: int = 0
-
-    def __post_init__(self) -> None:
-        """Begin with the input."""
-        self.memory[X] = _Memory("x", steps=not self.stepped, units=True)
-
-    def add(self, result: core.Result) -> None:
-        """Add the lines of a result."""
-        value, name = core.inline(result.value, self.values), core.Name(result.name)
-        steps, units = self._axes(value)
-        if name == X:
-            to = _Memory("y", steps, units=True)
-        elif name in self.memory:
-            to = self.memory[name]
-            self.parameters.add(to.pointer)
-        elif units and not (steps or self.stepped):
-            to = self._vector(result.name)
-        else:
-            self.values[result.name] = value
-            return
-        lines = self._assign(to, value)
-        if self.counts and any("real_steps" in line for line in lines):
-            lines = [*self._each_step(self._count()), *lines]
-        self.lines += lines
-        self.memory[name] = to
-        # What is computed from the value before is not computed from this one.
-        self.values = {key: held for key, held in self.values.items() if name not in _parts(held)}
-
-    def _vector(self, name: str) -> _Memory:
-        """Declare memory of a number for each unit."""
-        ahead = ["", " + units", f" + {self.vectors} * units"][min(self.vectors, 2)]
-        self.declared.append(f"float *const {name} = work{ahead};")
-        self.parameters.add("work")
-        self.vectors += 1
-        return _Memory(name, steps=False, units=True)
-
-    def _axes(self, value: core.Expression) -> tuple[bool, bool]:
-        """Return whether a value has numbers for each step, and for each unit."""
-        match value:
-            case core.Name() if value in self.memory:
-                return self.memory[value].steps, self.memory[value].units
-            case core.Name():
-                return value == MASK and not self.stepped, False
-            case core.Param():
-                return False, True
-            case core.Reduce(_, x) | core.Pick(_, x) | core.Take(x, int()):
-                return False, self._axes(x)[1]
-            case core.Length(x):
-                return self._axes(x)[0], False
-            case core.CountSteps():
-                return False, False
-            case _:
-                axes = [self._axes(part) for part in _operands(value)]
-                return any(steps for steps, _ in axes), any(units for _, units in axes)
-
-    def _assign(  # noqa: PLR0912 - a branch for each way that numbers come
-        self, to: _Memory, value: core.Expression
-    ) -> list[str]:
-        """Return the lines that put a value into memory."""
-        match value:
-            case core.Fill(condition, x, own) if self._stays(to, own, condition):
-                lines = self._assign(to, _given(x, condition))
-                return _when(self._condition(condition), lines)
-            case core.Fill(condition, own, x) if self._stays(to, own, condition):
-                return _when(_negated(self._condition(condition)), self._assign(to, x))
-            case core.Combine("add", own, core.Fill(condition, x, 0.0)) if self._stays(
-                to, own, condition
-            ):
-                lines = self._assign(to, core.Combine("add", own, x))
-                return _when(self._condition(condition), lines)
-            case core.Reduce(how, x) if all(self._axes(x)):
-                return self._reduce(to, how, x)
-            case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
-                # A second statistic is in memory of its own.
-                own = core.Name(f"of_{second.how}")
-                self.memory[own] = memory = self._vector(own.name)
-                first_lines = self._assign(memory, second)
-                return [*first_lines, *self._assign(to, core.Combine(how, first, own))]
-            case core.Combine(how, core.Reduce(_, x) as first, second) if all(self._axes(x)):
-                return [*self._assign(to, first), *self._each(to, SIGNS[how][0], second)]
-            case core.Combine(how, own, second) if how in SIGNS and self.memory.get(own) == to:
-                return self._each(to, SIGNS[how][0], second)
-            case core.PoolWindows():
-                return self._pool(to, value)
-            case core.Join(parts):
-                return [line for part in parts for line in self._copy(to, part)]
-            case core.Pick() | core.Take():
-                return self._copy(to, value)
-            case 0.0 if to.units and not to.steps:
-                return [f"memset({to.pointer}, 0, {bytes_of('units')});"]
-            case core.Name() if to.units and not to.steps:
-                return [copied(to.pointer, self.memory[value].pointer, "units")]
-            case _:
-                return self._each(to, "", value)
-
-    def _stays(self, to: _Memory, value: core.Expression, condition: core.Expression) -> bool:
-        """Return whether memory has a value already, and one condition is that of all of it."""
-        return self.memory.get(value) == to and not any(self._axes(condition))
-
-    def _each(self, to: _Memory, sign: str, value: core.Expression) -> list[str]:
-        """Return the lines that compute each number by itself, with a sign from what it was."""
-        lines = [f"{to.element} {sign}= {self._write(value)};"]
-        rows, self.rows = self.rows, []
-        lines = list(loop("u", "units", lines)) if to.units else lines
-        return self._each_step([*rows, *[""][: len(rows)], *lines]) if to.steps else lines
-
-    def _each_step(self, lines: list[str], first: int = 0) -> list[str]:
-        """Return a loop over the steps."""
-        self.parameters.add("steps")
-        head = f"for (size_t t = {first}; t < steps; ++t) {{"
-        return [head, *indented(lines), "}"]
-
-    def _count(self, *, real: bool = False) -> list[str]:
-        """Return the line that counts a real step, unless there is one."""
-        if not self.counts:
-            return []
-        self.counts = False
-        self.declared.insert(0, "size_t real_steps = 0;")
-        return ["++real_steps;" if real else f"real_steps += {self._condition(MASK)};"]
-
-    def _reduce(self, to: _Memory, how: str, x: core.Expression) -> list[str]:
-        """Return the lines of a statistic over the steps."""
-        filler: float | None = None
-        condition = ""
-        match x:
-            case core.Fill(core.Column(core.Name()) as mask, inner, float() as value):
-                x, filler, condition = inner, value, self._condition(mask)
-            case _:
-                pass
-        own, first = core.Name(""), 0
-        self.memory[own] = to
-        match how:
-            case "max" | "min":
-                greater = core.Combine("greater", *((x, own) if how == "max" else (own, x)))
-                step = self._each(to, "", core.Fill(greater, x, own))
-                # Without a filler, it begins with the first step.
-                start = self._assign(to, core.Take(x, 0) if filler is None else filler)
-                first = int(filler is None)
-            case _:
-                step, start = self._each(to, "+", x), self._assign(to, 0.0)
-        del self.memory[own]
-        if condition:
-            step = _when(condition, [*step, *self._count(real=True)])
-        mean = self._each(to, "/", core.CountSteps(x)) if how == "mean" else []
-        return [*start, *self._each_step(step, first), *mean]
-
-    def _pool(self, to: _Memory, pool: core.PoolWindows) -> list[str]:
-        """Return the lines of a statistic over the real steps ``at`` of each window."""
-        self.parameters |= {"windows", "size", "stride", "steps"}
-        before = " - before" if "before" in self.parameters else ""
-        real = " && (!mask || mask[at])" if "mask" in self.parameters else ""
-        row, x = replace(to, steps=False), self.memory[pool.x]
-        self.memory[pool.x] = replace(x, step="at")
-        match pool.how:
-            case "max":
-                largest = f"count == 0 || value > {row.element} ? value : {row.element}"
-                value = f"const float value = {self._write(pool.x)};"
-                lines = loop("u", "units", [value, "", f"{row.element} = {largest};"])
-                mean = list[str]()
-            case "mean":
-                lines = iter(self._each(row, "+", pool.x))
-                divided = f"{row.element} /= (float)(count > 0 ? count : 1);"
-                mean = list(loop("u", "units", [divided]))
-            case _:
-                assert_never(pool.how)
-        self.memory[pool.x] = x
-        at = f"const size_t at = t * stride + k{before};"
-        counted = _when(f"at < steps{real}", [*lines, "++count;"])
-        body = ["size_t count = 0;", "", *self._assign(row, 0.0)]
-        body += [*loop("k", "size", [at, "", *counted]), *mean]
-        head = f"for (size_t t = 0; t < windows; ++t, {to.pointer} += units) {{"
-        return [head, *indented(body), "}"]
-
-    def _copy(self, to: _Memory, value: core.Expression) -> list[str]:
-        """Return the lines that copy features of a step."""
-        lines, row = list[str](), "0"
-        features: tuple[int, int | None] = (0, None)
-        match value:
-            case core.Pick(row, x, mask):
-                self.parameters.add("steps")
-                backwards = row == "last"
-                self.declared.append(f"size_t {row} = {'steps - 1' if backwards else '0'};")
-                left = "last > 0" if backwards else "first + 1 < steps"
-                real = self._condition(mask).replace("[t]", f"[{row}]")
-                step = f"    {'--' if backwards else '++'}{row};"
-                lines = [f"while ({left} && !{real}) {{", step, "}"]
-                features = x.features if isinstance(x, core.Take) else features
-            case core.Take(_, step, features):
-                row = "(steps - 1)" if step else "0"
-            case _:
-                raise _unknown(value)
-        start, end = features
-        self.ahead = start or end or 0
-        at, size = (" + ahead", "units - ahead") if start else ("", "ahead" if end else "units")
-        self.parameters |= {"ahead"} if self.ahead else set()
-        x_row = f" + {row} * units" if row != "0" else ""
-        return [*lines, copied(f"{to.pointer}{at}", f"x{x_row}{at}", size)]
-
-    def _condition(self, value: core.Expression) -> str:
-        """Return a condition at step ``t``."""
-        match value:
-            case core.Name() if value == MASK:
-                self.parameters.add("real" if self.stepped else "mask")
-                return "real" if self.stepped else "mask[t]"
-            case core.Column(mask):
-                return self._condition(mask)
-            case core.Reduce("any", x) if _is_mask(x):
-                return "real_steps > 0"
-            case _:
-                return self._write(value)
-
-    def _write(  # noqa: PLR0912 - a branch for each verb
-        self, value: core.Expression, binding: int = 0
-    ) -> str:
-        """Return an expression at step ``t``, in parentheses if its operator binds less."""
-        match value:
-            case float():
-                return number(value)
-            case core.Setting(name):
-                return name
-            case core.Name() if value in self.memory:
-                self.parameters |= {self.memory[value].pointer} if self.stepped else set()
-                return self.memory[value].element
-            case core.Param(_, name):
-                return f"{name}[u]"
-            case core.Function("sqrt", x):
-                self.kernels.add("sqrtf")
-                return f"sqrtf({self._write(x)})"
-            case core.Combine(("maximum" | "minimum") as how, left, right):
-                self.kernels.add(how)
-                return f"{self.prefix}_{how}({self._write(left)}, {self._write(right)})"
-            case core.Combine(how, left, right):
+    def term(part: core.Expression, binding: int = 0) -> str:
+        match part:
+            case core.Combine(how, left, right) if how in SIGNS:
                 sign, rank = SIGNS[how]
-                text = f"{self._write(left, rank)} {sign} {self._write(right, rank + 1)}"
+                text = f"{term(left, rank)} {sign} {term(right, rank + 1)}"
                 return f"({text})" if rank < binding else text
-            case core.Fill(condition, x, otherwise):
-                parts = self._condition(condition), self._write(x), self._write(otherwise)
-                text = f"{parts[0]} ? {parts[1]} : {parts[2]}"
-                return f"({text})" if binding else text
-            case core.Reduce("sum", x) if _is_mask(x):
-                return "(float)real_steps"
-            case core.CountSteps():
-                self.parameters.add("steps")
-                return "(float)steps"
-            case core.Length(x) if x in self.memory:
-                self.kernels |= {"dot", "sqrtf"}
-                row = f"{self.memory[x].pointer} + t * units"
-                length = f"sqrtf({self.prefix}_dot({row}, {row}, units))"
-                self.rows.append(f"const float length = {length};")
-                return "length"
-            case _ if _is_mask(value):
-                return f"(float){self._condition(value)}"
             case _:
-                raise _unknown(value)
+                operand = operands[part]
+                return f"{operand.pointer}[i]" if is_even else operand.element
+
+    if is_even:
+        yield from loop("i", to.size, [f"{to.pointer}[i] = {term(value)};"])
+        return
+    line = f"{to.element} = {term(value)};"
+    lines = [line] if to.width == 1 else list(loop("u", str(to.width), [line]))
+    yield from each(to.count, lines)
 
 
-def _when(condition: str, lines: list[str]) -> list[str]:
-    return [f"if ({condition}) {{", *indented(lines), "}"]
-
-
-def _negated(condition: str) -> str:
-    return condition.replace("> 0", "== 0") if " > 0" in condition else f"!{condition}"
-
-
-def _is_mask(value: core.Expression) -> bool:
-    return value in (MASK, core.Column(MASK))
-
-
-def _operands(value: Any) -> Iterator[core.Expression]:
-    """Yield what an expression is made of."""
-    if is_dataclass(value) and isinstance(value, core.Verb):
-        for part in (getattr(value, named.name) for named in fields(value)):
-            yield from (
-                one
-                for one in (part if isinstance(part, tuple) else (part,))
-                if isinstance(one, core.Verb)
-            )
-
-
-def _parts(value: core.Expression) -> Iterator[core.Expression]:
-    """Yield an expression and all that it is made of."""
-    yield value
-    for part in _operands(value):
-        yield from _parts(part)
-
-
-def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return an expression with its parts changed, and then itself."""
-    match value:
-        case tuple():
-            return tuple(_changed(part, change) for part in value)
-        case _ if isinstance(value, core.Verb) and is_dataclass(value):
-            names = [part.name for part in fields(value)]
-            parts = {name: _changed(getattr(value, name), change) for name in names}
-            return change(replace(value, **parts))
-        case _:
-            return value
-
-
-def _of_one_step(value: core.Expression) -> Any:
-    """Return an expression for one step, where the step is all statistics of it."""
-
-    def change(part: core.Expression) -> core.Expression:
-        match part:
-            case core.Reduce(_, x) | core.Pick(_, x) | core.Column(x):
-                return x
-            case core.CountSteps():
-                return 1.0
-            case _:
-                return part
-
-    return _changed(value, change)
-
-
-def _given(value: core.Expression, condition: core.Expression) -> Any:
-    """Return an expression where a condition is known to be true."""
-
-    def change(part: core.Expression) -> core.Expression:
-        match part:
-            case core.Fill(asked, x, _) if asked == condition:
-                return x
-            case _:
-                return part
-
-    return _changed(value, change)
+def unknown(value: core.Expression) -> GenerationError:
+    """Return the error of a verb that is not written here."""
+    return GenerationError(f"the verb {type(value).__name__} is not supported here in C")

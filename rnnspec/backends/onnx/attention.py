@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.onnx.graph import OnnxValue
 from rnnspec.backends.onnx.slots import array
 from rnnspec.backends.onnx.verbs import Recipe
-from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import X
+from rnnspec.ir import core
+from rnnspec.ir.expand import X, attention_of_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.backends.onnx.graph import Builder
+    from rnnspec.ir import nodes
 
 
 def contexts_of(layer: nodes.Recurrent) -> str:
@@ -49,17 +50,7 @@ class StepContext:
         if attention.projects:
             kernel = array(self.layer.name, "Attention_Kernel")
             query = into.add("Query", "MatMul", state, kernel)
-        asking = nodes.Attention(
-            name="Context",
-            input=(attention.size,),
-            over=attention.over,
-            keys=attention.keys,
-            memory=(None, attention.width),
-            additive=attention.additive,
-            scale=attention.scale,
-            masked=attention.masked,
-            kernel_initializer=self.layer.kernel_initializer,
-        )
+        asking = attention_of_step(self.layer, attention, "Context")
         score = core.Param(asking.name, "score")
         Recipe(
             into=into,

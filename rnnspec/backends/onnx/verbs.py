@@ -376,7 +376,10 @@ class Recipe:
     def _norm(self, norm: core.Norm, name: str) -> str:
         into, x, epsilon = self.into, self._write(norm.x), norm.epsilon
         scale, bias, *averages = (array(norm.layer, path) for path in ("Scale", "B", "Mean", "Var"))
-        scale, bias = self._scaling(scale, bias)
+        size = nodes.width(self.layer.input)
+        # The operators have both in any case.
+        scale = scale if norm.scale else self._filled("Unscaled", 1.0, size)
+        bias = bias if norm.offset else self._filled("Unshifted", 0.0, size)
         if norm.over == "features":
             return into.add(name, "LayerNormalization", x, scale, bias, epsilon=epsilon)
         arrays = (scale, bias, *averages)
@@ -389,17 +392,6 @@ class Recipe:
         normal = array(norm.layer, "Normal")
         rows = into.add(normal, "BatchNormalization", rows, *arrays, epsilon=epsilon)
         return into.add(name, "Reshape", rows, into.add(array(norm.layer, "Shape"), "Shape", x))
-
-    def _scaling(self, scale: str, bias: str) -> tuple[str, str]:
-        """Return the scale and the offset of a norm, which the operators have in any case."""
-        layer = self.layer
-        assert isinstance(layer, nodes.BatchNorm | nodes.LayerNorm)
-        size = nodes.width(layer.input)
-        if not layer.scale:
-            scale = self._filled("Unscaled", 1.0, size)
-        if not layer.offset:
-            bias = self._filled("Unshifted", 0.0, size)
-        return scale, bias
 
     def _filled(self, about: str, number: float, size: int) -> str:
         """Return a vector of one number, which all norms of the size share."""
