@@ -290,6 +290,9 @@ def recurrent_layers(
         # The output must be as wide as the input, and two directions cannot have an odd sum.
         if not (joined and width % 2):
             layer |= {"units": width // 2 if joined else width, "residual": True}
+    if layer["units"] == 1 and layer.get("layer_norm") == {"epsilon": 1e-05}:
+        # What a framework rounds in a norm of one feature, this multiplies by 300.
+        layer["layer_norm"] = True
     return layer
 
 
