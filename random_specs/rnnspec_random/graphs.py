@@ -435,9 +435,9 @@ class _Graph:
         parts = self.draw(st.permutations([first, part]))
         counts = [1 if value.axis is None else value.steps or 0 for value in parts]
         steps = None if any(map(_is_open, parts)) else sum(counts)
-        layer = {"type": "concat", "axis": "steps", "of": [value.name for value in parts]}
-        layer |= self.names.new(room=ROOM)
-        self.add(layer, _Value("", first.width, (layer["name"], 0, 1), steps))
+        own = self.names.new(room=ROOM)
+        layer: Words = {"type": "concat", "axis": "steps", "of": [value.name for value in parts]}
+        self.add(layer | own, _Value("", first.width, (own["name"], 0, 1), steps))
 
     def _add_pool(self, read: _Value) -> None:
         """Append a pooling."""

@@ -27,6 +27,7 @@ from docs.generate.conformance import (
 )
 from docs.generate.conformance_site import conformance_pages, matrix_page, tool_page
 from docs.generate.examples import ROOT
+from docs.generate.markdown import UNSEARCHED
 from rnnspec_conformance.cases import CASES, attention, cells
 from rnnspec_conformance.results import STATES, TITLES, Cell, Results
 from rnnspec_conformance.tools import TOOLS
@@ -148,7 +149,7 @@ def test_every_result_is_told(name: str) -> None:
         assert (f"(cases.md#{case})" in page) == (cell.state != "absent")
     for cause in causes:
         assert cause is not None
-        assert f"## {cause.title} {{ #{cause.anchor} }}\n" in page
+        assert f"## {cause.title} {{ #{cause.anchor} {UNSEARCHED} }}\n" in page
         assert cause.remedy.strip() in page
     assert f">{states.count('equal')} of {len(row)} equal" in str(SITE[f"conformance/{name}.svg"])
 

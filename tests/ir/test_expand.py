@@ -86,8 +86,9 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return reference.activate(value(x), function)
         case core.Drop(x):
             return value(x)
-        case core.Norm(x, layer, epsilon, over, mask):
-            gamma, beta = arrays[f"{layer}.gamma"], arrays[f"{layer}.beta"]
+        case core.Norm(x, layer, epsilon, over, scale, offset, mask):
+            gamma = arrays[f"{layer}.gamma"] if scale else 1.0
+            beta = arrays[f"{layer}.beta"] if offset else 0.0
             x = value(x)
             rows = x if mask is None else x[value(mask)]
             axes = -1 if over == "features" else tuple(range(rows.ndim - 1))
