@@ -410,6 +410,8 @@ class _Graph:
         width = sum(part.width for part in parts) if kind == "concat" else first.width
         masked = any(part.masked for part in parts)
         layer: Words = {"type": kind, "of": [part.name for part in parts]}
+        if kind == "concat" and self.draw(st.integers(0, 7)) == 0:
+            layer["axis"] = "features"
         if kind == "formula":
             names = ("a", "x", "mask", "W")[: len(parts)]
             layer |= self.draw(formulas({n: p.width for n, p in zip(names, parts, strict=True)}))
@@ -446,6 +448,8 @@ class _Graph:
         words = st.sampled_from(["mean", "max", "min", "sum", *seldom * 3])
         others = ATTENTIONS | st.integers(1, 3).map(lambda count: {"last_steps": count})
         pooling = self.draw(words if self.draw(st.integers(0, 2)) else others)
+        if read.ways and self.draw(st.integers(0, 3)) == 0:
+            pooling = "last"
         if self.draw(st.integers(0, 3)) == 0 and (query := self.pick_vector()):
             asked: Words = {"query": query.name}
             if query.width != read.width or self.draw(st.booleans()):

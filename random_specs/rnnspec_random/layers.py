@@ -282,7 +282,8 @@ def recurrent_layers(
         layer["bias"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
         layer["layer_norm"] = draw(
-            st.booleans() | st.sampled_from([{"epsilon": 1e-05}, {"scale": False}])
+            st.booleans()
+            | st.sampled_from([{"epsilon": 1e-05}, {"scale": False}, {"offset": False}])
         )
     layer |= draw(_cells(type_))
     if sequence and type_ != "projected" and draw(st.integers(0, 3)) == 0:

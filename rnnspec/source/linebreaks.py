@@ -118,7 +118,13 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
         return lines
     if value.startswith("("):
         end = _outside(value).index(")")
-        return _spread(value[1:end], margin, f"{before}(", value[end:] + after)
+        lines = _spread(value[1:end], margin, f"{before}(", value[end:] + after)
+        if len(lines[-1]) > LINE_LENGTH and first.endswith(")") and len(first) > end + 1:
+            # So is the call of a method of what the parentheses are around.
+            opening = _outside(first).rindex("(")
+            call, closing = f"{margin}{first[end : opening + 1]}", f") {sign}{rest}{after}"
+            lines[-1:] = _spread(first[opening + 1 : -1], margin, call, closing)
+        return lines
     return [line]
 
 

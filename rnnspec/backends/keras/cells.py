@@ -21,6 +21,7 @@ from rnnspec.ir.equations import (
 )
 from rnnspec.ir.nodes import EquationCell, Network, Recurrent, cell_expressions
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule, targets
+from rnnspec.ir.shapes import size_names
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, call, code, docstring, function, lines, listed, literal
 from rnnspec.source.expressions import Calls, ExpressionWriter, local_names
@@ -342,9 +343,11 @@ class _CellClass:
         if not self.parameters:
             return Code()
         own = "features" in self.sizes
+        shapes = [shape for _, shape in self.cell.equations.parameters]
+        takes = any("features" in size_names(size) for shape in shapes for size in shape)
         return function(
             code("build(self, input_shape: tuple[int | None, ...]) -> None"),
-            Code() if own else code("features = input_shape[-1]"),
+            code("features = input_shape[-1]") if takes and not own else Code(),
             self._weights("self.features" if own else "features"),
         )
 

@@ -50,7 +50,7 @@ def test_many_specs_mean_the_same_on_every_backend(level: str, number: int) -> N
 def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
     pytest.importorskip("torch")
     with source_edited("torch", [("x = state[-1]", "x = -state[-1]")], everywhere=False):
-        found = compare_random(40, 2, ["torch"], level="forward")
+        found = compare_random(120, 2, ["torch"], level="forward")
         assert not found.equal
         again = rnnspec.parity(rnnspec.loads(found.spec), ["torch"], level="forward")
     assert isinstance(found.error, ParityError)
@@ -158,7 +158,7 @@ def literals_of(annotation: Any) -> Iterator[object]:
 
 def test_the_sample_holds_every_word_of_the_language() -> None:
     drawn = defaultdict[tuple[str, str], set[str]](set)
-    for text in map(spec_text, sample(specs(), 1200)):
+    for text in map(spec_text, sample(specs(), 2000)):
         for model in models_in(rnnspec.loads(text)):
             for key in model.model_fields_set:
                 drawn[type(model).__name__, key].add(repr(getattr(model, key)))
