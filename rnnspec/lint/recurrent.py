@@ -144,10 +144,11 @@ def waiting_for_nothing(context: Context) -> Iterator[Finding]:
             if cell.equations.parameters:
                 message += "layers of type dense and a formula of them say that too"
             else:
+                declared = context.spec.rnn[int(path[1])].of
                 source = context.network.called(context.sources[layer.name][0])
-                message += (
-                    f"it is a formula: {{type: formula, of: {{x: {source}}}, equations: ...}}"
-                )
+                taken = declared if isinstance(declared, dict) else {"x": source}
+                of = ", ".join(f"{name}: {other}" for name, other in taken.items())
+                message += f"it is a formula: {{type: formula, of: {{{of}}}, equations: ...}}"
             yield path, message
         elif layer.attention:
             # It asks with the state.

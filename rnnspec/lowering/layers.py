@@ -273,11 +273,9 @@ def _take(graph: GraphBuilder, path: Path, layer: models.AnyLayer) -> None:
             message = f"'{key}' is for a cell of one input, and '{layer.type}' has several"
             graph.refuse((*path, key), message, code="E407", key=True)
     declared = layer.of if isinstance(layer.of, dict) else {}
-    found = [graph.find(declared[name], (*path, "of", name)) for name in inputs if name in declared]
-    if len(found) == len(inputs) and None not in found:
-        _add_join(graph, path, "concat", {name: declared[name] for name in inputs})
-    else:
-        graph.last = graph.last or graph.first
+    parts = {name: declared[name] for name in inputs if name in declared}
+    are_known = _add_join(graph, path, "concat", parts)
+    if not are_known or len(parts) < len(inputs):
         graph.pretend((None, max(len(inputs), 1)))
 
 
@@ -286,8 +284,11 @@ def _add_join(
     path: Path,
     declared: models.JoinLayer | Literal["concat"],
     parts: Mapping[Any, str],
-) -> None:
-    """Add a join of earlier layers and inputs, each by its key or place in ``of``."""
+) -> bool:
+    """Add a join of earlier layers and inputs, each by its key or place in ``of``.
+
+    Returns whether there are some, and all of them are known.
+    """
     layer = None if declared == "concat" else declared
     found = [graph.find(name, (*path, "of", key)) for key, name in parts.items()]
     names = [name for name in found if name is not None]
@@ -301,14 +302,14 @@ def _add_join(
             _check_widths(graph, path, layer, values)
     if not values:
         graph.last = graph.last or graph.first
-        return
+        return False
     kind, at = (layer.type, (*path, "name")) if layer else ("concat", path)
     name = graph.name(kind, at, layer.name if layer else None)
     if isinstance(layer, models.Concat) and layer.axis == "steps":
         shapes = tuple(value.shape for value in values)
         appended = nodes.Append(name=name, input=shapes[0], of=tuple(names), inputs=shapes)
         graph.add(appended, (*path, "of"))
-        return
+        return len(names) == len(parts)
     # With the steps that they should have, so that problems behind it are found too.
     steps = next((value.shape[:1] for value in values if len(value.shape) > 1), ())
     inputs = tuple(
@@ -324,6 +325,7 @@ def _add_join(
         how = _read_formula(graph, path, layer, dict(zip(layer.of, widths, strict=True)))
     joined = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
     graph.add(joined, (*path, "of"))
+    return len(names) == len(parts)
 
 
 def _read_formula(

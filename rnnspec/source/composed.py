@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import expand
+from rnnspec.ir.expand import attention_of_step, expand
 from rnnspec.ir.params import axis_groups, params
 from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, code, define_class, function, listed
@@ -125,17 +125,8 @@ def attention_layer(layer: nodes.Layer) -> nodes.Attention | None:
         case nodes.Attention():
             return layer
         case nodes.Recurrent(attention=nodes.StepAttention() as attention):
-            return nodes.Attention(
-                name=layer.name,
-                input=(None, attention.size),
-                over=attention.over,
-                keys=attention.keys,
-                memory=(None, attention.width),
-                additive=attention.additive,
-                scale=attention.scale,
-                masked=attention.masked,
-                kernel_initializer=layer.kernel_initializer,
-            )
+            own = attention_of_step(layer, attention, layer.name)
+            return replace(own, input=(None, *own.input))
         case _:
             return None
 

@@ -472,14 +472,18 @@ class NamedInput(Model):
     )
 
 
+_SCALE = _key("Gives the layer a factor for each feature.", False, default=True)
+_OFFSET = _key("Gives the layer a term for each feature.", False, default=True)
+
+
 class LayerNorm(Model):
     """A layer norm with other settings than that of ``layer_norm: true``."""
 
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
-    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
-    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
+    scale: bool = _SCALE
+    offset: bool = _OFFSET
 
 
 LayerNormForm = Annotated[
@@ -788,8 +792,8 @@ class BatchNorm(_Layer):
         0.9,
         default=0.99,
     )
-    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
-    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
+    scale: bool = _SCALE
+    offset: bool = _OFFSET
 
 
 class LayerNormLayer(_Layer):
@@ -804,8 +808,8 @@ class LayerNormLayer(_Layer):
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
-    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
-    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
+    scale: bool = _SCALE
+    offset: bool = _OFFSET
 
 
 class InstanceNorm(_Layer):
@@ -818,8 +822,8 @@ class InstanceNorm(_Layer):
     epsilon: Epsilon = _key(
         "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
-    scale: bool = _key("Gives the layer a factor for each feature.", False, default=True)
-    offset: bool = _key("Gives the layer a term for each feature.", False, default=True)
+    scale: bool = _SCALE
+    offset: bool = _OFFSET
 
 
 class Dropout(_Layer):
