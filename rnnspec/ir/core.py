@@ -437,13 +437,18 @@ def settings(value: Any) -> Iterator[Setting]:
 
 def inline(value: Any, results: Mapping[str, Expression]) -> Any:
     """Return an expression with the values of results in place of their names."""
+    return rewrite(value, lambda x: results.get(x.name) if isinstance(x, Name) else None)
+
+
+def rewrite(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return an expression with what ``change`` makes of its parts, where that is not None."""
+    if (changed := change(value)) is not None:
+        return changed
     match value:
-        case Name(name):
-            return results.get(name, value)
         case tuple():
-            return tuple(inline(part, results) for part in value)
+            return tuple(rewrite(part, change) for part in value)
         case _ if isinstance(value, Verb) and is_dataclass(value):
             names = (part.name for part in fields(value))
-            return replace(value, **{name: inline(getattr(value, name), results) for name in names})
+            return replace(value, **{name: rewrite(getattr(value, name), change) for name in names})
         case _:
             return value

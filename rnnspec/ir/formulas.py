@@ -62,7 +62,7 @@ class _Writer:
     def __init__(self, layer: Join, formula: Formula, of_lines: Equations) -> None:
         self.name = layer.name
         self.results: list[Result] = []
-        self.taken = {line.name for line in of_lines.lines}
+        self.taken = {*formula.names, *(line.name for line in of_lines.lines)}
         shapes = dict(zip(formula.names, layer.inputs, strict=True))
         self.inputs = {
             name: core.EarlierOutput(of) for name, of in zip(formula.names, layer.of, strict=True)
@@ -73,10 +73,10 @@ class _Writer:
         self.vectors: dict[str, equations.Expression] = {}
 
     def has_steps(self, expression: equations.Expression) -> bool:
-        """True if a value has steps, or if nothing in the formula has."""
+        """True if a value has steps, or if nothing in the formula has; parameters have none."""
         names = {part.name for part in walk(expression) if isinstance(part, Name)}
         above = any(self.has_steps(self.vectors[name]) for name in names & self.vectors.keys())
-        return above or not self.sequences or not names.isdisjoint({*self.sequences, *self.lines})
+        return above or not names.isdisjoint({*(self.sequences or self.inputs), *self.lines})
 
     def write(  # noqa: PLR0912 - a branch for each kind of expression
         self, expression: equations.Expression, steps: int | core.CountSteps = 1
@@ -93,10 +93,16 @@ class _Writer:
                 value_of_input = self.inputs[name]
                 is_vector = self.sequences and name not in self.sequences
                 return Repeat(value_of_input, steps) if is_vector else value_of_input
+            case Name(name=name, kind="parameter"):
+                return core.Param(self.name, name)
             case Name(name=name) if name in self.vectors:
                 return write(self.vectors[name])
             case Name(name=name):
                 return self.lines[name]
+            case equations.Product(matrix=equations.Transpose(matrix=matrix), vector=vector):
+                return core.MatMul(write(vector), core.Param(self.name, matrix.name))
+            case equations.Product(matrix=Name(name=name), vector=vector):
+                return core.MatMul(write(vector), core.Param(self.name, name), True)
             case equations.Apply(function="exp", operand=operand):
                 return core.Apply("exponential", write(operand))
             case equations.Apply(function="sqrt" | "log" | "abs" as function, operand=operand):
@@ -145,7 +151,7 @@ class _Writer:
                 places = expression.range_of(self._width(operand))
                 return self._slice(write(operand), places.start, len(places))
             case equations.Transpose() | equations.Product():
-                raise AssertionError("a formula has no matrix")
+                raise AssertionError("a formula has no matrix but before @")
             case _:
                 assert_never(expression)
 
@@ -166,7 +172,7 @@ class _Writer:
         # The names of lines are theirs, before they are there.
         name = next(free for free in names if free not in self.taken)
         self.taken.add(name)
-        self.results.append(Result(f"{self.name}_{name}", value))
+        self.results.append(Result(f"{self.name}_{name}" if self.name else name, value))
         return core.Name(self.results[-1].name)
 
     def _write_whole(self, part: equations.Expression) -> Expression:

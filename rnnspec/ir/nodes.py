@@ -769,7 +769,7 @@ class Formula:
     """What equations without states compute; ``names`` are those that they have for its inputs.
 
     The last line is the output; a scalar is one feature. In ``equations``, it is the state, and the
-    inputs are the parameters.
+    inputs are parameters, before those that are arrays.
     """
 
     names: tuple[str, ...]
@@ -898,9 +898,7 @@ class LayerNorm(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedNode(Node):
-    """The base of layers whose source is their recipe: no framework skips padding as they do."""
-
-    masked: bool
+    """The base of layers whose source is their recipe, in a class of their own if it has arrays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -920,9 +918,23 @@ class InstanceNorm(ComposedNode):
         "Each feature of a sequence: gamma (x - mean) / sqrt(variance + epsilon) + beta."
     )
 
+    masked: bool
     epsilon: float
     scale: bool = True
     offset: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedFormula(Join, ComposedNode):
+    """A formula with arrays: the parameters of its equations that are no inputs."""
+
+    initializers: tuple[tuple[str, Initializer], ...]
+
+    @property
+    def formula(self) -> Formula:
+        """The formula itself."""
+        assert isinstance(self.how, Formula)
+        return self.how
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -938,6 +950,7 @@ class Attention(ComposedNode):
 
     about: ClassVar[str] = "The mean of the steps of a memory for each query, weighted by scores."
 
+    masked: bool
     over: str
     keys: str
     memory: Shape
@@ -975,7 +988,7 @@ Windowed = Conv | WindowPooling
 Reducing = Pooling | AttentionPooling | Flatten | LastSteps
 """The layers of the key ``pooling``."""
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
-Composed = InstanceNorm | Attention
+Composed = InstanceNorm | Attention | LearnedFormula
 ParameterFree = (
     Repeat
     | WindowPooling
@@ -998,6 +1011,7 @@ Layer = (
     | BatchNorm
     | LayerNorm
     | InstanceNorm
+    | LearnedFormula
     | Attention
     | AttentionPooling
     | Dense

@@ -6,14 +6,14 @@ rnnspec prints from a spec is the size of these arrays, and weight files use the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 from typing import Literal, assert_never
 
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.equations import evaluate_size
+from rnnspec.ir.equations import Equations, evaluate_size
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     LSTM,
@@ -30,6 +30,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Learned,
+    LearnedFormula,
     Network,
     ParameterFree,
     Recurrent,
@@ -110,6 +111,8 @@ def params(  # noqa: PLR0912 - a branch for each kind of layer
     layer: Layer | Learned,
 ) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
+    if isinstance(layer, LearnedFormula):
+        return tuple(_parameters(layer.formula.equations, layer.initializers, {}))
     if isinstance(layer, ParameterFree):
         return ()
     match layer:
@@ -235,24 +238,25 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
     return ("",) if layer.merge is None else ("forward.", "backward.")
 
 
-def _parameters(layer: Recurrent, cell: EquationCell, prefix: str) -> Iterator[Param]:
-    """Yield the parameters of a cell in the layout of its equations."""
-    sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
-    initializers = dict(cell.initializers)
-    axes = ("", "out", "out in")
-    for name, shape in cell.equations.parameters:
-        ends = (evaluate_size(size, sizes) for size in shape)
-        yield Param(
-            f"{prefix}{name}",
-            axes[len(shape)],
-            tuple(zip(("out", "in"), ends, strict=False)),
-            initializers[name],
-        )
+def _parameters(
+    equations: Equations,
+    initializers: Iterable[tuple[str, Initializer]],
+    sizes: Mapping[str, int],
+    prefix: str = "",
+) -> Iterator[Param]:
+    """Yield the parameters of equations that have an initializer, in the layout that they have."""
+    axes, begins = ("", "out", "out in"), dict(initializers)
+    for name, shape in equations.parameters:
+        if name in begins:
+            ends = (evaluate_size(size, sizes) for size in shape)
+            named = tuple(zip(("out", "in"), ends, strict=False))
+            yield Param(f"{prefix}{name}", axes[len(shape)], named, begins[name])
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
-    if isinstance(layer.cell, EquationCell):
-        yield from _parameters(layer, layer.cell, prefix)
+    if isinstance(cell := layer.cell, EquationCell):
+        own = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+        yield from _parameters(cell.equations, cell.initializers, own, prefix)
         return
     order = gates(layer.standard_cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))

@@ -379,8 +379,6 @@ class _EquationReader:
     def _read_product(
         self, tree: ast.expr, left: ast.expr, right: ast.expr, depth: int
     ) -> Expression:
-        if not self.notation.states:
-            raise self._refuse(tree, "a formula has no matrices: the product by element is *")
         if isinstance(left, ast.BinOp) and isinstance(left.op, ast.MatMult):
             raise self._refuse(left, self._chain_hint(left, right))
         matrix = self._read(left, depth + 1)
@@ -515,9 +513,6 @@ class _EquationReader:
 
     def _scale(self, standard: ApplyToVector) -> Expression:
         """Return a layer norm: a standardized vector with parameters of its own."""
-        if not self.notation.states:
-            message = "a formula has no parameters, and layer_norm has some: write standardize(...)"
-            raise EquationError(self.row.path, standard.column, message)
         self.norms_of_row += 1
         suffix = f"_{self.norms_of_row}" if self.norms_of_row > 1 else ""
         gamma, beta = (f"{self.row.name}_{name}{suffix}" for name in ("gamma", "beta"))
@@ -559,12 +554,6 @@ class _EquationReader:
 
     def _parameter(self, name: str, column: int) -> Name:
         """Return a parameter: that of this repetition, if each has its own."""
-        if not self.notation.states:
-            names = ", ".join((*self.notation.inputs, *self.current, *self.notation.settings))
-            message = f"a formula has no parameters such as {name}: expected one of {names}"
-            near = nearest(name, (*self.notation.inputs, *self.targets, *self.notation.settings))
-            message += f"; did you mean {near}?" if near else ""
-            raise EquationError(self.row.path, column, message)
         if name in self.block.own:
             own = f"{name}_{self.repetition}"
         elif any(name in block.own for block in self.notation.blocks):

@@ -31,6 +31,7 @@ from rnnspec.ir.nodes import (
     LayerNorm,
     LeakyRelu,
     Learned,
+    LearnedFormula,
     Network,
     Normalize,
     NumericInput,
@@ -209,6 +210,8 @@ def cell_name(cell: Cell) -> str:
 
 def composed_class(layer: Composed | Learned) -> str:
     """Return the name of the generated class of a layer that is written from its recipe."""
+    if isinstance(layer, LearnedFormula):
+        return formula_class(layer)
     kind = type(layer).__name__
     if isinstance(layer, Learned):
         return f"{kind}State"
@@ -218,6 +221,12 @@ def composed_class(layer: Composed | Learned) -> str:
         scaled = "Scaled" if layer.scale != 1.0 else ""
         kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
     return f"{'Masked' if layer.masked else ''}{kind}"
+
+
+def formula_class(layer: Join) -> str:
+    """Return the name of the generated class of a formula."""
+    name = "".join(map(str.capitalize, layer.name.split("_")))
+    return name if name.startswith("Formula") else f"{name}Formula"
 
 
 def composed_names() -> frozenset[str]:

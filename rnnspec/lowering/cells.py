@@ -12,15 +12,20 @@ from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
 from rnnspec.ir.equations import (
     INPUT,
+    ApplyToVector,
     Choose,
+    Concat,
     EquationError,
     EquationErrors,
     Features,
     Line,
     Name,
     Number,
+    Part,
     Product,
+    Transpose,
     evaluate,
+    evaluate_size,
     rewrite,
     walk,
 )
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
     from rnnspec.ir.notation import Reading
     from rnnspec.ir.shapes import Terms
 
+Initial = tuple[tuple[str, initializers.Initializer], ...]
+"""The initializer of each parameter."""
 Role = Literal["kernel", "recurrent", "bias"]
 """The key of ``initializers`` that a parameter begins with by default."""
 
@@ -80,7 +87,12 @@ def read(
         Notation(
             states=cell.states,
             blocks=blocks,
-            inputs={name: (size_text(sizes.known[name]),) for name in cell.inputs}
+            inputs={
+                # In a formula, one feature is a scalar.
+                name: () if cell.states == () and size == "1" else (size,)
+                for name in cell.inputs
+                for size in (size_text(sizes.known[name]),)
+            }
             or {INPUT: (NAMED_SIZES[1],)},
             output=None if cell.output is None else _row("output", cell.output, ("output",)),
             settings=settings,
@@ -98,21 +110,107 @@ def read(
     )
 
 
-def read_formula(layer: models.Formula, widths: Mapping[str, int]) -> Equations:
-    """Return the equations of a formula, given the features of its inputs; one is a scalar.
+def read_formula(
+    layer: models.Formula,
+    widths: Mapping[str, int],
+    defaults: Mapping[Role, initializers.Initializer],
+) -> tuple[nodes.Formula, Initial]:
+    """Return a formula, given the features of its inputs, and how each of its arrays begins.
 
     Raises:
         EquationError: a text is wrong, or does not fit the others.
     """
-    rows = tuple(_row(name, text, ("equations", name)) for name, text in layer.equations.items())
-    inputs = {name: (str(width),) if width > 1 else () for name, width in widths.items()}
-    notation = Notation(
-        states=(), blocks=(Block(rows, ("equations",)),), inputs=inputs, settings=layer.settings
+    keys = ("equations", "settings", "sizes", "parameters", "initialize")
+    cell = models.Cell.model_construct(
+        states=(), inputs=tuple(widths), **{key: getattr(layer, key) for key in keys}
     )
-    equations = read_cell(notation).equations
+    reading = read(cell, layer.settings, widths)
+    begins = initial_values(cell, reading, defaults)
+    sizes = dict(cell_sizes(reading.equations, layer.settings))
+    equations = _with_units(reading.equations, sizes, layer.units)
+    _check_parameters(equations)
+    for line, message in misplaced_features(equations, {}):
+        raise EquationError(("equations", line.name), 0, message)
     equations = _fold(equations)
-    ends = (equations.lines[-1].name,)
-    return replace(equations, states=ends, parameters=tuple(inputs.items()))
+    inputs = {name: (str(width),) if width > 1 else () for name, width in widths.items()}
+    equations = replace(
+        equations,
+        states=(equations.lines[-1].name,),
+        parameters=(*inputs.items(), *equations.parameters),
+    )
+    return nodes.Formula(names=tuple(widths), equations=equations), begins
+
+
+def _with_units(equations: Equations, sizes: Mapping[str, int], units: int | None) -> Equations:
+    """Return equations with a number for each size.
+
+    Raises:
+        EquationError: there are units and no size has any, or the other way round.
+    """
+    shapes = (*equations.parameters, *equations.shapes)
+    has_units = (name for name, shape in shapes for s in shape if NAMED_SIZES[0] in size_names(s))
+    name = next(has_units, None)
+    if name and units is None:
+        message = f"missing key 'units', on which the size of {name} depends"
+        raise EquationError(("equations",), 0, message, key=True)
+    if name is None and units is not None:
+        raise EquationError(("units",), 0, "no size depends on 'units'", key=True)
+    known = {**sizes, NAMED_SIZES[0]: units or 1}
+
+    def settle(of: Iterable[tuple[str, Shape]]) -> Iterator[tuple[str, Shape]]:
+        for name, shape in of:
+            yield name, tuple(str(evaluate_size(size, known)) for size in shape)
+
+    arrays, lines = settle(equations.parameters), settle(equations.shapes)
+    return replace(equations, parameters=tuple(arrays), shapes=tuple(lines))
+
+
+def _check_parameters(equations: Equations) -> None:
+    """Check that a formula computes nothing of parameters alone but element by element.
+
+    Raises:
+        EquationError: it does.
+    """
+    alone = {name for name, _ in equations.parameters}
+    for line in equations.lines:
+        for part in walk(line.value):
+            of: tuple[Expression, ...] = ()
+            match part:
+                case Product(matrix=matrix) if not isinstance(matrix, Name | Transpose):
+                    message = "expected the name of one parameter before @ in a formula"
+                    raise EquationError(("equations", line.name), part.column, message)
+                case Product(vector=vector):
+                    of = (vector,)
+                case ApplyToVector(operand=operand) | Part(operand=operand):
+                    of = (operand,)
+                case Features(operand=operand):
+                    of = (operand,)
+                case Concat(parts=parts):
+                    of = parts
+                case _:
+                    pass
+            if any(_names(walk(vector)) <= alone for vector in of):
+                message = "expected an input in this vector, received parameters alone"
+                raise EquationError(("equations", line.name), part.column, message)
+        if _names(walk(line.value)) <= alone:
+            alone.add(line.name)
+
+
+def misplaced_features(
+    equations: Equations, sizes: Mapping[str, int]
+) -> Iterator[tuple[Line, str]]:
+    """Yield each line that takes features which a vector does not have, with a message."""
+    shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
+    for line in equations.lines:
+        for part in walk(line.value):
+            if not isinstance(part, Features):
+                continue
+            # Imported here because few cells take features, and 'validate' is to start quickly.
+            from rnnspec.ir.schedule import shape_of
+
+            size = evaluate_size(shape_of(part.operand, shapes)[0], sizes)
+            if part.size_of(str(size)) is None:
+                yield line, f"expected a vector that has [{part.text}], received one of {size}"
 
 
 def _fold(equations: Equations) -> Equations:
@@ -319,7 +417,7 @@ def default_initializers(spec: models.Spec) -> Mapping[Role, initializers.Initia
 
 def initial_values(
     cell: models.Cell, reading: Reading, defaults: Mapping[Role, initializers.Initializer]
-) -> tuple[tuple[str, initializers.Initializer], ...]:
+) -> Initial:
     """Return the initializer of each parameter.
 
     Raises:

@@ -22,6 +22,7 @@ from rnnspec.spec import models
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rnnspec.lowering.cells import Initial
     from rnnspec.lowering.graph import GraphBuilder, Path, Value
     from rnnspec.words import JoinHow
 
@@ -316,24 +317,30 @@ def _add_join(
         (*steps, value.shape[-1] or 1) if len(value.shape) > 1 else value.shape for value in values
     )
     how: JoinHow | nodes.Formula
+    begins: Initial = ()
     if not isinstance(layer, models.Formula):
         how = layer.type if layer else "concat"
     elif len(names) < len(parts):
         how = "multiply"
     else:
         widths = (nodes.width(shape) for shape in inputs)
-        how = _read_formula(graph, path, layer, dict(zip(layer.of, widths, strict=True)))
+        widths_of = dict(zip(layer.of, widths, strict=True))
+        how, begins = _read_formula(graph, path, layer, widths_of)
     joined = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
+    if begins:
+        joined = nodes.LearnedFormula(
+            name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs, initializers=begins
+        )
     graph.add(joined, (*path, "of"))
     return len(names) == len(parts)
 
 
 def _read_formula(
     graph: GraphBuilder, path: Path, layer: models.Formula, widths: Mapping[str, int]
-) -> nodes.Formula | Literal["multiply"]:
+) -> tuple[nodes.Formula | Literal["multiply"], Initial]:
     """Return the formula of a layer that takes some features; of a wrong one, a product."""
     try:
-        equations = read_formula(layer, widths)
+        return read_formula(layer, widths, graph.defaults)
     except EquationError as error:
         for fault in (error, *error.others):
             section, *rest = fault.path
@@ -344,8 +351,7 @@ def _read_formula(
                 key=fault.key,
                 column=fault.column,
             )
-        return "multiply"
-    return nodes.Formula(names=tuple(layer.of), equations=equations)
+        return "multiply", ()
 
 
 def _check_steps(

@@ -10,10 +10,16 @@ from rnnspec.errors import SpecError, listed
 from rnnspec.errors.wording import quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
-from rnnspec.ir.equations import INPUT, EquationError, Features, evaluate_size, walk
+from rnnspec.ir.equations import EquationError, evaluate_size
 from rnnspec.ir.shapes import size_names
 from rnnspec.lowering.attention import step_attention
-from rnnspec.lowering.cells import declared_cell, equation_cell, roles, standard_cell
+from rnnspec.lowering.cells import (
+    declared_cell,
+    equation_cell,
+    misplaced_features,
+    roles,
+    standard_cell,
+)
 from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
@@ -409,27 +415,14 @@ def _check_effects(
     if layer.recurrent_dropout and "recurrent" not in roles(equations).values():
         message = "'recurrent_dropout' has no effect: no matrix multiplies what a state is in"
         graph.refuse((*path, "recurrent_dropout"), message, code="E407", key=True)
-    shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
     own = _own_units(cell, features)
     if layer.units is None and own is None:
         message = f"missing key 'units', on which a size of '{cell.name}' depends"
         graph.refuse(path, message, code="E304")
         return
     known = {"units": layer.units or own or 1, "features": features, **dict(cell.sizes)}
-    for line in equations.lines:
-        for part in walk(line.value):
-            if not isinstance(part, Features):
-                continue
-            # Imported here because few cells take features, and 'validate' is to start quickly.
-            from rnnspec.ir.schedule import shape_of
-
-            size = evaluate_size(shape_of(part.operand, shapes)[0], known)
-            if part.size_of(str(size)) is None:
-                message = (
-                    f"line {line.name} of '{cell.name}': expected a vector that has "
-                    f"[{part.text}], received one of {size}"
-                )
-                graph.refuse(path, message, code="E431")
+    for line, message in misplaced_features(equations, known):
+        graph.refuse(path, f"line {line.name} of '{cell.name}': {message}", code="E431")
     if layer.units is not None and own not in (None, layer.units):
         message = (
             f"no size of '{cell.name}' depends on 'units': expected the size of its output, "

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import attention_of_step, expand
+from rnnspec.ir.notation import describe
 from rnnspec.ir.params import axis_groups, params
 from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, code, define_class, function, listed
+from rnnspec.source.expressions import local_names
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
@@ -26,7 +28,7 @@ class ComposedLayers(Verbs):
     """Verbs of a framework whose modules hold canonical arrays under their own names.
 
     ``module`` is the base of a class, whose arrays come after ``before_arrays``, and ``method`` is
-    the method that computes.
+    the method that computes. ``not_in_class`` are the names that no array of equations can have.
     """
 
     network: nodes.Network
@@ -34,6 +36,7 @@ class ComposedLayers(Verbs):
 
     module: ClassVar[str]
     before_arrays: ClassVar[Code] = Code()
+    not_in_class: ClassVar[frozenset[str]]
     method: ClassVar[str]
 
     @property
@@ -43,7 +46,7 @@ class ComposedLayers(Verbs):
             node
             for layer in self.network.layers
             for node in (*nodes.learned_of(layer), layer)
-            if isinstance(node, nodes.Learned | nodes.InstanceNorm)
+            if isinstance(node, nodes.Learned | nodes.InstanceNorm | nodes.LearnedFormula)
         )
 
     @property
@@ -61,19 +64,35 @@ class ComposedLayers(Verbs):
 
     def _layer_class(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the class of layers whose sizes and settings are its arguments."""
-        variables, takes = dict[str, Code](), ["x"]
+        class_, variables, takes = composed_class(layer), dict[str, Code](), ["x"]
         if isinstance(layer, nodes.Attention):
             # A vector is a sequence of one step, and the names are those of the arguments.
             sequence = (None, nodes.width(layer.input))
             layer = replace(layer, input=sequence, keys="keys", over="memory")
             variables, takes = {"x": Code("queries")}, ["queries", "keys", "memory"]
+        own_names = dict[str, str]()
+        about: tuple[str, ...]
+        if isinstance(layer, nodes.LearnedFormula):
+            about = tuple(describe(layer.formula.equations, 80))
+            own_names = local_names(layer.formula.equations, self.not_in_class)
+            takes = [own_names[name] for name in layer.formula.names]
+            layer = replace(layer, name="", of=tuple(takes))
+        else:
+            about = (layer.about,)
         results = tuple(expand(layer, self.form))
+        if own_names:
+            results = tuple(core.rename(_with_names(results, own_names), self.not_in_class))
         names = dict.fromkeys(setting.name for setting in core.settings(results))
         variables |= {name: code("self.{}", name) for name in names}
         writer = replace(self, variables=variables)
         keywords = [*(code("{}: float", name) for name in names), self._generator_of(layer)]
         sizes = _sizes(layer)
-        arrays = [self.hold(param, *_axes(param, sizes)) for param in params(layer)]
+        arrays = [
+            self.hold(
+                replace(param, name=own_names.get(param.name, param.name)), *_axes(param, sizes)
+            )
+            for param in params(layer)
+        ]
         arguments = listed(
             "self",
             *(code("{}: int", name) for name in sizes.values()),
@@ -82,12 +101,13 @@ class ComposedLayers(Verbs):
         )
         own = [*(code("self.{} = {}", name, name) for name in names), *arrays]
         create = code("__init__({}) -> None", arguments)
-        takes += ["mask"] if layer.masked else []
+        is_masked = not isinstance(layer, nodes.LearnedFormula) and layer.masked
+        takes += ["mask"] if is_masked else []
         inputs = listed(*(code("{}: {}", name, self.array) for name in takes))
         return define_class(
-            composed_class(layer),
+            class_,
             self.module,
-            [layer.about],
+            about,
             *([function(create, self.before_arrays, own)] if own else []),
             function(
                 code("{}(self, {}) -> {}", self.method, inputs, self.array),
@@ -131,8 +151,20 @@ def attention_layer(layer: nodes.Layer) -> nodes.Attention | None:
             return None
 
 
+def _with_names(results: Iterable[core.Result], names: Mapping[str, str]) -> Iterator[core.Result]:
+    """Yield results whose arrays have other names."""
+    for result in results:
+        value = core.rewrite(
+            result.value,
+            lambda x: core.Param("", names[x.name]) if isinstance(x, core.Param) else None,
+        )
+        yield replace(result, value=value)
+
+
 def _sizes(layer: nodes.Composed | nodes.Learned) -> dict[str, str]:
     """Return the axes of the arrays of a layer, each with the name of its size."""
+    if isinstance(layer, nodes.LearnedFormula):
+        return {}
     axes = {axis for param in params(layer) for axis, _ in param.sizes}
     if isinstance(layer, nodes.Attention):
         return {"in": "units"} if axes else {}

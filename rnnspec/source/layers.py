@@ -206,6 +206,11 @@ class LayerWriter(ComposedLayers):
                 yield from self.need((layer.over, layer.keys))
                 call = code("self.{}({})", layer.name, listed(queries, *self.memory(layer)))
                 yield self.give(code("{}[:, 0]" if is_vector else "{}", call))
+            case nodes.LearnedFormula():
+                yield from self.need(layer.of)
+                yield self.give(
+                    code("self.{}({})", layer.name, listed(*map(self.output, layer.of)))
+                )
             case _:
                 assert_never(layer)
 

@@ -91,8 +91,9 @@ class Verbs(ABC):
             case core.OverFeatures(how, x):
                 along = listed(code("{}=-1", self.axis), Code(self.keep))
                 return code("{}.{}({})", self._operand(x), self.reductions.get(how, how), along)
-            case core.MatMul(x, kernel, transposed=False):
-                return code("{} @ {}", self._operand(x), self.write(kernel))
+            case core.MatMul(x, kernel, transposed):
+                end = ".T" if transposed else ""
+                return code("{} @ {}{}", self._operand(x), self.write(kernel), Code(end))
             case core.Column(mask):
                 return code("{}.expand_dims({}, -1)", self.space, self.write(mask))
             case core.Fill(condition, x, otherwise):
@@ -131,7 +132,6 @@ class Verbs(ABC):
                 core.Memory()
                 | core.Embed()
                 | core.Scan()
-                | core.MatMul()
                 | core.Conv()
                 | core.PoolWindows()
                 | core.Apply()

@@ -1016,11 +1016,33 @@ class Formula(Model):
     )
     equations: Lines = _key(
         "The lines in order, each a name with an expression, as in cells. The last one is the "
-        "output.",
+        "output. Names that no line and no input has are parameters.",
         {"y": "m * a / (m + 1)"},
+    )
+    units: OptionalSize = _key(
+        "The number of elements of each product with a parameter whose size nothing else says.",
+        64,
+        default=None,
     )
     settings: dict[SettingName, Setting] = _key(
         "Numbers in the equations.", {"floor": 1e-8}, default={}
+    )
+    sizes: dict[str, SizeText] = _key(
+        "The sizes of lines, where they are not `units` and do not follow: sums of numbers, "
+        "`units`, settings, names of inputs and other names of this section.",
+        {"hidden": "2 * units"},
+        default={},
+    )
+    parameters: dict[str, ParameterShape] = _key(
+        "The shapes of parameters, where they do not follow, as in cells.",
+        {"scale": "scalar", "g": ["units"]},
+        default={},
+    )
+    initialize: dict[str, ParameterInitializer] = _key(
+        "The initial values of parameters. By default, that of `initializers.kernel` for a "
+        "matrix, and that of `bias` for the others.",
+        {"g": "ones"},
+        default={},
     )
 
 

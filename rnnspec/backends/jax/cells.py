@@ -56,7 +56,7 @@ ACTIVATIONS: dict[Activation, str] = {
 
 _FLAT = frozenset({"maximum", "minimum"})
 """The functions whose gradient is a product in JAX."""
-_LOCALS = frozenset(
+LOCALS = frozenset(
     """
     dropout eval gate_masks gate_products hard_sigmoid inputs iter_children iter_modules jax jnp
     joined legacy_hard_sigmoid mask nnx outputs perturb real recurrent_dropout return_sequences
@@ -102,7 +102,7 @@ def variables(layer: Recurrent) -> dict[str, str]:
             numbers = range(1, len(statement.matrices) + 1)
             reserved |= {f"{statement.name}_part_{number}" for number in numbers}
     reserved |= {f"init_{number + 1}" for number in range(len(cell.equations.parameters))}
-    return local_names(cell.equations, _LOCALS | reserved)
+    return local_names(cell.equations, LOCALS | reserved)
 
 
 def class_name(layer: Recurrent) -> str:

@@ -12,6 +12,7 @@ from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.jax.calls import RecurrentCalls
 from rnnspec.backends.jax.cells import (
     ACTIVATIONS,
+    LOCALS,
     class_name,
     direction_path,
     draws_bias,
@@ -102,6 +103,7 @@ class JaxWalk(RecurrentCalls):
     softmax = "jax.nn.softmax"
     method = "__call__"
     module = "nnx.Module"
+    not_in_class = LOCALS
     # Shapes are known while JAX traces, so the check costs nothing when the model runs.
     checked_forms = ("training", "inference", "step")
     losses = MappingProxyType(

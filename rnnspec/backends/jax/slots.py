@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
-from rnnspec.backends.jax.cells import direction_path, variables
+from rnnspec.backends.jax.cells import LOCALS, direction_path, variables
 from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
-from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, Recurrent
+from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, LearnedFormula, Recurrent
 from rnnspec.ir.params import cell_params, directions
+from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(_recurrent(layer))
         case AttentionPooling():
             return slots_by_name(layer, _ATTENTION_PATHS)
+        case LearnedFormula():
+            return slots_by_name(layer, local_names(layer.formula.equations, LOCALS))
         case ComposedNode():
             return slots_by_name(layer)
         case _:

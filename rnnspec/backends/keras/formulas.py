@@ -9,6 +9,7 @@ from rnnspec.backends.keras.parts import KerasVerbs
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand
 from rnnspec.ir.notation import describe
+from rnnspec.ir.text import formula_class
 from rnnspec.source.code import Code, code, docstring, function, listed
 from rnnspec.source.expressions import local_names
 
@@ -28,12 +29,6 @@ def formulas(network: nodes.Network) -> Iterator[tuple[nodes.Join, nodes.Formula
     for layer in network.layers:
         if isinstance(layer, nodes.Join) and isinstance(layer.how, nodes.Formula):
             yield layer, layer.how
-
-
-def formula_class(layer: nodes.Join) -> str:
-    """Return the name of the class of a formula."""
-    name = "".join(map(str.capitalize, layer.name.split("_")))
-    return name if name.startswith("Formula") else f"{name}Formula"
 
 
 def make_formula(layer: nodes.Join) -> Code:

@@ -28,6 +28,7 @@ from rnnspec.backends.torch.plan import (
     plan_of,
     stepwise_reason,
 )
+from rnnspec.backends.torch.slots import RESERVED
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
@@ -182,6 +183,7 @@ class TorchWalk(RecurrentCalls):
     softmax = "torch.softmax"
     method = "forward"
     module = "nn.Module"
+    not_in_class = RESERVED
     before_arrays = code("super().__init__()")
     checked_forms = ("training",)
     losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
@@ -236,7 +238,7 @@ class TorchWalk(RecurrentCalls):
         """Return a parameter, or a buffer if it is not trained; a vector that scores is linear."""
         if param.axes == "in out":
             return code("self.{} = nn.Linear({}, bias=False)", param.name, listed(*sizes))
-        array = code("torch.empty({})", listed(*sizes))
+        array = code("torch.empty({})", listed(*sizes) if sizes else Code("()"))
         if param.trainable:
             return code("self.{} = nn.Parameter({})", param.name, array)
         return code("self.register_buffer({!r}, {})", param.name, array)
@@ -479,6 +481,11 @@ class TorchWalk(RecurrentCalls):
                 return code("{}.clamp(min={})", self._operand(left), self.write(right))
             case core.Combine("minimum", left, float() as right):
                 return code("{}.clamp(max={})", self._operand(left), self.write(right))
+            case core.Combine("add", core.MatMul(x, kernel, True), core.Param() as bias):
+                arrays = self.write(kernel), self.write(bias)
+                return code("nn.functional.linear({})", listed(self.write(x), *arrays))
+            case core.MatMul(x, kernel, True):
+                return code("nn.functional.linear({})", listed(*map(self.write, (x, kernel))))
             case core.Column(mask):
                 return code("{}.unsqueeze(-1)", self.write(mask))
             case core.Fill(condition, float() as one, float() as other):

@@ -23,6 +23,7 @@ from rnnspec.ir.nodes import (
     ComposedNode,
     EquationCell,
     Layer,
+    LearnedFormula,
     Recurrent,
     SimpleRNN,
     StandardCell,
@@ -91,6 +92,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return slots_by_name(layer, paths, _AXES)
         case Attention():
             return slots_by_name(layer, {"score": "score.weight"}, _AXES)
+        case LearnedFormula():
+            return slots_by_name(layer, local_names(layer.formula.equations, RESERVED))
         case ComposedNode():
             return slots_by_name(layer)
         case _:
