@@ -238,7 +238,7 @@ class _ForwardPass:
                 steps = [x if x.ndim > 2 else x[:, np.newaxis] for x in inputs]
                 return np.concatenate(steps, axis=1)
             case nodes.Join():
-                return _join_layers(layer, inputs)
+                return _join_layers(layer, arrays, inputs)
             case _:
                 assert_never(layer)
 
@@ -497,7 +497,7 @@ def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
     return highest
 
 
-def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
+def _join_layers(layer: nodes.Join, arrays: Arrays, inputs: Sequence[Array]) -> Array:
     steps = {x.shape[1] for x in inputs if x.ndim > 2}
     if len(steps) > 1:
         raise ValueError(f"{layer.name}: expected equal steps, received {sorted(steps)}")
@@ -506,6 +506,8 @@ def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
     match layer.how:
         case nodes.Formula(names=names, equations=of_lines):
             values = dict(zip(names, parts, strict=True))
+            # As those of a cell, transposed, so that the features of all steps are multiplied.
+            values |= {name: array.T for name, array in arrays.items()}
             for line in of_lines.lines:
                 values[line.name] = _bind(line.value, None)(values)
             return np.asarray(values[of_lines.lines[-1].name])

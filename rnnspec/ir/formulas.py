@@ -99,10 +99,10 @@ class _Writer:
                 return write(self.vectors[name])
             case Name(name=name):
                 return self.lines[name]
-            case equations.Product(matrix=equations.Transpose(matrix=matrix), vector=vector):
-                return core.MatMul(write(vector), core.Param(self.name, matrix.name))
-            case equations.Product(matrix=Name(name=name), vector=vector):
-                return core.MatMul(write(vector), core.Param(self.name, name), True)
+            case equations.Product(matrix=equations.Transpose(matrix=matrix), vector=factor):
+                return core.MatMul(write(factor), core.Param(self.name, matrix.name))
+            case equations.Product(matrix=Name(name=name), vector=factor):
+                return core.MatMul(write(factor), core.Param(self.name, name), True)
             case equations.Apply(function="exp", operand=operand):
                 return core.Apply("exponential", write(operand))
             case equations.Apply(function="sqrt" | "log" | "abs" as function, operand=operand):

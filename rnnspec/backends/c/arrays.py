@@ -22,7 +22,9 @@ from rnnspec.ir.nodes import (
     Conv,
     Dense,
     EquationCell,
+    Formula,
     Layer,
+    LearnedFormula,
     Network,
     Recurrent,
     SimpleRNN,
@@ -352,8 +354,11 @@ def _parts(layer: Layer, param: Param, target: str, count: int) -> tuple[Matrix,
             if name != "kernel":
                 return ()
             inputs, columns = param.shape[0], (param.shape[1],)
-        case Recurrent(cell=EquationCell() as cell):
-            if len(param.shape) < 2 or not _is_factor(cell, name):
+        case (
+            Recurrent(cell=EquationCell(equations=equations))
+            | LearnedFormula(how=Formula(equations=equations))
+        ):
+            if len(param.shape) < 2 or not _is_factor(equations, name):
                 return ()
             inputs, columns = param.shape[1], (count * param.shape[0],)
         case Recurrent(units=units) if name == "recurrent_kernel":
@@ -368,9 +373,9 @@ def _parts(layer: Layer, param: Param, target: str, count: int) -> tuple[Matrix,
     return tuple(Matrix(inputs, group_columns(number, target)) for number in columns)
 
 
-def _is_factor(cell: EquationCell, name: str) -> bool:
+def _is_factor(equations: Equations, name: str) -> bool:
     """Return whether only products read a matrix: a transpose, too, takes it as it is."""
-    parts = [part for line in cell.equations.lines for part in walk(line.value)]
+    parts = [part for line in equations.lines for part in walk(line.value)]
     factors = [part.matrix for part in parts if isinstance(part, Product)]
     uses = [part for part in parts if isinstance(part, Name) and part.name == name]
     return len(uses) == sum(factor in uses for factor in factors)

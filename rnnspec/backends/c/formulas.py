@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.names import activation, loop, number, own_name
+from rnnspec.backends.c.verbs import product as product_of
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.source.verbs import SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping
 
 _LOCALS = frozenset({"t", "u", "steps", "work", "y"})
 _FUNCTIONS = {"sqrt": "sqrtf", "log": "logf", "abs": "fabsf"}
@@ -24,6 +25,19 @@ class Operand:
     name: str
     width: int
     steps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A parameter with a matrix (rows, columns), and the call of its product up to the weights.
+
+    One without a call is read as it is.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    call: str = ""
 
 
 def parameter_names(names: Iterable[str], taken: Iterable[str], prefix: str) -> dict[str, str]:
@@ -49,6 +63,7 @@ class FormulaLines:
 
     prefix: str
     arrays: dict[core.Expression, Operand]
+    matrices: Mapping[core.Param, Matrix]
     stepped: bool
     lines: list[str] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
@@ -88,6 +103,12 @@ class FormulaLines:
                     width = self._width(part)
                     self._assign(to, part, start, width)
                     start += width
+            case core.Combine("add", core.MatMul() as product, core.Param() as bias) if (
+                self._width(bias) == (size or to.width) and self.matrices[product.kernel].call
+            ):
+                self._multiply(product, to, start, self.arrays[bias].name)
+            case core.MatMul():
+                self._multiply(value, to, start)
             case core.Apply("softmax" as function, x):
                 self._assign(to, x, start, size)
                 self.kernels.add(function)
@@ -105,10 +126,10 @@ class FormulaLines:
             parts.append(f"t * {operand.width}" if operand.width > 1 else "t")
         return " + ".join([*parts, *([str(start)] if start else [])])
 
-    def _at(self, operand: Operand, start: int = 0, *, whole: bool = True) -> str:
-        """Return the element ``u`` behind a feature."""
+    def _at(self, operand: Operand, start: int = 0, *, whole: bool = True, index: str = "u") -> str:
+        """Return the element ``index`` behind a feature."""
         _, *parts = self._row(operand, start).split(" + ")
-        parts += ["u"] if operand.width > 1 and whole else []
+        parts += [index] if operand.width > 1 and whole else []
         return f"{operand.name}[{' + '.join(parts) or '0'}]"
 
     def _width(self, value: core.Expression) -> int:
@@ -117,6 +138,9 @@ class FormulaLines:
                 return self.arrays[value].width
             case float() | core.OverFeatures():
                 return 1
+            case core.MatMul(_, kernel, transposed):
+                matrix = self.matrices[kernel]
+                return matrix.rows if transposed else matrix.columns
             case core.Repeat(x) | core.Apply(_, x) | core.Function(_, x):
                 return self._width(x)
             case core.Take(_, (0, 1), (int(start), int(end))) | core.Slice(_, start, end):
@@ -146,7 +170,7 @@ class FormulaLines:
                 return self._at(of, start, whole=end - start > 1)
             case core.OverFeatures():
                 return self._reduce(value)
-            case core.Join() | core.Apply("softmax"):
+            case core.Join() | core.Apply("softmax") | core.MatMul():
                 return self._at(self._kept(value))
             case core.Function(function, x):
                 self.kernels.add("sqrtf")
@@ -181,6 +205,22 @@ class FormulaLines:
             self._assign(to, value)
             self.arrays[value] = to
         return self.arrays[value]
+
+    def _multiply(self, product: core.MatMul, to: Operand, start: int = 0, bias: str = "") -> None:
+        """Add the lines of a product with a matrix, from a feature of its memory on."""
+        matrix, x = self.matrices[product.kernel], self._kept(product.x)
+        rows, columns = matrix.rows, matrix.columns
+        if matrix.call:
+            sizes = str(columns), str(rows)
+            self.lines += product_of(
+                matrix.call, bias, self._row(x, 0), sizes, self._row(to, start)
+            )
+            return
+        results, inputs = (rows, columns) if product.transposed else (columns, rows)
+        place = f"u * {columns} + i" if product.transposed else f"i * {columns} + u"
+        y, factor = self._at(to, start), self._at(x, index="i")
+        text = f"{y} += {matrix.name}[{place}] * {factor};"
+        self.lines += loop("u", str(results), [f"{y} = 0.0f;", *loop("i", str(inputs), [text])])
 
     def _reduce(self, value: core.OverFeatures) -> str:
         """Return a statistic of the features of a value."""

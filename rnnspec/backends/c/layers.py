@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.c.arrays import arrays_of_cell
 from rnnspec.backends.c.composed import Given, Memory, compose, parameter
 from rnnspec.backends.c.equations import CellLines, CellText, name_cell
-from rnnspec.backends.c.formulas import FormulaLines, Operand, parameter_names
+from rnnspec.backends.c.formulas import FormulaLines, Matrix, Operand, parameter_names
 from rnnspec.backends.c.names import activation, number
 from rnnspec.backends.c.verbs import Rows, each, moves, product, row, statements, total
 from rnnspec.errors import GenerationError
@@ -22,7 +22,7 @@ from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.expand import REAL, SKIP, X, attention_of_step, expand, of_arithmetic
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
-from rnnspec.ir.params import directions
+from rnnspec.ir.params import directions, params
 from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.ir.text import default_kind
 
@@ -57,6 +57,8 @@ _TYPES = {
     "contexts": "float *",
 }
 """The parameters of functions in their order, each with its type."""
+_IN_PRODUCTS = ("i", "memset")
+"""The names in products of a formula."""
 _WORK = {"work": "float *"}
 
 _DEFAULTS = {
@@ -114,6 +116,8 @@ class Function:
     lines: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """What it is, its body and the settings among its parameters, if it is from a recipe."""
+    weights_of: tuple[str, ...] = ()
+    """The parameters that are weights of products, if it is from a formula."""
     attention: AttentionText | None = None
     is_rounded: bool = False
     """True if the weights are int8."""
@@ -124,6 +128,7 @@ class Function:
         """Return the declarations of the parameters."""
         names = {"weight": "int8_t" if self.is_rounded else "float", "prefix": prefix}
         known = self.types | dict.fromkeys(self.settings, "float ")
+        known |= dict.fromkeys(self.weights_of, _TYPES["kernel"])
         types = {name: known.get(name, _ARRAY) for name in self.parameters}
         return ", ".join(type_.format(**names) + name for name, type_ in types.items())
 
@@ -306,16 +311,33 @@ class Layers:
 
     def _formula(self, layer: nodes.Join, formula: nodes.Formula, place: Place) -> Call:
         """Return the call of the function of a formula."""
-        names = parameter_names(formula.names, _TYPES, self.network.name)
+        parameters = (name for name, _ in formula.equations.parameters)
+        has_arrays = isinstance(layer, nodes.LearnedFormula)
+        taken = {*_TYPES, *_IN_PRODUCTS} if has_arrays else _TYPES
+        names = parameter_names(parameters, taken, self.network.name)
         arrays: dict[core.Expression, Operand] = {}
         values = dict[str, str]()
-        inputs = zip(names.values(), layer.of, layer.inputs, place.inputs, strict=True)
+        own = (names[name] for name in formula.names)
+        inputs = zip(own, layer.of, layer.inputs, place.inputs, strict=True)
         for name, of, shape, pointer in inputs:
             # One that has two names is a single parameter.
             if core.EarlierOutput(of) not in arrays:
                 arrays[core.EarlierOutput(of)] = Operand(name, nodes.width(shape), len(shape) > 1)
                 values[name] = pointer
-        of_lines = FormulaLines(self.network.name, arrays, self.stepped)
+        matrices = dict[core.Param, Matrix]()
+        for param in params(layer):
+            stored, key = self.arrays[layer.name, param.name], core.Param(layer.name, param.name)
+            name = names[param.name]
+            values[name] = stored.symbol
+            if len(param.shape) < 2:
+                arrays[key] = Operand(name, param.count, steps=False)
+                continue
+            weights = f"{name}, {name}_scale" if stored.rounded else name
+            values |= {f"{name}_scale": stored.scale} if stored.rounded else {}
+            call = f"{self.network.name}_{self._product(stored)}({weights}" if stored.parts else ""
+            rows, columns = param.shape
+            matrices[key] = Matrix(name, rows, columns, call)
+        of_lines = FormulaLines(self.network.name, arrays, matrices, self.stepped)
         lines = of_lines.write(expand(layer, "inference"), nodes.width(layer.output))
         self.kernels |= of_lines.kernels
         self._needs(floats=of_lines.floats)
@@ -323,7 +345,8 @@ class Layers:
         if len(layer.output) > 1 and not self.stepped:
             values["steps"] = place.windows
         about = " ".join(describe(formula.equations, 90))
-        function = Function(layer.name, "composed", about=about, lines=lines)
+        products = tuple(matrix.name for matrix in matrices.values() if matrix.call)
+        function = Function(layer.name, "composed", about=about, lines=lines, weights_of=products)
         return self._call(function, values)
 
     def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.keras.cells import ATTRIBUTES
+from rnnspec.backends.keras.initial import make_initializer
 from rnnspec.backends.keras.parts import KerasVerbs
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand
 from rnnspec.ir.notation import describe
+from rnnspec.ir.params import params
 from rnnspec.ir.text import formula_class
-from rnnspec.source.code import Code, code, docstring, function, listed
+from rnnspec.source.code import Code, code, define_class, function, listed
+from rnnspec.source.code import call as make_call
 from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.ir.forms import Form
+    from rnnspec.source.code import Literal
 
 _WIDTH = 80
 """The most characters of an equation in a line."""
@@ -31,6 +36,13 @@ def formulas(network: nodes.Network) -> Iterator[tuple[nodes.Join, nodes.Formula
             yield layer, layer.how
 
 
+def names_in_class(layer: nodes.Join) -> dict[str, str]:
+    """Return the variable or attribute for each name of the equations of a formula."""
+    assert isinstance(layer.how, nodes.Formula)
+    own = ATTRIBUTES if isinstance(layer, nodes.LearnedFormula) else frozenset[str]()
+    return local_names(layer.how.equations, _RESERVED | own)
+
+
 def make_formula(layer: nodes.Join) -> Code:
     """Return the call that makes the layer of a formula."""
     return code("{}(name={!r})", formula_class(layer), layer.name)
@@ -40,12 +52,12 @@ def write_formula(
     network: nodes.Network, layer: nodes.Join, formula: nodes.Formula, form: Form
 ) -> Code:
     """Return the class of a formula."""
-    names = local_names(formula.equations, _RESERVED)
+    names = names_in_class(layer)
     by_layer = dict[str, Code]()
     for of, name in zip(layer.of, formula.names, strict=True):
         # One that has two names is a single input.
         by_layer.setdefault(of, code("{}", names[name]))
-    inputs, verbs = list(by_layer.values()), _FormulaVerbs(by_layer)
+    inputs, verbs = list(by_layer.values()), _FormulaVerbs(by_layer, names)
     *results, last = core.rename(expand(layer, form), {*_RESERVED, *inputs})
     init = function(
         code("__init__(self, **kwargs: object) -> None"),
@@ -63,32 +75,41 @@ def write_formula(
         verbs.statements(results),
         code("return {}", verbs.write(last.value)),
     )
+    build = _build(layer, names, form) if isinstance(layer, nodes.LearnedFormula) else Code()
+    methods = filter(None, (init, build, mask, call))
+    about = describe(formula.equations, _WIDTH)
     return code(
         """
         @keras.saving.register_keras_serializable(package={!r})
-        class {}(keras.layers.Layer):
-            {}
-
-            {}
-
-            {}
-
-            {}
+        {}
         """,
         network.name,
-        formula_class(layer),
-        docstring(describe(formula.equations, _WIDTH)),
-        init,
-        mask,
-        call,
+        define_class(formula_class(layer), "keras.layers.Layer", about, *methods),
     )
+
+
+def _build(layer: nodes.LearnedFormula, names: Mapping[str, str], form: Form) -> Code:
+    """Return the method that creates the arrays of a formula."""
+    weights = list[Code]()
+    for param in params(layer):
+        shape = param.shape[::-1]
+        options: dict[str, Code | Literal] = {"shape": code("{!r}", shape)}
+        if form == "training":
+            options["initializer"] = make_initializer(param.initializer)
+        weight = make_call("self.add_weight", _defaults=None, **options, name=param.name)
+        weights.append(code("self.{} = {}", names[param.name], weight))
+    return function(code("build(self, input_shape: object) -> None"), *weights)
 
 
 @dataclass(frozen=True)
 class _FormulaVerbs(KerasVerbs):
-    """The functions of Keras in a method of a layer; ``inputs`` are by the layers before it."""
+    """The functions of Keras in a method of a layer.
+
+    ``inputs`` are by the layers before it, and ``names`` has the attributes of arrays.
+    """
 
     inputs: Mapping[str, Code]
+    names: Mapping[str, str]
 
     def write(self, value: core.Expression) -> Code:
         """Return an expression."""
@@ -97,6 +118,12 @@ class _FormulaVerbs(KerasVerbs):
                 return self.inputs[name]
             case core.Repeat(x, core.CountSteps(steps)):
                 return code("repeat_like({}, {})", self.write(x), self.write(steps))
+            case core.Param(_, name):
+                return code("self.{}", self.names[name])
+            case core.MatMul(x, kernel, transposed):
+                # A matrix is stored as (in, out).
+                matrix = code("{}" if transposed else "keras.ops.transpose({})", self.write(kernel))
+                return code("keras.ops.matmul({})", listed(self.write(x), matrix))
             case core.Apply("exponential", x):
                 return code("keras.ops.exp({})", self.write(x))
             case core.Apply("legacy_hard_sigmoid", x):

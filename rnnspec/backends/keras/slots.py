@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.cells import attributes
+from rnnspec.backends.keras.formulas import names_in_class
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
 from rnnspec.ir.cells import gates, has_recurrent_bias
@@ -15,6 +16,7 @@ from rnnspec.ir.nodes import (
     ComposedNode,
     EquationCell,
     Layer,
+    LearnedFormula,
     Recurrent,
 )
 from rnnspec.ir.params import cell_params, directions, params
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_STORED = {"out in": "in out"}
+"""The axes of a matrix of equations: Keras's initializers take the fans from (in, out)."""
 _ASKING = "attention."
 """The beginning of the names of the arrays with which a recurrent layer attends to another."""
 
@@ -47,6 +51,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             # Without a hidden layer, the layer that scores the steps has the name of the attention.
             *hidden, query = slots_by_name(layer, {"query": "kernel"})
             return (*hidden, replace(query, module=parts_of(layer).get("query")))
+        case LearnedFormula():
+            return slots_by_name(layer, names_in_class(layer), _STORED)
         case ComposedNode():
             return slots_by_name(layer, {"gamma": "kernel", "beta": "bias", "score": "kernel"})
         case _:
@@ -57,12 +63,10 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
     cell = f"{cell}cell." if layer.attention else cell
     if isinstance(layer.cell, EquationCell):
-        # Keras's initializers take the fans of a matrix from (in, out).
-        stored = {"out in": "in out"}
         names = attributes(layer.cell)
         for param in cell_params(layer, prefix):
             path = cell + names[param.name.removeprefix(prefix)]
-            yield Slot(param=param.name, path=path, axes=stored.get(param.axes, param.axes))
+            yield Slot(param=param.name, path=path, axes=_STORED.get(param.axes, param.axes))
         return
     # The canonical order is Keras's, so no gate is moved.
     order = gates(layer.standard_cell)

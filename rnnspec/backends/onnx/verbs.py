@@ -179,8 +179,9 @@ class Recipe:
             case core.MatMul(x, kernel, transposed):
                 factors = [write(x), write(kernel)]
                 if transposed:
-                    # The vectors of the embedding are the columns of the kernel.
-                    about = array(self.layer.name, "Kernel")
+                    # The vectors of an embedding are the columns of a tied kernel.
+                    own = kernel.layer == self.layer.name
+                    about = f"{factors[1]}_columns" if own else array(self.layer.name, "Kernel")
                     factors[1] = into.add(about, "Transpose", factors[1], perm=(1, 0))
                 return into.add(name, "MatMul", *factors)
             case core.Conv():
