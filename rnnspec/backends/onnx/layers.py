@@ -246,7 +246,10 @@ class Layers:
                 if not (parts := self._sequences_of(layer)):
                     return "bf"
                 alike = len({id(padding(name)) for name in parts}) == 1
-                return self.sequences.axes(parts[0]) if alike else "bsf"
+                first = self.sequences.axes(parts[0]) if alike else "bsf"
+                # Arrays go with the last axis.
+                is_turned = first == "bfs" and isinstance(layer, nodes.LearnedFormula)
+                return "bsf" if is_turned else first
             case _:
                 return axes
 

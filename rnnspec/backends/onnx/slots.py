@@ -20,6 +20,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     EquationCell,
     Layer,
+    LearnedFormula,
     Network,
     Recurrent,
     SimpleRNN,
@@ -152,6 +153,9 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Recurrent():
             of_cell = _unfused_slots if stepwise_reason(layer) else fused_slots
             return (*learned_slots(layer, "Vector"), *of_cell(layer))
+        case LearnedFormula():
+            paths = {param.name: f"Formula_{param.name}" for param in params(layer)}
+            return slots_by_name(layer, paths, {"out in": "in out"})
         case _:
             return slots_by_name(layer, _PATHS, {"step in out": "out in step"})
 

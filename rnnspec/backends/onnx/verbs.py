@@ -174,14 +174,14 @@ class Recipe:
                 return into.add(name, _OPERATORS[how], *operands)
             case core.Embed(x, table):
                 return into.add(name, "Gather", write(table), write(x))
-            case core.MatMul(transposed=True) if axes == "bf":
+            case core.MatMul() if axes == "bf" and self._is_turned(value):
                 return self._gemm(value, name)
-            case core.MatMul(x, kernel, transposed):
+            case core.MatMul(x, kernel):
                 factors = [write(x), write(kernel)]
-                if transposed:
+                if self._is_turned(value):
                     # The vectors of an embedding are the columns of a tied kernel.
                     own = kernel.layer == self.layer.name
-                    about = f"{factors[1]}_columns" if own else array(self.layer.name, "Kernel")
+                    about = self._name("Columns") if own else array(self.layer.name, "Kernel")
                     factors[1] = into.add(about, "Transpose", factors[1], perm=(1, 0))
                 return into.add(name, "MatMul", *factors)
             case core.Conv():
@@ -369,9 +369,13 @@ class Recipe:
             return into.add(name, "Transpose", products, perm=(0, 2, 1))
         return into.add(name, "Squeeze", products, into.integers("Axis_last", -1))
 
+    def _is_turned(self, product: core.MatMul) -> bool:
+        """Return whether a product takes its array transposed; a formula's is (inputs, outputs)."""
+        return product.transposed != isinstance(self.layer, nodes.LearnedFormula)
+
     def _gemm(self, product: core.MatMul, name: str, *bias: core.Param) -> str:
         operands = map(self._write, (product.x, product.kernel, *bias))
-        options: dict[str, Attribute] = {"transB": 1} if product.transposed else {}
+        options: dict[str, Attribute] = {"transB": 1} if self._is_turned(product) else {}
         return self.into.add(name, "Gemm", *operands, **options)
 
     def _norm(self, norm: core.Norm, name: str) -> str:
