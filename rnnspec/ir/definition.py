@@ -14,7 +14,7 @@ from rnnspec.ir.parser import read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, read_size, size_names, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rnnspec.ir.equations import Equations, Shape, Size
     from rnnspec.ir.initializers import Initializer
@@ -39,14 +39,21 @@ def define(cell: EquationCell, initial: Mapping[str, Initializer]) -> dict[str, 
                 break
         except EquationError:
             continue
+    return whole | write_initializers(cell.initializers, initial)
+
+
+def write_initializers(
+    values: Iterable[tuple[str, Initializer]], initial: Mapping[str, Initializer]
+) -> dict[str, Any]:
+    """Return the section ``initialize`` with what is not ``initial``, nothing without any."""
     initialize = {
         name: value.value
         if isinstance(value, Constant) and value.value not in (0.0, 1.0)
         else in_words(value)
-        for name, value in cell.initializers
+        for name, value in values
         if repr(value) != repr(initial[name])
     }
-    return whole | ({"initialize": initialize} if initialize else {})
+    return {"initialize": initialize} if initialize else {}
 
 
 def usual_initializers(equations: Equations) -> dict[str, Initializer]:

@@ -153,8 +153,13 @@ def _with_units(equations: Equations, sizes: Mapping[str, int], units: int | Non
     if name and units is None:
         message = f"missing key 'units', on which the size of {name} depends"
         raise EquationError(("equations",), 0, message, key=True)
-    if name is None and units is not None:
-        raise EquationError(("units",), 0, "no size depends on 'units'", key=True)
+    end = dict(equations.shapes)[equations.lines[-1].name] or ("1",)
+    if name is None and units is not None and units != evaluate_size(end[0], sizes):
+        own = evaluate_size(end[0], sizes)
+        message = (
+            f"no size depends on 'units': expected that of the output, {own}, received {units}"
+        )
+        raise EquationError(("units",), 0, message)
     known = {**sizes, NAMED_SIZES[0]: units or 1}
 
     def settle(of: Iterable[tuple[str, Shape]]) -> Iterator[tuple[str, Shape]]:

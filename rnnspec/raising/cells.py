@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import named_equations, place
-from rnnspec.lowering.cells import write_cell
+from rnnspec.ir.definition import write_initializers as write_values
+from rnnspec.lowering.cells import roles, write_cell
 from rnnspec.raising.graph import Words
 
 if TYPE_CHECKING:
@@ -94,6 +95,22 @@ def write_initializers(
             if complete or text != repr(default):
                 words[key] = source if isinstance(source, float) else initializers.in_words(source)
     return words
+
+
+def write_parameters(network: nodes.Network, layer: nodes.LearnedFormula) -> Words:
+    """Return the keys of the arrays of a formula: their shapes, and how they begin."""
+    equations = layer.formula.equations
+    own = dict(layer.initializers)
+    shapes = {name: list(map(int, shape)) for name, shape in equations.parameters if name in own}
+    first = {
+        key: (drawn or [default])[0] for key, default, drawn in _roles(network, complete=False)
+    }
+    kinds = {name: first[role] for name, role in roles(equations).items() if name in own}
+    initial = {name: value for name, value in kinds.items() if not isinstance(value, float)}
+    return {
+        "parameters": {name: shape or "scalar" for name, shape in shapes.items()},
+        **write_values(layer.initializers, initial),
+    }
 
 
 def _roles(network: nodes.Network, *, complete: bool) -> Iterator[tuple[str, Drawn, list[Drawn]]]:

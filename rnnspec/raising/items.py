@@ -9,6 +9,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.notation import write_expression
 from rnnspec.lowering import BY_KEYS
 from rnnspec.lowering.graph import Behind
+from rnnspec.raising.cells import write_parameters
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -206,11 +207,14 @@ class ItemReader:
         """Read the keys of a formula; its settings are numbers in its equations."""
         of = (self.graph.read(part, beside=True) for part in layer.of)
         lines = formula.equations.lines
-        return {
+        words: Words = {
             "type": "formula",
             "of": dict(zip(formula.names, of, strict=True)),
             "equations": {line.name: write_expression(line.value) for line in lines},
         }
+        if isinstance(layer, nodes.LearnedFormula):
+            words |= write_parameters(self.graph.network, layer)
+        return words
 
     def is_dropout_of_block(self, at: int) -> bool:
         """True if a dropout is a key of the recurrent layer behind it."""
