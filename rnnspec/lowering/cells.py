@@ -129,8 +129,6 @@ def read_formula(
     sizes = dict(cell_sizes(reading.equations, layer.settings))
     equations = _with_units(reading.equations, sizes, layer.units)
     _check_parameters(equations)
-    for line, message in misplaced_features(equations, {}):
-        raise EquationError(("equations", line.name), 0, message)
     equations = _fold(equations)
     inputs = {name: (str(width),) if width > 1 else () for name, width in widths.items()}
     equations = replace(
@@ -138,6 +136,8 @@ def read_formula(
         states=(equations.lines[-1].name,),
         parameters=(*inputs.items(), *equations.parameters),
     )
+    for line, message in misplaced_features(equations, {}):
+        raise EquationError(("equations", line.name), 0, message)
     return nodes.Formula(names=tuple(widths), equations=equations), begins
 
 
@@ -152,7 +152,7 @@ def _with_units(equations: Equations, sizes: Mapping[str, int], units: int | Non
     name = next(has_units, None)
     if name and units is None:
         message = f"missing key 'units', on which the size of {name} depends"
-        raise EquationError(("equations",), 0, message, key=True)
+        raise EquationError(("units",), 0, message)
     end = dict(equations.shapes)[equations.lines[-1].name] or ("1",)
     if name is None and units is not None and units != evaluate_size(end[0], sizes):
         own = evaluate_size(end[0], sizes)

@@ -344,10 +344,14 @@ def _read_formula(
     except EquationError as error:
         for fault in (error, *error.others):
             section, *rest = fault.path
+            place = (*path, "of" if section == "inputs" else section, *rest)
+            code = {"settings": "E431", "units": "E432"}.get(str(section), "E429")
+            if section == "units" and layer.units is None:
+                place, code = path, "E304"
             graph.refuse(
-                (*path, "of" if section == "inputs" else section, *rest),
+                place,
                 fault.message,
-                code="E431" if section == "settings" else "E429",
+                code=code,
                 key=fault.key,
                 column=fault.column,
             )
