@@ -269,12 +269,43 @@ rnn:
 - {type: formula, name: total, of: {v: direction, r: reduced}, equations: {y: "dot(v, r[-4:])"}}
 - {type: lstm, units: 3, of: total}
 - type: formula
+  name: learned
+  of: {m: reduced, v: place, training: loud}
+  units: 3
+  parameters: {alpha: scalar, forward: [3], K: [3, 3]}
+  initialize: {alpha: 0.5, W: {uniform: 0.4}, K: {normal: 0.3}, W_scale: ones}
+  equations:
+    q: sigmoid(W @ m + b) * forward + W_scale * training
+    mask: tanh(U @ v) * exp(alpha) - softmax(K.T @ q + V @ m)
+    y: layer_norm(K @ mask) + alpha * q
+- type: formula
+  name: of_vector
+  of: {v: place, self: gru_1.state}
+  units: 2
+  equations: {y: relu(steps @ v + b) - steps @ self}
+- type: formula
+  name: one_way
+  of: {p: masked, q: place}
+  units: 3
+  initialize: {W: {uniform: 0.4}}
+  equations: {y: tanh(W @ p) + V @ q}
+- type: formula
+  name: other_way
+  of: {p: formula_3, q: place}
+  units: 3
+  initialize: {V: {normal: 0.3}}
+  equations: {y: W @ p - V @ q}
+- {type: add, name: both_ways, of: [one_way, other_way]}
+- type: formula
   of: {b: add_1, x: add_1}
   equations: {y: "where(x <= b, x, 2) + where(x >= b, tanh(b), -x)"}
 heads:
   whole: {pooling: mean, units: 2}
   last: {of: formula_2, units: 1}
   read: {of: lstm_1, units: 1}
+  arrays: {of: learned, pooling: mean, units: 1}
+  vectors: {of: of_vector, units: 1}
+  ways: {of: both_ways, pooling: mean, units: 1}
 """
 SEVERAL_INPUTS = """\
 version: 1
@@ -800,6 +831,12 @@ inputs: {a: {features: 2}, v: {features: 2, per: sequence}}
 rnn:
 - {type: lstm, units: 2, of: a}
 - {type: formula, of: {x: a, s: lstm_1.cell, v: v}, equations: {q: x - s, y: "where(q < v, -q, 2)"}}
+- type: formula
+  of: {x: formula_1, v: v}
+  units: 3
+  equations: {y: a * (W @ x) + b - g * (U @ v)}
+  parameters: {a: scalar}
+  initialize: {g: ones, b: 0.5, U: he_uniform}
 """,
     "tagger": """\
 inputs:

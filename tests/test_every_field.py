@@ -493,7 +493,8 @@ def require_fit(layer: nodes.Join, shapes: tuple[Any, ...]) -> None:
     """Raise unless arrays of these shapes can be joined."""
     if isinstance(layer.how, nodes.Formula):
         sizes = dict(zip(layer.how.names, shapes, strict=True))
-        own = dict(layer.how.equations.parameters)
+        parameters = layer.how.equations.parameters
+        own = {name: shape for name, shape in parameters if name in sizes}
         if {n: (str(s[-1]),) if s[-1] != 1 else () for n, s in sizes.items()} != own:
             raise GenerationError(f"{layer.name} computes something of {shapes}")
         return

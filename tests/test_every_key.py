@@ -155,6 +155,15 @@ UNNAMED: list[Data] = [
         "equations": {"y": "p * q + dt"},
         "settings": {"dt": 0.5},
     },
+    {
+        "type": "formula",
+        "of": {"p": "a", "q": "v"},
+        "equations": {"z": "W @ p", "y": "b + k * (V @ concat(z, q))"},
+        "sizes": {"z": "units + 1"},
+        "parameters": {"k": "scalar"},
+        "initialize": {"b": "ones"},
+        "units": 4,
+    },
 ]
 
 

@@ -132,7 +132,7 @@ UNTOLD = {
         | .*initializers? | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
-        | Recurrent\.state_names | (Join|Append)\.inputs | (Vector|Label)Input\..*
+        | Recurrent\.state_names | (Join|Append|LearnedFormula)\.inputs | (Vector|Label)Input\..*
         | Network\.stream
         | Embedding\.source | Attention\.memory
         | StepAttention\.(size|width)""",

@@ -481,7 +481,14 @@ def formulas(draw: st.DrawFn, widths: dict[str, int]) -> Words:
     for name in ("q", "r")[: draw(st.integers(0, 2))]:
         lines[name] = f"{term(2)} + {draw(st.sampled_from([*widths]))}"
     text = f"{term(2)} + {' * '.join(widths)} - {' - '.join([*widths, *lines])}"
+    learns = draw(st.integers(0, 2)) == 0
+    if learns:
+        of = draw(st.sampled_from([*wide, *wide, *lines]) if wide else st.just(""))
+        text = f"gain * ({text}) + shift" + (f" + tanh(K @ ({of} - 0.1) + c)" if of in wide else "")
     keys: Words = {"equations": {**lines, "y": text}}
+    if learns:
+        keys["initialize"] = {"gain": "ones", "shift": {"normal": 0.3}}
+        keys["parameters"] = {"gain": draw(st.sampled_from(["scalar", [width]])), "shift": [width]}
     if "scale" in "".join(keys["equations"].values()):
         keys["settings"] = {"scale": draw(st.sampled_from([0.3, 2]))}
     return keys

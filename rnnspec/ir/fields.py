@@ -44,6 +44,8 @@ class Fields:
                 yield name
             elif is_dataclass(value):
                 yield from (f"{name}.{inner}" for inner in self.missing(value))
+            elif name == "initializers":
+                yield from (f"{name}.{inner}" for _, part in value for inner in self.missing(part))
             elif isinstance(node, Network) and name == "inputs":
                 # The name of an input is part of all source.
                 inputs = (inner for item in value for inner in self.missing(item))

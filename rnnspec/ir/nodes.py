@@ -936,6 +936,12 @@ class LearnedFormula(Join, ComposedNode):
         assert isinstance(self.how, Formula)
         return self.how
 
+    @property
+    def arrays(self) -> tuple[tuple[str, Sizes], ...]:
+        """The shapes of its arrays."""
+        names, parameters = self.formula.names, self.formula.equations.parameters
+        return tuple((name, shape) for name, shape in parameters if name not in names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention(ComposedNode):

@@ -13,7 +13,8 @@ from math import prod
 from typing import Literal, assert_never
 
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.equations import Equations, evaluate_size
+from rnnspec.ir.equations import Shape as EquationShape
+from rnnspec.ir.equations import evaluate_size
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     LSTM,
@@ -112,7 +113,7 @@ def params(  # noqa: PLR0912 - a branch for each kind of layer
 ) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
     if isinstance(layer, LearnedFormula):
-        return tuple(_parameters(layer.formula.equations, layer.initializers, {}))
+        return tuple(_parameters(layer.arrays, layer.initializers, {}))
     if isinstance(layer, ParameterFree):
         return ()
     match layer:
@@ -239,24 +240,23 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
 
 
 def _parameters(
-    equations: Equations,
+    shapes: Iterable[tuple[str, EquationShape]],
     initializers: Iterable[tuple[str, Initializer]],
     sizes: Mapping[str, int],
     prefix: str = "",
 ) -> Iterator[Param]:
     """Yield the parameters of equations that have an initializer, in the layout that they have."""
     axes, begins = ("", "out", "out in"), dict(initializers)
-    for name, shape in equations.parameters:
-        if name in begins:
-            ends = (evaluate_size(size, sizes) for size in shape)
-            named = tuple(zip(("out", "in"), ends, strict=False))
-            yield Param(f"{prefix}{name}", axes[len(shape)], named, begins[name])
+    for name, shape in shapes:
+        ends = (evaluate_size(size, sizes) for size in shape)
+        named = tuple(zip(("out", "in"), ends, strict=False))
+        yield Param(f"{prefix}{name}", axes[len(shape)], named, begins[name])
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     if isinstance(cell := layer.cell, EquationCell):
         own = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
-        yield from _parameters(cell.equations, cell.initializers, own, prefix)
+        yield from _parameters(cell.equations.parameters, cell.initializers, own, prefix)
         return
     order = gates(layer.standard_cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))

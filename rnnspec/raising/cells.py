@@ -99,13 +99,13 @@ def write_initializers(
 
 def write_parameters(network: nodes.Network, layer: nodes.LearnedFormula) -> Words:
     """Return the keys of the arrays of a formula: their shapes, and how they begin."""
-    equations = layer.formula.equations
-    own = dict(layer.initializers)
-    shapes = {name: list(map(int, shape)) for name, shape in equations.parameters if name in own}
+    shapes = {name: list(map(int, shape)) for name, shape in layer.arrays}
     first = {
         key: (drawn or [default])[0] for key, default, drawn in _roles(network, complete=False)
     }
-    kinds = {name: first[role] for name, role in roles(equations).items() if name in own}
+    kinds = {
+        name: first[role] for name, role in roles(layer.formula.equations).items() if name in shapes
+    }
     initial = {name: value for name, value in kinds.items() if not isinstance(value, float)}
     return {
         "parameters": {name: shape or "scalar" for name, shape in shapes.items()},

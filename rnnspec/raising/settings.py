@@ -82,8 +82,8 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
             return {"type": f"{statistic}_pool", **reader.window_pool(layer)}
         case nodes.Join(how=nodes.Formula() as formula):
             words = reader.formula(layer, formula)
-            pairs = {key: words.pop(key).items() for key in ("of", "equations")}
-            return words | {key: [f"{n}: {text}" for n, text in of] for key, of in pairs.items()}
+            maps = {key: words.pop(key) for key in [*words] if isinstance(words[key], dict)}
+            return words | {k: [f"{n}: {text}" for n, text in of.items()] for k, of in maps.items()}
         case nodes.Append(of=of):
             of_names = [graph.read(name, beside=True) for name in of]
             return {"type": "concat", "axis": "steps", "of": of_names}

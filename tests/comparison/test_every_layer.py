@@ -94,6 +94,7 @@ LAYERS = (
         "{type: formula, of: {a: raw, b: other}, settings: {k: 0.3}, equations: {"
         "q: 'where(a > b, tanh(a), exp(-b) * k)', y: 'concat(softmax(q), split(a - q, 2, 2))'}}"
     ),
+    "{type: formula, of: {a: raw, b: other}, units: 3, equations: {y: tanh(W @ a + c) * (V @ b)}}",
     "{type: repeat, of: kept.state, like: raw}",
     "{type: pool, pooling: last, of: kept}",
     "{type: pool, pooling: {attention: {query: kept.state}}}",
@@ -160,6 +161,7 @@ SEVERAL = (
         "{type: formula, of: {p: power, a: again, u: user}, "
         "equations: {y: 'p * softmax(u) - maximum(a, 0.1)'}}"
     ),
+    "{type: formula, of: {p: power, u: user}, units: 3, equations: {y: 'W @ p + g * (V @ u)'}}",
     "{type: lstm, units: 2, of: power, initial_state: {h: basin}}",
     "{type: gru, units: 2, of: again, initial_state: {of: read}}",
     "{type: gru, units: 2, of: power, attention: {over: words, score: additive, units: 3}}",

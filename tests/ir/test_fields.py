@@ -174,8 +174,9 @@ Recurrent: kernel_initializer recurrent_initializer bias_initializer
 Dropout: rate
 Pooling: statistic masked
 Dense: units activation bias kernel_initializer bias_initializer
-Attention: over keys memory additive scale kernel_initializer
-ComposedNode: masked
+Attention: masked over keys memory additive scale kernel_initializer
+InstanceNorm: masked epsilon
+LearnedFormula: initializers
 AttentionPooling: units activation masked kernel_initializer bias_initializer
 LastSteps: count
 Window: size stride dilation padding
@@ -188,7 +189,6 @@ Join: how
 Formula: names equations
 Repeat: steps
 LayerNorm: epsilon
-InstanceNorm: epsilon
 Residual: start
 Network: name description inputs layers
 Uniform: limit
