@@ -294,7 +294,7 @@ rnn:
   of: {p: formula_3, q: place}
   units: 3
   initialize: {V: {normal: 0.3}}
-  equations: {y: W @ p - V @ q}
+  equations: {y: g * (W @ p) - (V @ q - W @ p) / (1 + abs(W @ p))}
 - {type: add, name: both_ways, of: [one_way, other_way]}
 - type: formula
   of: {b: add_1, x: add_1}

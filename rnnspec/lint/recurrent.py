@@ -141,14 +141,14 @@ def waiting_for_nothing(context: Context) -> Iterator[Finding]:
                 f"no equation of {name!r} reads a state: each step is computed by itself, and "
                 "nothing of the steps before it is remembered; "
             )
-            if cell.equations.parameters:
-                message += "layers of type dense and a formula of them say that too"
-            else:
-                declared = context.spec.rnn[int(path[1])].of
-                source = context.network.called(context.sources[layer.name][0])
-                taken = declared if isinstance(declared, dict) else {"x": source}
-                of = ", ".join(f"{name}: {other}" for name, other in taken.items())
-                message += f"it is a formula: {{type: formula, of: {{{of}}}, equations: ...}}"
+            declared = context.spec.rnn[int(path[1])].of
+            source = context.network.called(context.sources[layer.name][0])
+            taken = declared if isinstance(declared, dict) else {"x": source}
+            of = ", ".join(f"{name}: {other}" for name, other in taken.items())
+            keys = [f"of: {{{of}}}"]
+            if any("units" in size for _, shape in cell.equations.parameters for size in shape):
+                keys.append(f"units: {layer.units}")
+            message += f"it is a formula: {{type: formula, {', '.join(keys)}, equations: ...}}"
             yield path, message
         elif layer.attention:
             # It asks with the state.

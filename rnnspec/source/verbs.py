@@ -93,7 +93,8 @@ class Verbs(ABC):
                 return code("{}.{}({})", self._operand(x), self.reductions.get(how, how), along)
             case core.MatMul(x, kernel, transposed):
                 end = ".T" if transposed else ""
-                return code("{} @ {}{}", self._operand(x), self.write(kernel), Code(end))
+                factor = self.write(x) if isinstance(x, core.MatMul) else self._operand(x)
+                return code("{} @ {}{}", factor, self.write(kernel), Code(end))
             case core.Column(mask):
                 return code("{}.expand_dims({}, -1)", self.space, self.write(mask))
             case core.Fill(condition, x, otherwise):
@@ -156,12 +157,17 @@ class Verbs(ABC):
 
     def _operand(self, value: core.Expression, binding: int = 3) -> Code:
         """Return an expression, in parentheses if its operator binds less."""
-        written = self.write(value)
+        return code("({})" if self._binding(value) < binding else "{}", self.write(value))
+
+    def _binding(self, value: core.Expression) -> int:
+        """Return how strongly the operator of an expression binds, 3 for what has none."""
         match value:
-            case core.Combine(how) if how in SIGNS and SIGNS[how][1] < binding:
-                return code("({})", written)
+            case core.Combine(how) if how in SIGNS:
+                return SIGNS[how][1]
+            case core.MatMul():
+                return 2
             case _:
-                return written
+                return 3
 
     def running(self, layers: Iterable[nodes.Pooling]) -> Iterator[Code]:
         """Yield the function of each statistic over the steps of all chunks so far."""

@@ -53,13 +53,21 @@ def test_a_rule_finds_what_it_is_for_and_not_what_comes_near(
     assert (code in codes(text)) == found
 
 
-def test_a_cell_without_states_and_parameters_is_a_formula() -> None:
+@cases(
+    ("cell", "keys", "of"),
+    {
+        "without": ("h: tanh(x)}, sizes: {h: features", "", "{x: gru_1}"),
+        "with": ("h: tanh(W @ x + b)", ", units: 5", "{x: gru_1}, units: 5"),
+    },
+)
+def test_a_cell_that_reads_no_state_is_a_formula(cell: str, keys: str, of: str) -> None:
     text = (
-        "version: 1\nname: net\ninput: {features: 3}\nrnn: [{type: gru, units: 3}, {type: mine}]\n"
-        "cells: {mine: {states: [h], equations: {h: tanh(x)}, sizes: {h: features}}}\n"
+        "version: 1\nname: net\ninput: {features: 3}\n"
+        f"rnn: [{{type: gru, units: 3}}, {{type: mine{keys}}}]\n"
+        f"cells: {{mine: {{states: [h], equations: {{{cell}}}}}}}\n"
     )
     (found,) = advice(text, select="L131")
-    assert "{type: formula, of: {x: gru_1}, equations: ...}" in found.message
+    assert f"{{type: formula, of: {of}, equations: ...}}" in found.message
 
 
 def test_every_rule_has_something_near_it() -> None:

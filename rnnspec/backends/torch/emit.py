@@ -525,6 +525,15 @@ class TorchWalk(RecurrentCalls):
             case _:
                 return super().write(value)
 
+    def _binding(self, value: core.Expression) -> int:
+        match value:
+            case core.MatMul(transposed=True) | core.Combine(
+                "add", core.MatMul(transposed=True), core.Param()
+            ):
+                return 3
+            case _:
+                return super()._binding(value)
+
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
         if layer.statistic != "last" or not layer.masked:
