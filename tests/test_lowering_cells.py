@@ -369,6 +369,36 @@ def test_an_input_gate_of_static_features_is_that_of_its_equations() -> None:
     np.testing.assert_allclose(output, expected, atol=1e-12)
 
 
+def test_the_arrays_of_a_formula_are_those_of_its_equations() -> None:
+    program = pipeline.reads(
+        """
+version: 1
+name: net
+inputs: {a: {features: 3}, v: {features: 2, per: sequence}}
+rnn:
+- {type: gru, units: 3, of: a}
+- type: formula
+  of: {a: a, v: v, h: gru_1}
+  units: 4
+  sizes: {z: units + 1}
+  parameters: {alpha: scalar, K: [units + 1, units]}
+  equations:
+    z: tanh(W @ a + b)
+    y: K.T @ z * g - alpha * (V @ v) + 0 * sum(h)
+head: {pooling: none}
+"""
+    )
+    a = {name.removeprefix("formula_1."): x for name, x in draw_scaled(program.network, 0).items()}
+    shapes = {name: x.shape for name, x in a.items() if "." not in name}
+    vectors = {"b": (5,), "g": (4,), "alpha": ()}
+    assert shapes == {"W": (5, 3), "V": (4, 2), "K": (5, 4), **vectors}
+    batch = draw_batch(program.network, np.random.default_rng(0), 3)
+    z = np.tanh(batch["a"] @ a["W"].T + a["b"])
+    expected = z @ a["K"] * a["g"] - a["alpha"] * (batch["v"] @ a["V"].T)[:, None]
+    output = reference.run(program.network, draw_scaled(program.network, 0), batch).output
+    np.testing.assert_allclose(output, expected, atol=1e-12)
+
+
 @cases(
     "words, message",
     [
