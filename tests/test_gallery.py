@@ -32,6 +32,10 @@ ROWS = {
     "mixed_gru_simple": [64_000, 247_296, 49_280, 1_290],
     "bidirectional_lstm_stack": [38_400, 41_216, 650],
     "four_simple_layers": [320_000, 2_080, 2_080, 2_080, 2_080],
+    "music_separation_lstm": [
+        *(2_974, 1_522_688, 2_048, 1_574_912, 1_574_912, 1_574_912),
+        *(524_288, 2_048, 2_098_176, 16_392, 4_098),
+    ],
     "narrowing_gru": [80_000, 1_248, 624, 168, 5],
     "gru_per_step": [820_224, 1_539],
     "torchinfo_stacked_lstm": [6_000, 1_665_024, 2_099_200, 10_260],
@@ -184,6 +188,7 @@ FROZEN = {
     "sketch_conv_lstm": 448,
     "sleep_stage_gru": 72,
     "gesture_lstm_fcn": 1_024,
+    "music_separation_lstm": 10_244,
     "outline_lstm_fcn": 1_024,
     "protein_structure_bilstm": 228,
 }
@@ -217,6 +222,7 @@ KERAS_TYPES = {
     "Conv": ("Conv1D",),
     "Dropout": ("Dropout", "SpatialDropout1D"),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
+    "Formula": ("StandardizedFormula", "SeparatedFormula"),
     "GRU": ("GRU", "AttentionRNN"),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
