@@ -39,6 +39,8 @@ UNDRAWN = {
     ("Embedding", "initializer"): INITIAL,
     ("Attention", "kernel_initializer"): INITIAL,
     ("EquationCell", "initializers"): INITIAL,
+    ("LearnedFormula", "initializers"): INITIAL,
+    ("LearnedFormula", "inputs"): "the layers that it takes show their shapes",
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
