@@ -164,6 +164,27 @@ heads: {one: {}, two: {of: back, pooling: none}, three: {of: first, pooling: mea
 initializers: {kernel: {normal: 0.5}, bias: ones}
 """
 """Attention of sequences to themselves, of vectors, and without padding."""
+CHOOSING = """\
+version: 1
+name: choosing
+inputs:
+  words: {embedding: {vocabulary: 6, dim: 3, mask_zero: true}}
+  asks: {features: 3}
+  other: {length: 4, features: 2}
+  known: {length: 4, features: 3}
+stream: asks
+rnn:
+  - {type: gru, units: 4, of: words, name: encoder}
+  - {type: dense, units: 3, of: encoder, name: keys}
+  - {type: attention, of: asks, over: keys, values: encoder, score: scaled_dot, name: a}
+  - {type: attention, of: asks, over: keys, values: encoder, score: additive, units: 2, name: b}
+  - {type: attention, of: asks, over: encoder, values: words, score: general, name: c}
+  - {type: attention, of: asks, over: known, values: other, score: dot, name: d}
+  - {type: attention, of: encoder.state, over: encoder, values: keys, score: dot, name: vector}
+  - {type: concat, of: [a, b, c, d, vector]}
+head: {pooling: none, units: 2}
+"""
+"""Attention whose values are not what it is over."""
 _SWAPPED = """
 cells:
   swapped:
@@ -318,6 +339,7 @@ GRAPHS = (
     COPIED,
     ATTENDING,
     ASKING,
+    CHOOSING,
     RENAMED,
     PASSED_ON,
     ENDED,

@@ -149,6 +149,7 @@ UNNAMED: list[Data] = [
     {"type": "concat", "of": ["a", "b", "v"]},
     {"type": "multiply", "of": ["a", "b", "v"]},
     {"type": "attention", "of": "a", "over": "b", "score": "dot"},
+    {"type": "attention", "of": "a", "over": "b", "values": "w", "score": "dot"},
     {
         "type": "formula",
         "of": {"p": "a", "q": "v"},

@@ -335,7 +335,22 @@ class _Graph:
             queries = self.add(dense, replace(queries, width=memory.width, ways=0), queries)
             queries.is_read = True
         layer = {"type": "attention", **self._scored(memory, queries.width)}
-        self.add(layer, replace(queries, width=memory.width, ways=0), queries)
+        values = self._values(memory)
+        if values is not memory:
+            values.is_read = True
+            layer["values"] = values.name
+        self.add(layer, replace(queries, width=values.width, ways=0), queries)
+
+    def _values(self, memory: _Value) -> _Value:
+        """Return a memory, or sometimes another value with its steps and its padding."""
+        kind = self.draw(st.integers(0, 5))
+        if kind == 0:
+            size = self.draw(SIZES)
+            dense = {"type": "dense", "units": size, "of": memory.name}
+            return self.add(dense, replace(memory, width=size, ways=0), memory)
+        key = (memory.axis, memory.steps, False)
+        same = [one for one in self.values if (one.axis, one.steps, one.masked) == key]
+        return self.draw(st.sampled_from(same)) if kind == 1 and same else memory
 
     def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""

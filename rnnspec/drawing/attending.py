@@ -66,8 +66,8 @@ def _skip(layer: Layer, apart: Mapping[str, Dense], taken: Mapping[str, Sequence
             if keys in apart:
                 return replace(layer, attention=replace(attention, keys=over))
             return layer
-        case Attention(keys=keys, over=over):
-            result = replace(layer, keys=over) if keys in apart else layer
+        case Attention(keys=keys):
+            result = replace(layer, keys=taken[keys][0]) if keys in apart else layer
             query = taken[layer.name][0]
             if query in apart:
                 result = replace(result, source=taken[query][0], input=apart[query].input)

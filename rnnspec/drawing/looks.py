@@ -311,8 +311,12 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
         is_usual = size is not None and attention.scale == size**-0.5
         score = "scaled_dot" if is_usual else f"{attention.scale:.3g} times"
     score = "additive" if attention.additive else score
+    over, values = attention.over, ""
+    if isinstance(attention, Attention) and attention.keys not in (over, f"{attention.name}_keys"):
+        over, values = attention.keys, f"values of {over}"
     return _join(
-        f"{score} attention over {attention.over}".strip(),
+        f"{score} attention over {over}".strip(),
+        values,
         "without padding" if attention.masked else "",
     )
 

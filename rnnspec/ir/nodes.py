@@ -932,7 +932,8 @@ class Attention(ComposedNode):
     The weights are softmax(s) over the steps of the memory, without padding if ``masked``. The
     score of a query q and the key k of a step is s = ``scale`` q . k, or if ``additive``
     v . tanh(q + k) with a vector v that is learned. ``keys`` names the layer that gives a key for
-    each step. Queries are a sequence or one vector. A memory of padding alone gives zeros.
+    each step, whose padding is that of the memory. Queries are a sequence or one vector. A memory
+    of padding alone gives zeros.
     Sources: Bahdanau et al., 2015; Luong et al., 2015; Vaswani et al., 2017.
     """
 
@@ -1315,12 +1316,15 @@ def equal_steps(network: Network) -> dict[str, str]:
                 origin = origins.get(like)
             case _ if layer.time_axis == "new":
                 origin = None
-            case Joined():
-                joined = [first[origins[name]] for name in names if name in origins]
+            case Joined() | Attention():
+                # The keys and the values of an attention have equally many.
+                equal = names[1:] if isinstance(layer, Attention) else names
+                joined = [first[origins[name]] for name in equal if name in origins]
                 origin = min(joined, key=list(first).index, default=None)
                 first = {
                     name: origin if origin and of in joined else of for name, of in first.items()
                 }
+                origin = origins.get(names[0]) if isinstance(layer, Attention) else origin
             case _:
                 origin = origins.get(names[0])
         if origin and len(layer.output) > 1:

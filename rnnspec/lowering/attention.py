@@ -23,16 +23,17 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
         return
     queries, size = graph.last, _query_size(graph, path, layer, over, nodes.width(graph.shape))
     assert queries is not None
+    values = _values(graph, path, layer, over)
     keys = _add_keys(graph, path, layer, name, over)
     graph.branch(queries)
     if layer.score in ("general", "additive"):
         _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
-    memory = graph.values[over]
+    memory = graph.values[values]
     graph.add(
         nodes.Attention(
             name=name,
             input=graph.shape,
-            over=over,
+            over=values,
             keys=keys,
             memory=memory.shape,
             additive=layer.score == "additive",
@@ -77,6 +78,26 @@ def _memory(graph: GraphBuilder, path: Path, declared: _Declared) -> str | None:
         message = f"expected a sequence; '{declared.over}' gives one vector for each sequence"
         graph.refuse((*path, "over"), message, code="E438")
         return None
+    return over
+
+
+def _values(graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: str) -> str:
+    """Return the layer or input whose steps are averaged, with those that are weighted."""
+    if layer.values is None:
+        return over
+    where = (*path, "values")
+    name = graph.find(layer.values, where)
+    if name is None:
+        return over
+    weighted, value, masks = graph.values[over], graph.values[name], graph.masks
+    if value.axis is None:
+        message = f"expected a sequence; '{layer.values}' gives one vector for each sequence"
+    elif not (message := graph.unequal_steps(layer.over, weighted, layer.values, value)):
+        if masks.get(name) == masks.get(over):
+            return name
+        message = f"expected the padding of '{layer.over}'; '{layer.values}' has "
+        message += "other" if value.masked else "none"
+    graph.refuse(where, message, code="E438")
     return over
 
 

@@ -330,12 +330,15 @@ class ItemReader:
     def scored(self, layer: nodes.Layer, attention: nodes.Attention | nodes.StepAttention) -> Words:
         """Read what a layer attends to, and by which score."""
         own = self.graph.projections[layer.name]
+        weighted = self.graph.sources[own.keys.name][0] if own.keys else attention.keys
         words: Words = {"over": self.graph.read(attention.over)}
         projects = own.query is not None
         if isinstance(attention, nodes.StepAttention):
             size, projects = attention.size, attention.projects
         else:
-            size = nodes.width(attention.memory)
+            size = nodes.width(attention.input)
+            if weighted != attention.over:
+                words = {"over": self.graph.read(weighted), "values": words["over"]}
         if attention.additive and own.keys is not None and projects:
             # A key of the layer of the keys, which is True unless it is said.
             bias = {} if own.keys.bias else {"bias": False}
@@ -343,7 +346,7 @@ class ItemReader:
         if attention.additive:
             message = "an additive score of queries and keys that no layers of its own project"
             self.graph.refuse(layer.name, f"{message}; expected a dense layer for each")
-        elif attention.keys != attention.over:
+        elif attention.keys != attention.over and isinstance(attention, nodes.StepAttention):
             message = f"mixes {attention.over} by keys of another layer, {attention.keys}"
             self.graph.refuse(layer.name, f"{message}; only 'score: additive' has keys")
         elif attention.scale not in (1.0, size**-0.5) or (projects and attention.scale != 1):

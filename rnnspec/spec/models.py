@@ -946,6 +946,12 @@ class AttentionLayer(_Scored, _Layer):
     name: OptionalName = _key(
         "The name of the layer; by default attention_1 and so on.", "context", default=None
     )
+    values: OptionalRead = _key(
+        "The name of the layer or input whose steps are averaged, if it is not `over`; it has the "
+        "same steps.",
+        "embedding_1",
+        default=None,
+    )
 
 
 class NormalizeLayer(_Layer):

@@ -87,6 +87,7 @@ LAYERS = (
     "{type: dropout, rate: 0.5}",
     "{type: attention, over: raw, score: dot}",
     "{type: attention, over: raw, score: additive, units: 3}",
+    "{type: attention, over: kept, values: raw, score: additive, units: 3}",
     "{type: concat, of: [raw, other]}",
     "{type: add, of: [raw, other]}",
     "{type: multiply, of: [raw, other]}",
