@@ -262,12 +262,17 @@ class _ForwardPass:
         return _StepMemory(keys, values, mask, attention.scale, self.noise)
 
     def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
-        memory, score = self._memory(layer), arrays.get("score")
-        if x.ndim == 2:
-            return memory.mean(x, score)
-        contexts = [memory.mean(query, score) for query in x.swapaxes(0, 1)]
-        width = memory.values.shape[-1]
-        return np.stack(contexts, axis=1) if contexts else np.zeros((len(x), 0, width))
+        whole, score = self._memory(layer), arrays.get("score")
+        queries = x[:, np.newaxis] if x.ndim == 2 else x
+        results = list[Array]()
+        for head in range(layer.heads):
+            memory = whole.of_head(head, layer.heads)
+            part = _part(queries, head, layer.heads)
+            contexts = [memory.mean(query, score) for query in part.swapaxes(0, 1)]
+            width = memory.values.shape[-1]
+            results.append(np.stack(contexts, 1) if contexts else np.zeros((len(x), 0, width)))
+        result = np.concatenate(results, axis=-1)
+        return result[:, 0] if x.ndim == 2 else result
 
     def _recurrent(self, layer: nodes.Recurrent, arrays: Arrays, x: Array) -> Array:
         mask, results, finals = self._mask(layer, x), [], []
@@ -412,6 +417,12 @@ def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict
     return {name: part.reshape(-1, *shape) for (name, shape), part in parts}
 
 
+def _part(x: Array, head: int, heads: int) -> Array:
+    """Return the features of one of some heads, which are side by side."""
+    size = x.shape[-1] // heads
+    return x[..., head * size : (head + 1) * size]
+
+
 @dataclass(frozen=True, slots=True)
 class _StepMemory:
     """The keys and values of what a layer attends to, (batch, steps, size), and the real steps."""
@@ -421,6 +432,11 @@ class _StepMemory:
     mask: Array
     scale: float
     noise: Callable[[Array], Array]
+
+    def of_head(self, head: int, heads: int) -> _StepMemory:
+        """Return the keys and values of one of some heads."""
+        keys, values = _part(self.keys, head, heads), _part(self.values, head, heads)
+        return replace(self, keys=keys, values=values)
 
     def mean(self, query: Array, score: Array | None) -> Array:
         """Return the mean of the values, weighted for the query of each sequence."""

@@ -304,19 +304,22 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
 
     A score of products has no name in a layer: the projection of its queries stands beside it.
     """
-    score = ""
+    score, over, values, heads = "", attention.over, "", 1
     if isinstance(attention, StepAttention):
         score = "general" if attention.projects else "dot"
+    else:
+        heads = attention.heads
+        own = {f"{attention.name}_keys", f"{attention.name}_values", over}
+        if attention.keys not in own:
+            over, values = attention.keys, f"values of {over}"
     if attention.scale != 1.0:
-        is_usual = size is not None and attention.scale == size**-0.5
+        is_usual = size is not None and attention.scale == (size // heads) ** -0.5
         score = "scaled_dot" if is_usual else f"{attention.scale:.3g} times"
     score = "additive" if attention.additive else score
-    over, values = attention.over, ""
-    if isinstance(attention, Attention) and attention.keys not in (over, f"{attention.name}_keys"):
-        over, values = attention.keys, f"values of {over}"
     return _join(
         f"{score} attention over {over}".strip(),
         values,
+        f"{heads} heads" if heads > 1 else "",
         "without padding" if attention.masked else "",
     )
 

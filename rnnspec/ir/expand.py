@@ -30,6 +30,7 @@ from rnnspec.ir.core import (
     Length,
     MatMul,
     Memory,
+    MergeHeads,
     Mix,
     Name,
     Norm,
@@ -46,6 +47,7 @@ from rnnspec.ir.core import (
     Setting,
     Slice,
     Softmax,
+    SplitHeads,
     Spread,
     Take,
     Transpose,
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
     "Recurrent.state_names Pooling.backward "
-    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
+    "Attention.heads AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
     f"{SCALING}"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
@@ -308,17 +310,27 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     is_vector = len(layer.input) == 1
     vector = Param(layer.name, "score") if layer.additive else None
-    queries = Repeat(X, 1) if is_vector else X
-    scores = Scores(queries, EarlierOutput(layer.keys), vector)
+    queries: Expression = Repeat(X, 1) if is_vector else X
+    keys: Expression = EarlierOutput(layer.keys)
+    values: Expression = EarlierOutput(layer.over)
+    if layer.heads > 1:
+        heads = Setting("heads", layer.heads)
+        for name, parts in (("queries", queries), ("keys", keys), ("values", values)):
+            yield Result(name, SplitHeads(parts, heads))
+        queries, keys, values = Name("queries"), Name("keys"), Name("values")
+    scores = Scores(queries, keys, vector)
     scaled = scores * Setting("scale", layer.scale)
     yield Result("scores", scores if layer.scale == 1.0 else scaled)
     weights: Expression = Apply("softmax", Name("scores"))
     if layer.masked:
-        yield Result("real", Row(EarlierMask(layer.over)), NO_WEIGHT)
+        yield Result("real", Row(EarlierMask(layer.over), layer.heads > 1), NO_WEIGHT)
         yield Result("scores", Fill(Name("real"), Name("scores"), LOWEST))
         weights = Fill(Name("real"), weights, 0.0)
     yield Result("weights", weights)
-    context: Expression = Mix(Name("weights"), EarlierOutput(layer.over))
+    context: Expression = Mix(Name("weights"), values)
+    if layer.heads > 1:
+        yield Result("context", context)
+        context = MergeHeads(Name("context"))
     yield Result("x", Take(context, 0) if is_vector else context)
 
 

@@ -217,6 +217,7 @@ def composed_class(layer: Composed | Learned) -> str:
     if isinstance(layer, Attention):
         scaled = "Scaled" if layer.scale != 1.0 else ""
         kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
+        kind = f"{'Multihead' if layer.heads > 1 else ''}{kind}"
     return f"{'Masked' if layer.masked else ''}{kind}"
 
 
@@ -226,6 +227,7 @@ def composed_names() -> frozenset[str]:
     kinds = product(("", "unscaled_"), ("", "unshifted_"))
     names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
     names += ["scaled_additive_attention", "scaled_dot_attention"]
+    names += ["multihead_dot_attention", "multihead_scaled_dot_attention"]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

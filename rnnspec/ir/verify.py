@@ -159,6 +159,9 @@ def _require_memory(
     fits = len(memory) > 1 and declared in (memory, memory[-1])
     _require(fits, f"{layer.name} attends to shape {memory}, expected {declared}")
     _require(keys == expected, f"{layer.name} has keys of shape {keys}, expected {expected}")
+    heads = attention.heads if isinstance(attention, Attention) else 1
+    fits = heads > 0 and size % heads == width(memory) % heads == 0
+    _require(fits, f"{layer.name} has {heads} heads, which do not divide {size} and {memory}")
 
 
 # Layers differ in their names, but share most cells, rates and initializers: cache by value.

@@ -21,14 +21,26 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
         # Another layer in its place, so that problems behind it are found.
         graph.add(nodes.Activate(name=name, input=graph.shape, activation="linear"))
         return
-    queries, size = graph.last, _query_size(graph, path, layer, over, nodes.width(graph.shape))
+    queries = graph.last
     assert queries is not None
-    values = _values(graph, path, layer, over)
-    keys = _add_keys(graph, path, layer, name, over)
-    graph.branch(queries)
-    if layer.score in ("general", "additive"):
-        _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
-    memory = graph.values[values]
+    values, keys = _values(graph, path, layer, over), over
+    size = nodes.width(graph.shape)
+    projects_all = layer.heads is not None and layer.projections
+    if projects_all:
+        # A missing size has been refused.
+        size = layer.units or size
+        for source, ending in ((over, "keys"), (values, "values"), (queries, "query")):
+            graph.branch(source)
+            _add_projection(graph, (*path, "units"), f"{name}_{ending}", size, bias=layer.bias)
+        keys, values = f"{name}_keys", f"{name}_values"
+    else:
+        size = _query_size(graph, path, layer, over, size)
+        keys = _add_keys(graph, path, layer, name, over)
+        graph.branch(queries)
+        if layer.score in ("general", "additive"):
+            _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
+        _check_heads(graph, path, layer, values)
+    memory, heads = graph.values[values], layer.heads or 1
     graph.add(
         nodes.Attention(
             name=name,
@@ -37,11 +49,28 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
             keys=keys,
             memory=memory.shape,
             additive=layer.score == "additive",
-            scale=_scale(layer, size),
+            scale=_scale(layer, size // heads),
             masked=memory.masked,
             kernel_initializer=graph.defaults["kernel"],
+            heads=heads,
         )
     )
+    if projects_all:
+        _add_projection(graph, (*path, "units"), f"{name}_output", size, bias=layer.bias)
+        graph.blocks[name] = f"{name}_output"
+
+
+def _check_heads(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, values: str
+) -> None:
+    """Check that heads without projections divide the features of queries and values."""
+    heads = layer.heads or 1
+    for declared, shape in (("of", graph.shape), ("values", graph.values[values].shape)):
+        if nodes.width(shape) % heads:
+            of = "queries" if declared == "of" else f"'{layer.values or layer.over}'"
+            message = f"'heads: {heads}' does not divide the {shape[-1]} features of {of}"
+            graph.refuse((*path, "heads"), message, code="E438")
+            return
 
 
 def step_attention(
@@ -111,11 +140,15 @@ def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str,
         case "general":
             return width
         case _ if size != width:
+            has_heads = isinstance(declared, models.AttentionLayer) and declared.heads is not None
+            needs = "'projections: false'" if has_heads else f"'score: {declared.score}'"
+            other = "with 'projections', they may differ" if has_heads else "'general' does not"
             message = (
-                f"'score: {declared.score}' needs queries and steps of equal size, received {size} "
-                f"and {width} features; 'general' does not"
+                f"{needs} needs queries and steps of equal size, received {size} "
+                f"and {width} features; {other}"
             )
-            graph.refuse((*path, "score"), message, code="E438")
+            where = "projections" if has_heads else "score"
+            graph.refuse((*path, where), message, code="E438")
     return size
 
 
@@ -145,4 +178,5 @@ def _add_projection(graph: GraphBuilder, path: Path, name: str, units: int, *, b
 
 
 def _scale(declared: _Declared, size: int) -> float:
-    return size**-0.5 if declared.score == "scaled_dot" else 1.0
+    # Those of heads are scaled by default.
+    return size**-0.5 if declared.score in ("scaled_dot", None) else 1.0

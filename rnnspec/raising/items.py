@@ -337,8 +337,11 @@ class ItemReader:
             size, projects = attention.size, attention.projects
         else:
             size = nodes.width(attention.input)
-            if weighted != attention.over:
-                words = {"over": self.graph.read(weighted), "values": words["over"]}
+            values = self.graph.sources[own.values.name][0] if own.values else attention.over
+            words = {"over": self.graph.read(weighted)}
+            words |= {"values": self.graph.read(values)} if values != weighted else {}
+            if own.output or attention.heads > 1:
+                return words | self._heads(layer, attention, own.output)
         if attention.additive and own.keys is not None and projects:
             # A key of the layer of the keys, which is True unless it is said.
             bias = {} if own.keys.bias else {"bias": False}
@@ -355,6 +358,22 @@ class ItemReader:
             self.graph.refuse(layer.name, f"{message}{kind}")
         score = "general" if projects else "dot" if attention.scale == 1 else "scaled_dot"
         return words | {"score": score}
+
+    def _heads(
+        self, layer: nodes.Layer, attention: nodes.Attention, output: nodes.Dense | None
+    ) -> Words:
+        """Read the keys of heads, with the dense layer behind them if there is one."""
+        words: Words = {"heads": attention.heads}
+        size = (nodes.width(attention.input) // attention.heads) ** -0.5
+        if attention.scale not in (1.0, size):
+            message = f"scales its scores by {attention.scale:g}; expected 1 or {size:g}"
+            self.graph.refuse(layer.name, message)
+        score = "scaled_dot" if attention.scale == size else "dot"
+        words |= {} if score == "scaled_dot" and not self.graph.complete else {"score": score}
+        if output is None:
+            return words | {"projections": False}
+        bias = self.graph.keys(models.AttentionLayer, bias=output.bias)
+        return words | {"units": output.units, **bias}
 
     def dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         """Read the dropouts of a recurrent layer, one of which may be a layer before it."""

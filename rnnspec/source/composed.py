@@ -15,7 +15,7 @@ from rnnspec.source.code import Code, code, define_class, function, listed
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
@@ -68,10 +68,14 @@ class ComposedLayers(Verbs):
             layer = replace(layer, input=sequence, keys="keys", over="memory")
             variables, takes = {"x": Code("queries")}, ["queries", "keys", "memory"]
         results = tuple(expand(layer, self.form))
-        names = dict.fromkeys(setting.name for setting in core.settings(results))
+        settings = {setting.name: setting.value for setting in self.settings_of(layer)}
+        names = dict.fromkeys(settings)
         variables |= {name: code("self.{}", name) for name in names}
         writer = replace(self, variables=variables)
-        keywords = [*(code("{}: float", name) for name in names), self._generator_of(layer)]
+        types = (
+            code("{}: {}", name, type(value).__name__) for name, value in settings.items()
+        )
+        keywords = [*types, self._generator_of(layer)]
         sizes = _sizes(layer)
         arrays = [self.hold(param, *_axes(param, sizes)) for param in params(layer)]
         arguments = listed(
@@ -91,15 +95,27 @@ class ComposedLayers(Verbs):
             *([function(create, self.before_arrays, own)] if own else []),
             function(
                 code("{}(self, {}) -> {}", self.method, inputs, self.array),
-                writer.statements(results[:-1]),
-                code("return {}", writer.write(results[-1].value)),
+                writer.return_composed(layer, results),
             ),
         )
+
+    def return_composed(
+        self, layer: nodes.Composed | nodes.Learned, results: Sequence[core.Result]
+    ) -> Iterator[Code]:
+        """Yield the statements that compute a layer by its recipe, and return its output."""
+        del layer
+        yield from self.statements(results[:-1])
+        yield code("return {}", self.write(results[-1].value))
+
+    def settings_of(self, layer: nodes.Composed | nodes.Learned) -> tuple[core.Setting, ...]:
+        """Return the numbers that the class of a layer takes, in order."""
+        settings = core.settings(expand(layer, self.form))
+        return tuple({setting.name: setting for setting in settings}.values())
 
     def make_composed(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the call that creates a layer of its class."""
         sizes = {axis: size for param in params(layer) for axis, size in param.sizes}
-        settings = core.settings(expand(layer, self.form))
+        settings = self.settings_of(layer)
         arguments = listed(
             *(code("{!r}", sizes[axis]) for axis in _sizes(layer)),
             *(code("{}={!r}", setting.name, setting.value) for setting in settings),

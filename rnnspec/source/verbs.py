@@ -111,14 +111,22 @@ class Verbs(ABC):
             case core.Scores(queries, keys, vector):
                 one, other = self._operand(queries), self._operand(keys)
                 if vector is None:
-                    return code("{} @ {}.swapaxes(1, 2)", one, other)
+                    # Names are those of heads, which have an axis before the steps.
+                    axes = Code("2, 3" if isinstance(keys, core.Name) else "1, 2")
+                    return code("{} @ {}.swapaxes({})", one, other, axes)
                 # One vector for each query and each key.
                 both = code("{}.tanh({}[:, :, None] + {}[:, None])", self.space, one, other)
                 return code("({} @ {})[..., 0]", both, self.write(vector))
             case core.Mix(weights, x):
                 return code("{} @ {}", self._operand(weights), self.write(x))
-            case core.Row(mask):
-                return code("{}[:, None]", self.write(mask))
+            case core.SplitHeads(x, number):
+                split = "{x}.reshape(*{x}.shape[:2], {}, -1).swapaxes(1, 2)"
+                return code(split, self.write(number), x=self._operand(x))
+            case core.MergeHeads(x):
+                merge = "{x}.swapaxes(1, 2).reshape({x}.shape[0], {x}.shape[2], -1)"
+                return code(merge, x=self._operand(x))
+            case core.Row(mask, heads):
+                return code("{}[:, None{}]", self.write(mask), Code(", None" * heads))
             case core.Dot(x, vector):
                 return code("{} @ {}", self._operand(x), self.write(core.Column(vector)))
             case core.Repeat(core.EarlierOutput() as x, 1):

@@ -176,7 +176,16 @@ WITHIN: dict[str, Schema] = {
     },
     "Dropout": {"if": _require("rate", {"const": 0}), "then": _apply("variational", _FALSE)},
     "StepAttention": _SCORED,
-    "AttentionLayer": _SCORED,
+    "AttentionLayer": {
+        "if": {"required": ["heads"]},
+        "then": {
+            "properties": {"score": {"enum": ["dot", "scaled_dot"]}},
+            "if": _require("projections", _FALSE),
+            "then": {"properties": {"units": False, "bias": False}},
+            "else": {"required": ["units"]},
+        },
+        "else": {**_SCORED, "required": ["score"], "properties": {"projections": False}},
+    },
     "AttentionSettings": {"dependencies": {"bias": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},

@@ -946,6 +946,33 @@ class AttentionLayer(_Scored, _Layer):
     name: OptionalName = _key(
         "The name of the layer; by default attention_1 and so on.", "context", default=None
     )
+    score: Annotated[Score | None, Absent()] = _key(
+        "The score of a query q and a step m, by whose softmax the steps are weighted; with "
+        "`heads`, scaled_dot by default.",
+        "general",
+        default=None,
+    )
+    heads: OptionalSize = _key(
+        "The number of parts into which queries and steps are divided, each with weights of its "
+        "own.",
+        4,
+        default=None,
+    )
+    projections: bool = _key(
+        "With `heads`, dense layers for the queries, the keys, the values and the output, each of "
+        "`units`.",
+        False,
+        default=True,
+    )
+    units: OptionalSize = _key(
+        "The size of what the score adds, or of the dense layers of `heads`.", 64, default=None
+    )
+    bias: bool = _key(
+        "Gives the score, or each dense layer of `heads`, a bias. Needs `score: additive` or "
+        "`heads`.",
+        False,
+        default=True,
+    )
     values: OptionalRead = _key(
         "The name of the layer or input whose steps are averaged, if it is not `over`; it has the "
         "same steps.",

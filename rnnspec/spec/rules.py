@@ -196,6 +196,23 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
                     pass
 
 
+def _heads(layer: AttentionLayer, heads: int, path: Path) -> Iterator[Broken]:
+    if layer.score in ("general", "additive"):
+        message = f"'heads' score by products, expected dot or scaled_dot, received {layer.score}"
+        yield ((*path, "score"), "E438", message)
+    if not layer.projections:
+        for key in ("units", "bias"):
+            if layer.writes(key):
+                message = f"{key!r} has no effect with 'projections: false'"
+                yield ((*path, key), "E438", message)
+    elif layer.units is None:
+        message = "'heads' need 'units', the size of their dense layers, or 'projections: false'"
+        yield ((*path, "heads"), "E438", message)
+    elif layer.units % heads:
+        message = f"expected 'units' that 'heads: {heads}' divides, received {layer.units}"
+        yield ((*path, "units"), "E438", message)
+
+
 def _scores(spec: Spec) -> Iterator[Broken]:
     attentions: list[tuple[Path, AttentionLayer | StepAttention]] = []
     for index, layer in enumerate(spec.rnn):
@@ -204,6 +221,19 @@ def _scores(spec: Spec) -> Iterator[Broken]:
         elif isinstance(layer, RecurrentLayer) and layer.attention is not None:
             attentions.append((("rnn", index, "attention"), layer.attention))
     for path, scored in attentions:
+        if isinstance(scored, AttentionLayer):
+            if scored.values == scored.over:
+                message = "'values' has no effect if it is 'over', whose steps are averaged anyway"
+                yield ((*path, "values"), "E438", message)
+            if scored.heads is not None:
+                yield from _heads(scored, scored.heads, path)
+                continue
+            if scored.score is None:
+                yield (path, "E438", "an attention needs a 'score', or 'heads'")
+                continue
+            if scored.writes("projections"):
+                message = "'projections' has no effect without 'heads'"
+                yield ((*path, "projections"), "E438", message)
         if scored.score == "additive" and scored.units is None:
             message = "'score: additive' needs 'units', the size of what it adds"
             yield ((*path, "score"), "E438", message)

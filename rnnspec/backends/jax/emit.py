@@ -56,7 +56,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied AttentionPooling.bias AttentionPooling.query "
+    "Dense.tied Attention.heads AttentionPooling.bias AttentionPooling.query "
     f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {
@@ -466,7 +466,7 @@ _ARGUMENTS = Fields(
     " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " Attention.over Attention.keys Attention.memory Attention.scale"
+    " Attention.over Attention.keys Attention.memory Attention.scale Attention.heads"
     " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation"
     " AttentionPooling.query Dense.units Dense.activation Dense.kernel_initializer"
 )

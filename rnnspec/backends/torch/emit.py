@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeGuard, assert_never
 
 from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
@@ -75,7 +75,7 @@ _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied AttentionPooling.bias AttentionPooling.query "
+    "Dense.tied Attention.heads AttentionPooling.bias AttentionPooling.query "
     f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {
@@ -87,6 +87,8 @@ _FIELDS: dict[Form, Fields] = {
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
 )
+_PRODUCT = Fields("Node.source Attention.heads")
+"""The fields that ``scaled_dot_product_attention`` stands for."""
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
@@ -497,8 +499,13 @@ class TorchWalk(RecurrentCalls):
             case core.Repeat(x, steps):
                 count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
                 return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
-            case core.Row(mask):
+            case core.Row(mask, heads=False):
                 return code("{}.unsqueeze(1)", self.write(mask))
+            case core.SplitHeads(x, number):
+                parts = code("{}.unflatten(-1, ({}, -1))", self._operand(x), self.write(number))
+                return code("{}.transpose(1, 2)", parts)
+            case core.MergeHeads(x):
+                return code("{}.transpose(1, 2).flatten(2)", self._operand(x))
             case core.Pick("last", x, mask):
                 step = code(
                     "{m}.shape[1] - 1 - {m}.flip(1).int().argmax(dim=1)", m=self.write(mask)
@@ -517,6 +524,34 @@ class TorchWalk(RecurrentCalls):
                 return code("{}.repeat({}.shape[0], 1)", self.write(vector), self.write(x))
             case _:
                 return super().write(value)
+
+    def return_composed(
+        self, layer: nodes.Composed | nodes.Learned, results: Sequence[core.Result]
+    ) -> Iterator[Code]:
+        """Yield the statements that compute a layer, and return its output."""
+        if not _is_product_attention(layer):
+            yield from super().return_composed(layer, results)
+            return
+        split = [result for result in results if isinstance(result.value, core.SplitHeads)]
+        yield from self.statements(split)
+        real = [result for result in results if result.name == "real"]
+        yield from self.statements(real)
+        arguments = [code("queries, keys, values")]
+        if real:
+            # Without a real step, PyTorch would divide by 0.
+            yield code("some = real.any(dim=-1, keepdim=True)")
+            arguments.append(code("real | ~some"))
+        arguments += [code("scale=1.0")] if layer.scale == 1.0 else []
+        attend = code("nn.functional.scaled_dot_product_attention({})", listed(*arguments))
+        yield code("context = {}", attend)
+        context = code("torch.where(some, context, 0)") if real else code("context")
+        yield code("return {}.transpose(1, 2).flatten(2)", context)
+
+    def settings_of(self, layer: nodes.Composed | nodes.Learned) -> tuple[core.Setting, ...]:
+        """Return the numbers that the class of a layer takes; a function may have its scale."""
+        settings = super().settings_of(layer)
+        has_scale = not _is_product_attention(layer)
+        return tuple(setting for setting in settings if has_scale or setting.name != "scale")
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
@@ -569,6 +604,14 @@ class TorchWalk(RecurrentCalls):
                 case [*before, OutputStatement(value=value)] if _CALLED_FUNCTION.fullmatch(value):
                     return lines(before, code("return {}", value))
         return super().finish(statements)
+
+
+def _is_product_attention(layer: nodes.Composed | nodes.Learned) -> TypeGuard[nodes.Attention]:
+    """True if a function of PyTorch computes a layer."""
+    if not isinstance(layer, nodes.Attention) or layer.heads == 1 or layer.additive:
+        return False
+    usual = (nodes.width(layer.input) // layer.heads) ** -0.5
+    return layer.scale in (1.0, usual) and not any(_PRODUCT.missing(layer))
 
 
 def _make(class_: str, /, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
