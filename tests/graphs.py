@@ -170,7 +170,7 @@ name: choosing
 inputs:
   words: {embedding: {vocabulary: 6, dim: 3, mask_zero: true}}
   asks: {features: 3}
-  other: {length: 4, features: 2}
+  more: {length: 4, features: 2}
   known: {length: 4, features: 3}
 stream: asks
 rnn:
@@ -179,7 +179,7 @@ rnn:
   - {type: attention, of: asks, over: keys, values: encoder, score: scaled_dot, name: a}
   - {type: attention, of: asks, over: keys, values: encoder, score: additive, units: 2, name: b}
   - {type: attention, of: asks, over: encoder, values: words, score: general, name: c}
-  - {type: attention, of: asks, over: known, values: other, score: dot, name: d}
+  - {type: attention, of: asks, over: known, values: more, score: dot, name: d}
   - {type: attention, of: encoder.state, over: encoder, values: keys, score: dot, name: vector}
   - {type: concat, of: [a, b, c, d, vector]}
 head: {pooling: none, units: 2}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from itertools import takewhile
 from math import prod
@@ -264,7 +264,7 @@ class _ForwardPass:
     def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
         whole, score = self._memory(layer), arrays.get("score")
         queries = x[:, np.newaxis] if x.ndim == 2 else x
-        results = list[Array]()
+        results: list[Array] = []
         for head in range(layer.heads):
             memory = whole.of_head(head, layer.heads)
             part = _part(queries, head, layer.heads)

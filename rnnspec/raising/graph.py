@@ -87,7 +87,7 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
         if attention.additive and attention.keys != attention.over:
             keys = projection(layer, attention.keys, "_keys", 1 if query is None else 2)
             is_value = keys is not None and sources[keys.name][0] == attention.over
-            if not is_value and isinstance(attention, nodes.StepAttention):
+            if not is_value and not (placed and isinstance(layer, nodes.Attention)):
                 keys = None
         result[layer.name] = Projections(keys, query)
     return result

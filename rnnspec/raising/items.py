@@ -336,10 +336,13 @@ class ItemReader:
         if isinstance(attention, nodes.StepAttention):
             size, projects = attention.size, attention.projects
         else:
-            size = nodes.width(attention.input)
+            # An import has no shape of the queries yet.
+            size = nodes.width(attention.input or attention.memory)
             values = self.graph.sources[own.values.name][0] if own.values else attention.over
-            words = {"over": self.graph.read(weighted)}
-            words |= {"values": self.graph.read(values)} if values != weighted else {}
+            if values != weighted and self.graph.placed:
+                words = {"over": self.graph.read(weighted), "values": self.graph.read(values)}
+            elif own.values:
+                words = {"over": self.graph.read(weighted)}
             if own.output or attention.heads > 1:
                 return words | self._heads(layer, attention, own.output)
         if attention.additive and own.keys is not None and projects:
@@ -349,7 +352,7 @@ class ItemReader:
         if attention.additive:
             message = "an additive score of queries and keys that no layers of its own project"
             self.graph.refuse(layer.name, f"{message}; expected a dense layer for each")
-        elif attention.keys != attention.over and isinstance(attention, nodes.StepAttention):
+        elif attention.keys != attention.over and "values" not in words:
             message = f"mixes {attention.over} by keys of another layer, {attention.keys}"
             self.graph.refuse(layer.name, f"{message}; only 'score: additive' has keys")
         elif attention.scale not in (1.0, size**-0.5) or (projects and attention.scale != 1):

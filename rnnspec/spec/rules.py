@@ -196,7 +196,7 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
                     pass
 
 
-def _heads(layer: AttentionLayer, heads: int, path: Path) -> Iterator[Broken]:
+def _heads_of(layer: AttentionLayer, heads: int, path: Path) -> Iterator[Broken]:
     if layer.score in ("general", "additive"):
         message = f"'heads' score by products, expected dot or scaled_dot, received {layer.score}"
         yield ((*path, "score"), "E438", message)
@@ -226,7 +226,7 @@ def _scores(spec: Spec) -> Iterator[Broken]:
                 message = "'values' has no effect if it is 'over', whose steps are averaged anyway"
                 yield ((*path, "values"), "E438", message)
             if scored.heads is not None:
-                yield from _heads(scored, scored.heads, path)
+                yield from _heads_of(scored, scored.heads, path)
                 continue
             if scored.score is None:
                 yield (path, "E438", "an attention needs a 'score', or 'heads'")

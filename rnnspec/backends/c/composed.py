@@ -44,7 +44,7 @@ class Composed:
 class Memory:
     """Where numbers are: for each step, for each unit, for both, or one number.
 
-    ``size`` is how many units there are.
+    ``size`` is how many units there are, and ``stride`` how far it is to the next step, if further.
     """
 
     pointer: str
@@ -52,18 +52,19 @@ class Memory:
     units: bool
     step: str = "t"
     size: str = "units"
+    stride: str = ""
 
     @property
     def row(self) -> str:
         """The numbers at the step."""
-        return f"{self.pointer}{f' + {self.step} * {self.size}' * self.steps}"
+        return f"{self.pointer}{f' + {self.step} * {self.stride or self.size}' * self.steps}"
 
     @property
     def element(self) -> str:
         """The number at the step and at unit ``u``."""
         if not self.units:
             return f"{self.pointer}[{self.step}]" if self.steps else f"*{self.pointer}"
-        return f"{self.pointer}[{f'{self.step} * {self.size} + ' * self.steps}u]"
+        return f"{self.pointer}[{f'{self.step} * {self.stride or self.size} + ' * self.steps}u]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,9 @@ class _Writer:
     def add(self, result: core.Result) -> None:
         """Add the lines of a result."""
         value, name = core.inline(result.value, self.values), core.Name(result.name)
+        if isinstance(value, core.SplitHeads):
+            self.values[result.name] = value
+            return
         steps, units = self._axes(value)
         if name == X:
             to = replace(self.given.to, steps=steps)
@@ -250,6 +254,8 @@ class _Writer:
                 weights
             ):
                 return self._mean_by_softmax(to, *softmax, x)
+            case core.MergeHeads(x) | core.Take(core.MergeHeads(x), 0):
+                return self._each_head(to, x)
             case core.Reduce(how, x) if all(self._axes(x)):
                 return self._reduce(to, how, x)
             case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
@@ -362,6 +368,27 @@ class _Writer:
             divided = _when("total > 0.0f", divided)
         self.declared.append("float highest = 0.0f, total = 0.0f;")
         return [*self._assign(to, 0.0), *self._each_step(step), *divided]
+
+    def _each_head(self, to: Memory, value: core.Expression) -> list[str]:
+        """Return the lines that compute each head, which has its part of each row."""
+        split = dict.fromkeys(part for part in core.walk(value) if isinstance(part, core.SplitHeads))
+        whole = {part: self.memory[_unrepeated(part.x)] for part in split}
+        own = {part: _of_head(memory) for part, memory in whole.items()}
+        sizes = dict.fromkeys(memory.size for memory in (*whole.values(), to))
+        self.parameters |= {"heads", *sizes}
+        declared = self.declared
+        self.declared, self.memory = [], self.memory | own
+        lines = self._assign(_of_head(to), value)
+        self.parameters -= {memory.size for memory in own.values()}
+        pointers = [
+            f"const float *const head_{memory.pointer} = {memory.pointer} + head * head_{memory.size};"
+            for memory in whole.values()
+        ]
+        at = f"float *const head_{to.pointer} = {to.pointer} + head * head_{to.size};"
+        body = [*pointers, at, *self.declared, "", *lines]
+        parts = [f"const size_t head_{size} = {size} / heads;" for size in sizes]
+        self.declared = [*declared, *parts]
+        return list(loop("head", "heads", body))
 
     def _row(self, value: core.Expression) -> str:
         """Return the numbers of a value at step ``t``, after lines that compute them if need be."""
@@ -580,6 +607,16 @@ class _Writer:
                 return f"(float){self._condition(value)}"
             case _:
                 raise unknown(value)
+
+
+def _of_head(memory: Memory) -> Memory:
+    """Return where the part of a head is."""
+    pointer, size = f"head_{memory.pointer}", f"head_{memory.size}"
+    return replace(memory, pointer=pointer, size=size, stride=memory.size)
+
+
+def _unrepeated(value: core.Expression) -> core.Expression:
+    return value.x if isinstance(value, core.Repeat) else value
 
 
 def _when(condition: str, lines: list[str]) -> list[str]:

@@ -42,6 +42,7 @@ _TYPES = {
     "attention_kernel": "const {weight} *",
     **dict.fromkeys(("attention_kernel_scale", "score"), "const float *"),
     "scale": "float ",
+    "heads": "size_t ",
     "epsilon": "float ",
     "tokens": "const int32_t *",
     "x": "const float *",
@@ -123,7 +124,7 @@ class Function:
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
         names = {"weight": "int8_t" if self.is_rounded else "float", "prefix": prefix}
-        known = self.types | dict.fromkeys(self.settings, "float ")
+        known = dict.fromkeys(self.settings, "float ") | self.types
         types = {name: known.get(name, _ARRAY) for name in self.parameters}
         return ", ".join(type_.format(**names) + name for name, type_ in types.items())
 
@@ -359,7 +360,7 @@ class Layers:
         memory = _memory(layer, states)
         given = Given(memory, bool(states), arrays, shared=others)
         composed = compose(results, self.network.name, given)
-        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
+        settings = _settings(results)
         values = self._values(layer, place, memory) | {"ahead": str(composed.ahead)}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
         for stored in arrays.values():
@@ -498,9 +499,10 @@ class Layers:
         given = Given(memory, to=to, members=_MEMORY)
         composed = compose(results, self.network.name, given)
         self._needs(*composed.kernels)
-        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
+        settings = _settings(results)
         function = Function(
-            f"{'masked_' * layer.masked}{'additive' if layer.additive else 'dot'}_attention",
+            f"{'masked_' * layer.masked}{'multihead_' * (layer.heads > 1)}"
+            f"{'additive' if layer.additive else 'dot'}_attention",
             "composed",
             about=_about(layer, stepped=False),
             lines=composed.lines,
@@ -642,6 +644,16 @@ def _memory(layer: nodes.Layer, states: Mapping[str, State]) -> dict[core.Expres
     return memory
 
 
+def _settings(results: tuple[core.Result, ...]) -> dict[str, str]:
+    """Return the literals of the settings in a recipe."""
+    return {
+        setting.name: str(setting.value)
+        if isinstance(setting.value, int)
+        else number(setting.value)
+        for setting in core.settings(results)
+    }
+
+
 def _about(layer: nodes.Layer, *, stepped: bool) -> str:
     """Return what the function of a recipe computes."""
     match layer:
@@ -662,7 +674,8 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             scores = "score . tanh(query + key)" if layer.additive else "query . key"
             scaled = ", times a scale" * (layer.scale != 1.0)
             steps = f"values{', but of padding' * layer.masked}"
-            return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}."
+            parts = ", in each head" * (layer.heads > 1)
+            return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}{parts}."
         case nodes.AttentionPooling():
             steps = f"steps{' that are not padding' * layer.masked}"
             return (

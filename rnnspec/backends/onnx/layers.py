@@ -322,7 +322,8 @@ class Layers:
             core.EarlierOutput(over): sequences.take(over, "bsf"),
             keys: sequences.take(attention.keys, "bsf"),
         }
-        if not attention.additive:
+        heads = attention.heads if isinstance(attention, nodes.Attention) else 1
+        if not attention.additive and heads == 1:
             values[core.Transpose(keys)] = name = array(attention.keys, "Transposed")
             if not into.has(name):
                 into.add(name, "Transpose", values[keys], perm=(0, 2, 1))

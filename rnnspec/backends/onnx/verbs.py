@@ -57,6 +57,7 @@ _OPERATORS = {
 }
 _RESULTS = {
     "steps": ("Steps",),
+    **{name: (name.capitalize(),) for name in ("queries", "keys", "values", "context")},
     "scores": ("Score", "Real_Score"),
     "share": ("Share",),
     "mean": ("Mean",),
@@ -202,6 +203,17 @@ class Recipe:
                 return into.add(name, "Concat", *map(write, parts), axis=last)
             case core.Flatten(x):
                 return into.add(name, "Flatten", write(x), axis=1)
+            case core.SplitHeads(x, core.Setting(_, number)):
+                # (batch, steps, heads, size) first: 0 keeps a size.
+                shape = into.integers(f"Heads_{number}", 0, 0, int(number), -1)
+                parts = into.add(f"{name}_Parts", "Reshape", write(x), shape)
+                return into.add(name, "Transpose", parts, perm=(0, 2, 1, 3))
+            case core.MergeHeads(x):
+                parts = into.add(self._name("Parts"), "Transpose", write(x), perm=(0, 2, 1, 3))
+                return into.add(name, "Reshape", parts, into.integers("Merged", 0, 0, -1))
+            case core.Row(mask, heads=True):
+                at = into.integers("Axis_1", 1)
+                return into.add(name, "Unsqueeze", write(core.Row(mask)), at)
             case core.Scores():
                 return self._scores(value, name)
             case core.Mix(weights, x):
@@ -351,6 +363,10 @@ class Recipe:
     def _scores(self, scores: core.Scores, name: str) -> str:
         """Return the score of each query and key, (batch, queries, steps)."""
         into, query = self.into, self._write(scores.queries)
+        if isinstance(scores.keys, core.SplitHeads):
+            split = self._write(scores.keys)
+            keys = into.add(self._name("Transposed"), "Transpose", split, perm=(0, 1, 3, 2))
+            return into.add(name, "MatMul", query, keys)
         if scores.vector is None:
             keys = self._write(core.Transpose(scores.keys))
             return into.add(name, "MatMul", query, keys)

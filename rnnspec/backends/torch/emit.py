@@ -538,7 +538,7 @@ class TorchWalk(RecurrentCalls):
         yield from self.statements(real)
         arguments = [code("queries, keys, values")]
         if real:
-            # Without a real step, PyTorch would divide by 0.
+            yield code("# Where no step is real, all are seen, because a softmax of none is NaN.")
             yield code("some = real.any(dim=-1, keepdim=True)")
             arguments.append(code("real | ~some"))
         arguments += [code("scale=1.0")] if layer.scale == 1.0 else []
