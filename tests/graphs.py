@@ -181,10 +181,14 @@ rnn:
   - {type: attention, of: asks, over: encoder, values: words, score: general, name: c}
   - {type: attention, of: asks, over: known, values: more, score: dot, name: d}
   - {type: attention, of: encoder.state, over: encoder, values: keys, score: dot, name: vector}
-  - {type: concat, of: [a, b, c, d, vector]}
+  - {type: attention, of: asks, over: keys, values: encoder, heads: 2, units: 6, name: e}
+  - {type: attention, of: asks, over: known, heads: 3, units: 3, bias: false, name: f}
+  - {type: attention, of: vector, over: known, heads: 3, projections: false, score: dot, name: g}
+  - {type: attention, of: encoder.state, over: encoder, heads: 2, projections: false, name: h}
+  - {type: concat, of: [a, b, c, d, e, f, g, h, vector]}
 head: {pooling: none, units: 2}
 """
-"""Attention whose values are not what it is over."""
+"""Attention whose values are not what it is over, and with several heads."""
 _SWAPPED = """
 cells:
   swapped:

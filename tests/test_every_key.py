@@ -150,6 +150,8 @@ UNNAMED: list[Data] = [
     {"type": "multiply", "of": ["a", "b", "v"]},
     {"type": "attention", "of": "a", "over": "b", "score": "dot"},
     {"type": "attention", "of": "a", "over": "b", "values": "w", "score": "dot"},
+    {"type": "attention", "of": "a", "over": "b", "heads": 2, "units": 4},
+    {"type": "attention", "of": "a", "over": "b", "heads": 2, "projections": False},
     {
         "type": "formula",
         "of": {"p": "a", "q": "v"},

@@ -334,12 +334,28 @@ class _Graph:
             queries.is_read = True
             queries = self.add(dense, replace(queries, width=memory.width, ways=0), queries)
             queries.is_read = True
-        layer = {"type": "attention", **self._scored(memory, queries.width)}
         values = self._values(memory)
+        layer, width = self._layer_of(queries, memory, values)
         if values is not memory:
             values.is_read = True
             layer["values"] = values.name
-        self.add(layer, replace(queries, width=values.width, ways=0), queries)
+        self.add(layer, replace(queries, width=width, ways=0), queries)
+
+    def _layer_of(self, queries: _Value, memory: _Value, values: _Value) -> tuple[Words, int]:
+        """Return the keys of a layer that attends to a memory, and its size."""
+        heads = self.draw(st.integers(1, 3))
+        kind = self.draw(st.integers(0, 5))
+        of_heads: Words = {"type": "attention", "over": memory.name, "heads": heads}
+        if self.draw(st.booleans()):
+            of_heads["score"] = self.draw(st.sampled_from(["dot", "scaled_dot"]))
+        divides = not (queries.width % heads or values.width % heads)
+        if kind == 0 and queries.width == memory.width and divides:
+            return of_heads | {"projections": False}, values.width
+        if kind < 3:
+            of_heads["units"] = heads * self.draw(st.integers(1, 3))
+            of_heads |= self.draw(st.fixed_dictionaries({}, optional={"bias": st.booleans()}))
+            return of_heads, of_heads["units"]
+        return {"type": "attention", **self._scored(memory, queries.width)}, values.width
 
     def _values(self, memory: _Value) -> _Value:
         """Return a memory, or sometimes another value with its steps and its padding."""

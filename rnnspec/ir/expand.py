@@ -66,8 +66,8 @@ if TYPE_CHECKING:
 
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
-    "Recurrent.state_names Pooling.backward "
-    "Attention.heads AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
+    "Recurrent.state_names Pooling.backward Attention.heads "
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
     f"{SCALING}"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""

@@ -141,6 +141,9 @@ def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str,
             return width
         case _ if size != width:
             has_heads = isinstance(declared, models.AttentionLayer) and declared.heads is not None
+            if declared.score is None and not has_heads:
+                # It has been refused.
+                return size
             needs = "'projections: false'" if has_heads else f"'score: {declared.score}'"
             other = "with 'projections', they may differ" if has_heads else "'general' does not"
             message = (

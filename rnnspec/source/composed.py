@@ -72,9 +72,7 @@ class ComposedLayers(Verbs):
         names = dict.fromkeys(settings)
         variables |= {name: code("self.{}", name) for name in names}
         writer = replace(self, variables=variables)
-        types = (
-            code("{}: {}", name, type(value).__name__) for name, value in settings.items()
-        )
+        types = (code("{}: {}", name, type(value).__name__) for name, value in settings.items())
         keywords = [*types, self._generator_of(layer)]
         sizes = _sizes(layer)
         arrays = [self.hold(param, *_axes(param, sizes)) for param in params(layer)]

@@ -519,9 +519,7 @@ InitialState = Annotated[
 
 class _Scored(Model):
     over: str = _key("The name of the layer or input whose steps are weighted.", "encoder")
-    score: Score = _key(
-        "The score of a query q and a step m, by whose softmax the steps are weighted.", "general"
-    )
+    score: Score | None = None
     units: OptionalSize = _key(
         "The size of what the score adds. Needs `score: additive`.", 64, default=None
     )
@@ -530,6 +528,10 @@ class _Scored(Model):
 
 class StepAttention(_Scored):
     """What a recurrent layer attends to at each step, with its state before the step."""
+
+    score: Score = _key(
+        "The score of a query q and a step m, by whose softmax the steps are weighted.", "general"
+    )
 
 
 class _Recurrent(_Layer):

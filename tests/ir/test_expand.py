@@ -60,11 +60,15 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return value(keys), value(values), real
         case core.Scores(queries, keys, vector):
             if vector is None:
-                return np.einsum("bqd,bsd->bqs", value(queries), value(keys))
+                return np.einsum("...qd,...sd->...qs", value(queries), value(keys))
             sums = np.tanh(value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis])
             return np.einsum("bqsd,dk->bqs", sums, value(vector))
         case core.Mix(weights, x):
-            return np.einsum("bqs,bsf->bqf", value(weights), value(x))
+            return np.einsum("...qs,...sf->...qf", value(weights), value(x))
+        case core.SplitHeads(x, core.Setting(_, number)):
+            return np.stack(np.split(value(x), int(number), axis=-1), axis=1)
+        case core.MergeHeads(x):
+            return np.concatenate([*value(x).swapaxes(0, 1)], axis=-1)
         case core.MatMul(x, kernel, transposed):
             return value(x) @ (value(kernel).T if transposed else value(kernel))
         case core.Dot(x, vector):
@@ -98,8 +102,8 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
         case core.Column(mask):
             return value(mask)[..., np.newaxis]
-        case core.Row(mask):
-            return value(mask)[:, np.newaxis]
+        case core.Row(mask, heads):
+            return value(mask)[:, np.newaxis, np.newaxis] if heads else value(mask)[:, np.newaxis]
         case core.Fill(condition, x, otherwise):
             return np.where(value(condition), value(x), value(otherwise))
         case core.Reduce(how, x, keep):

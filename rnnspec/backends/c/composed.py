@@ -371,7 +371,9 @@ class _Writer:
 
     def _each_head(self, to: Memory, value: core.Expression) -> list[str]:
         """Return the lines that compute each head, which has its part of each row."""
-        split = dict.fromkeys(part for part in core.walk(value) if isinstance(part, core.SplitHeads))
+        split = dict.fromkeys(
+            part for part in core.walk(value) if isinstance(part, core.SplitHeads)
+        )
         whole = {part: self.memory[_unrepeated(part.x)] for part in split}
         own = {part: _of_head(memory) for part, memory in whole.items()}
         sizes = dict.fromkeys(memory.size for memory in (*whole.values(), to))
@@ -380,12 +382,13 @@ class _Writer:
         self.declared, self.memory = [], self.memory | own
         lines = self._assign(_of_head(to), value)
         self.parameters -= {memory.size for memory in own.values()}
+        places = {memory.pointer: memory.size for memory in (*whole.values(), to)}
         pointers = [
-            f"const float *const head_{memory.pointer} = {memory.pointer} + head * head_{memory.size};"
-            for memory in whole.values()
+            f"float *const head_{pointer} = {pointer} + head * head_{size};"
+            for pointer, size in places.items()
         ]
-        at = f"float *const head_{to.pointer} = {to.pointer} + head * head_{to.size};"
-        body = [*pointers, at, *self.declared, "", *lines]
+        reads = [f"const {line}" for line in pointers[:-1]]
+        body = [*reads, pointers[-1], *self.declared, "", *lines]
         parts = [f"const size_t head_{size} = {size} / heads;" for size in sizes]
         self.declared = [*declared, *parts]
         return list(loop("head", "heads", body))

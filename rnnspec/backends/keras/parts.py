@@ -194,8 +194,8 @@ class RecipeVerbs(KerasVerbs):
 
     ``names`` are those of the layers of Keras, in order, and ``layers`` has those with an array.
     ``earlier`` returns the output of an earlier layer or an input, some of which are ``tokens``,
-    and ``memory_mask`` is the mask of what an attention attends to. ``shapes`` are those of x and of
-    earlier outputs, by their names.
+    and ``memory_mask`` is the mask of what an attention attends to. ``shapes`` are those of x and
+    of earlier outputs, by their names.
     """
 
     names: Iterator[str]
@@ -338,11 +338,7 @@ class RecipeVerbs(KerasVerbs):
                 parts = listed(self.write(queries), self.write(keys))
                 return code('keras.ops.einsum("bhqf,bhmf->bhqm", {})', parts)
             case core.MergeHeads(core.Mix(weights, core.SplitHeads() as x)):
-                parts = listed(self.write(weights), self.write(x))
-                context = code('keras.ops.einsum("bhqm,bhmf->bqhf", {})', parts)
-                shape = (-1, self._width(x.x))
-                merge = call("keras.layers.Reshape", shape, name=self._name())
-                return code("{}({})", merge, context)
+                return self._merge_heads(weights, x)
             case core.Scores(queries, keys):
                 parts = listed(self.write(queries), self.write(keys))
                 return code('keras.ops.einsum("bqf,bmf->bqm", {})', parts)
@@ -370,6 +366,13 @@ class RecipeVerbs(KerasVerbs):
         """Return what windows pool, numbers for what is true at real steps."""
         steps = self.write(x)
         return code("keras.ops.cast({}, x.dtype)", steps) if isinstance(x, core.Column) else steps
+
+    def _merge_heads(self, weights: core.Expression, x: core.SplitHeads) -> Code:
+        """Return the contexts of all heads side by side."""
+        parts = listed(self.write(weights), self.write(x))
+        contexts = code('keras.ops.einsum("bhqm,bhmf->bqhf", {})', parts)
+        shape = (-1, self._width(x.x))
+        return code("{}({})", call("keras.layers.Reshape", shape, name=self._name()), contexts)
 
     def _width(self, x: core.Expression) -> int:
         """Return the number of features of a value that the layer takes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.graph import FLOAT
 from rnnspec.backends.onnx.sequences import TO_END
@@ -203,17 +203,8 @@ class Recipe:
                 return into.add(name, "Concat", *map(write, parts), axis=last)
             case core.Flatten(x):
                 return into.add(name, "Flatten", write(x), axis=1)
-            case core.SplitHeads(x, core.Setting(_, number)):
-                # (batch, steps, heads, size) first: 0 keeps a size.
-                shape = into.integers(f"Heads_{number}", 0, 0, int(number), -1)
-                parts = into.add(f"{name}_Parts", "Reshape", write(x), shape)
-                return into.add(name, "Transpose", parts, perm=(0, 2, 1, 3))
-            case core.MergeHeads(x):
-                parts = into.add(self._name("Parts"), "Transpose", write(x), perm=(0, 2, 1, 3))
-                return into.add(name, "Reshape", parts, into.integers("Merged", 0, 0, -1))
-            case core.Row(mask, heads=True):
-                at = into.integers("Axis_1", 1)
-                return into.add(name, "Unsqueeze", write(core.Row(mask)), at)
+            case core.SplitHeads() | core.MergeHeads() | core.Row(heads=True):
+                return self._of_heads(value, name)
             case core.Scores():
                 return self._scores(value, name)
             case core.Mix(weights, x):
@@ -359,6 +350,25 @@ class Recipe:
             x = into.add(array(self.layer.name, "Windows"), "Transpose", x, perm=(0, 2, 1))
         arrays = map(self._write, (conv.kernel, *bias))
         return into.add(name, "Conv", x, *arrays, **self._window_options(conv.window))
+
+    def _of_heads(self, value: core.SplitHeads | core.MergeHeads | core.Row, name: str) -> str:
+        """Return an array with heads as its second axis, or one that had them."""
+        into = self.into
+        match value:
+            case core.SplitHeads(x, core.Setting(_, number)):
+                # (batch, steps, heads, size) first: 0 keeps a size.
+                shape = into.integers(f"Heads_{number}", 0, 0, int(number), -1)
+                parts = into.add(f"{name}_Parts", "Reshape", self._write(x), shape)
+                return into.add(name, "Transpose", parts, perm=(0, 2, 1, 3))
+            case core.MergeHeads(x):
+                whole = self._write(x)
+                parts = into.add(self._name("Parts"), "Transpose", whole, perm=(0, 2, 1, 3))
+                return into.add(name, "Reshape", parts, into.integers("Merged", 0, 0, -1))
+            case core.Row(mask):
+                row = self._write(core.Row(mask))
+                return into.add(name, "Unsqueeze", row, into.integers("Axis_1", 1))
+            case _:
+                assert_never(value)
 
     def _scores(self, scores: core.Scores, name: str) -> str:
         """Return the score of each query and key, (batch, queries, steps)."""

@@ -502,8 +502,8 @@ class TorchWalk(RecurrentCalls):
             case core.Row(mask, heads=False):
                 return code("{}.unsqueeze(1)", self.write(mask))
             case core.SplitHeads(x, number):
-                parts = code("{}.unflatten(-1, ({}, -1))", self._operand(x), self.write(number))
-                return code("{}.transpose(1, 2)", parts)
+                split = "{}.unflatten(-1, ({}, -1)).transpose(1, 2)"
+                return code(split, self._operand(x), self.write(number))
             case core.MergeHeads(x):
                 return code("{}.transpose(1, 2).flatten(2)", self._operand(x))
             case core.Pick("last", x, mask):
