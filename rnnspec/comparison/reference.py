@@ -268,7 +268,10 @@ class _ForwardPass:
         for head in range(layer.heads):
             memory = whole.of_head(head, layer.heads)
             part = _part(queries, head, layer.heads)
-            contexts = [memory.mean(query, score) for query in part.swapaxes(0, 1)]
+            contexts = [
+                (memory.up_to(step) if layer.causal else memory).mean(query, score)
+                for step, query in enumerate(part.swapaxes(0, 1))
+            ]
             width = memory.values.shape[-1]
             results.append(np.stack(contexts, 1) if contexts else np.zeros((len(x), 0, width)))
         result = np.concatenate(results, axis=-1)
@@ -437,6 +440,12 @@ class _StepMemory:
         """Return the keys and values of one of some heads."""
         keys, values = _part(self.keys, head, heads), _part(self.values, head, heads)
         return replace(self, keys=keys, values=values)
+
+    def up_to(self, step: int) -> _StepMemory:
+        """Return what there is at a step and before it."""
+        end = step + 1
+        keys, values, mask = self.keys[:, :end], self.values[:, :end], self.mask[:, :end]
+        return replace(self, keys=keys, values=values, mask=mask)
 
     def mean(self, query: Array, score: Array | None) -> Array:
         """Return the mean of the values, weighted for the query of each sequence."""

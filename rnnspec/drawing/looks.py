@@ -320,6 +320,7 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
         f"{score} attention over {over}".strip(),
         values,
         f"{heads} heads" if heads > 1 else "",
+        "causal" if isinstance(attention, Attention) and attention.causal else "",
         "without padding" if attention.masked else "",
     )
 

@@ -250,6 +250,17 @@ class Row(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen(Verb):
+    """Where a query may see a step, (..., queries, steps): none behind its own, of equally many.
+
+    It has the shape of ``scores``. ``real`` is a ``Row`` of the steps that may be seen at all.
+    """
+
+    scores: Expression
+    real: Row | None
+
+
+@dataclass(frozen=True, slots=True)
 class Fill(Verb):
     """x where a condition is true, and ``otherwise`` elsewhere."""
 
@@ -390,6 +401,7 @@ Expression = (
     | Norm
     | Column
     | Row
+    | Seen
     | Fill
     | Reduce
     | CountSteps

@@ -44,6 +44,7 @@ from rnnspec.ir.core import (
     Row,
     Scan,
     Scores,
+    Seen,
     Setting,
     Slice,
     Softmax,
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
-    "Recurrent.state_names Pooling.backward Attention.heads "
+    "Recurrent.state_names Pooling.backward Attention.heads Attention.causal "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
     f"{SCALING}"
 )
@@ -75,6 +76,8 @@ X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""
 NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
+SEES = "A query sees the steps up to its own."
+SEES_NO_REAL = "A query sees the real steps up to its own; one that sees none gets zeros."
 _MOST_OPERANDS = 64
 """The most operands of one sum or product; more of them are a sum of sums."""
 
@@ -322,10 +325,16 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     scaled = scores * Setting("scale", layer.scale)
     yield Result("scores", scores if layer.scale == 1.0 else scaled)
     weights: Expression = Apply("softmax", Name("scores"))
-    if layer.masked:
-        yield Result("real", Row(EarlierMask(layer.over), layer.heads > 1), NO_WEIGHT)
-        yield Result("scores", Fill(Name("real"), Name("scores"), LOWEST))
-        weights = Fill(Name("real"), weights, 0.0)
+    real = Row(EarlierMask(layer.over), layer.heads > 1) if layer.masked else None
+    if layer.causal:
+        yield Result("seen", Seen(Name("scores"), real), SEES_NO_REAL if real else SEES)
+    elif real:
+        yield Result("real", real, NO_WEIGHT)
+    if layer.causal or real:
+        seen = Name("seen" if layer.causal else "real")
+        yield Result("scores", Fill(seen, Name("scores"), LOWEST))
+        # A query without padding sees its own step.
+        weights = Fill(seen, weights, 0.0) if real else weights
     yield Result("weights", weights)
     context: Expression = Mix(Name("weights"), values)
     if layer.heads > 1:

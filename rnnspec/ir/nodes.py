@@ -934,7 +934,8 @@ class Attention(ComposedNode):
     v . tanh(q + k) with a vector v that is learned. ``keys`` names the layer that gives a key for
     each step, whose padding is that of the memory. Queries are a sequence or one vector. A memory
     of padding alone gives zeros. With several ``heads``, queries, keys and values are as many equal
-    parts side by side, each of which has scores and weights of its own.
+    parts side by side, each of which has scores and weights of its own. If it is ``causal``, queries
+    and memory have equally many steps, and a query gives no weight to steps behind its own.
     Sources: Bahdanau et al., 2015; Luong et al., 2015; Vaswani et al., 2017.
     """
 
@@ -947,6 +948,7 @@ class Attention(ComposedNode):
     scale: float
     kernel_initializer: Initializer
     heads: int = 1
+    causal: bool = False
 
     @property
     def output(self) -> Shape:
@@ -1287,8 +1289,8 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
                 own = max(1, own - len(of) + 1)
             case _:
                 pass
-        # One step of a memory is enough.
-        attends = isinstance(layer, Attention | Recurrent)
+        # One step of a memory is enough, unless it has as many as the queries.
+        attends = isinstance(layer, Attention | Recurrent) and not getattr(layer, "causal", False)
         for name in names[:1] if attends else names:
             port = network.ports.get(name)
             # A layer of one step has a final state.
@@ -1320,7 +1322,8 @@ def equal_steps(network: Network) -> dict[str, str]:
                 origin = None
             case Joined() | Attention():
                 # The keys and the values of an attention have equally many.
-                equal = names[1:] if isinstance(layer, Attention) else names
+                apart = isinstance(layer, Attention) and not layer.causal
+                equal = names[1:] if apart else names
                 joined = [first[origins[name]] for name in equal if name in origins]
                 origin = min(joined, key=list(first).index, default=None)
                 first = {

@@ -218,16 +218,19 @@ def composed_class(layer: Composed | Learned) -> str:
         scaled = "Scaled" if layer.scale != 1.0 else ""
         kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
         kind = f"{'Multihead' if layer.heads > 1 else ''}{kind}"
+        kind = f"{'Causal' if layer.causal else ''}{kind}"
     return f"{'Masked' if layer.masked else ''}{kind}"
 
 
 def composed_names() -> frozenset[str]:
     """Return the names of the classes of composed layers, in lower case with underscores."""
-    names = ["learned_state", "additive_attention", "dot_attention"]
+    names = ["learned_state"]
     kinds = product(("", "unscaled_"), ("", "unshifted_"))
     names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
-    names += ["scaled_additive_attention", "scaled_dot_attention"]
-    names += ["multihead_dot_attention", "multihead_scaled_dot_attention"]
+    scores = ("additive", "scaled_additive", "dot", "scaled_dot")
+    scores += ("multihead_dot", "multihead_scaled_dot")
+    causes = product(("", "causal_"), scores)
+    names += [f"{causal}{score}_attention" for causal, score in causes]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

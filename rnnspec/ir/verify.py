@@ -108,6 +108,8 @@ def _require_other(
             _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
         case Attention():
             _require_memory(layer, layer, width(layer.input), outputs)
+            fits = not layer.causal or layer.input[:-1] == layer.memory[:-1]
+            _require(fits, f"{layer.name} is causal over {layer.memory}, asked by {layer.input}")
         case AttentionPooling(query=str()):
             size = layer.features if layer.units is None else layer.units
             _require(others == [(size,)], f"{layer.name} asks with {others}")

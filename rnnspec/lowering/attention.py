@@ -8,7 +8,7 @@ from rnnspec.ir import nodes
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from rnnspec.lowering.graph import GraphBuilder, Path
+    from rnnspec.lowering.graph import GraphBuilder, Path, Value
 
 _Declared = models.AttentionLayer | models.StepAttention
 
@@ -41,6 +41,7 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
             _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
         _check_heads(graph, path, layer, values)
     memory, heads = graph.values[values], layer.heads or 1
+    causal = layer.causal and _is_causal(graph, path, layer, graph.values[over])
     graph.add(
         nodes.Attention(
             name=name,
@@ -53,11 +54,25 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
             masked=memory.masked,
             kernel_initializer=graph.defaults["kernel"],
             heads=heads,
+            causal=causal,
         )
     )
     if projects_all:
         _add_projection(graph, (*path, "units"), f"{name}_output", size, bias=layer.bias)
         graph.blocks[name] = f"{name}_output"
+
+
+def _is_causal(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: Value
+) -> bool:
+    """Return whether queries have the steps of what they see, and refuse others."""
+    queries = f"{layer.of or 'its queries'}"
+    if graph.value.axis is None:
+        message = f"'causal' needs a query for each step of '{layer.over}'; '{queries}' give one"
+    elif not (message := graph.unequal_steps(layer.over, over, queries, graph.value)):
+        return True
+    graph.refuse((*path, "causal"), message, code="E438")
+    return False
 
 
 def _check_heads(

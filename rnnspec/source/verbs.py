@@ -127,6 +127,10 @@ class Verbs(ABC):
                 return code(merge, x=self._operand(x))
             case core.Row(mask, heads):
                 return code("{}[:, None{}]", self.write(mask), Code(", None" * heads))
+            case core.Seen(scores, real):
+                ones = code("{}.ones_like({}, dtype=bool)", self.space, self.write(scores))
+                seen = code("{}.tril({})", self.space, ones)
+                return code("{} & {}", self.write(real), seen) if real else seen
             case core.Dot(x, vector):
                 return code("{} @ {}", self._operand(x), self.write(core.Column(vector)))
             case core.Repeat(core.EarlierOutput() as x, 1):

@@ -981,6 +981,12 @@ class AttentionLayer(_Scored, _Layer):
         "embedding_1",
         default=None,
     )
+    causal: bool = _key(
+        "If true, the query at a step sees the steps of `over` up to that one; both are sequences "
+        "with the same steps.",
+        True,
+        default=False,
+    )
 
 
 class NormalizeLayer(_Layer):

@@ -482,6 +482,8 @@ class Layers:
         values = {"query": row(place.inputs[0], rows, nodes.width(layer.input))}
         values |= {"y": row(place.output, rows, nodes.width(layer.output)), "work": "work"}
         values |= {"memory": place.memory} | self._weights(layer, "score", "score") | settings
+        # What a causal one sees ends with the step of the query.
+        values |= {"steps": "1" if rows == "1" else "t + 1"} if layer.causal else {}
         arguments = ", ".join(values[name] for name in own.parameters)
         yield from each(rows, [f"{self.network.name}_{own.function}({arguments});"])
 
@@ -489,6 +491,7 @@ class Layers:
         """Return the function of an attention of one query, and its settings."""
         # A function does not know where its memory is from.
         results = tuple(expand(replace(layer, keys="keys", over="values"), "inference"))
+        results = tuple(_of_seen_steps(results))
         memory: dict[core.Expression, Memory] = {
             X: Memory("query", steps=False, units=True, size="size"),
             core.EarlierMask("values"): Memory("mask", steps=True, units=False),
@@ -496,12 +499,14 @@ class Layers:
             core.EarlierOutput("keys"): Memory("keys", steps=True, units=True, size="size"),
         }
         to = Memory("y", steps=False, units=True, size="width")
-        given = Given(memory, to=to, members=_MEMORY)
+        own = {name: type_ for name, type_ in _MEMORY.items() if name != "steps"}
+        given = Given(memory, to=to, members=own if layer.causal else _MEMORY)
         composed = compose(results, self.network.name, given)
         self._needs(*composed.kernels)
         settings = _settings(results)
         function = Function(
-            f"{'masked_' * layer.masked}{'multihead_' * (layer.heads > 1)}"
+            f"{'masked_' * layer.masked}{'causal_' * layer.causal}"
+            f"{'multihead_' * (layer.heads > 1)}"
             f"{'additive' if layer.additive else 'dot'}_attention",
             "composed",
             about=_about(layer, stepped=False),
@@ -644,6 +649,21 @@ def _memory(layer: nodes.Layer, states: Mapping[str, State]) -> dict[core.Expres
     return memory
 
 
+def _of_seen_steps(results: tuple[core.Result, ...]) -> Iterator[core.Result]:
+    """Yield the recipe of an attention for a function that is given only steps that are seen."""
+    condition = None
+    for result in results:
+        match result.value:
+            case core.Seen(_, core.Row() as real):
+                yield core.Result(result.name, real)
+            case core.Seen():
+                condition = core.Name(result.name)
+            case core.Fill(core.Name() as seen) if seen == condition:
+                pass
+            case _:
+                yield result
+
+
 def _settings(results: tuple[core.Result, ...]) -> dict[str, str]:
     """Return the literals of the settings in a recipe."""
     return {
@@ -673,7 +693,7 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
         case nodes.Attention():
             scores = "score . tanh(query + key)" if layer.additive else "query . key"
             scaled = ", times a scale" * (layer.scale != 1.0)
-            steps = f"values{', but of padding' * layer.masked}"
+            steps = f"values{' so far' * layer.causal}{', but of padding' * layer.masked}"
             parts = ", in each head" * (layer.heads > 1)
             return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}{parts}."
         case nodes.AttentionPooling():

@@ -56,7 +56,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied Attention.heads AttentionPooling.bias AttentionPooling.query "
+    "Dense.tied Attention.heads Attention.causal AttentionPooling.bias AttentionPooling.query "
     f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {

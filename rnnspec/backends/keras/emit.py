@@ -51,7 +51,7 @@ _SEQUENTIAL = Fields(f"Dropout.variational Recurrent.state_names {SCALING}")
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Recurrent.attention "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
-    "Attention.heads AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
+    "Attention.heads Attention.causal AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
     f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {

@@ -181,6 +181,11 @@ class KerasVerbs(Verbs):
                 return code("keras.ops.sqrt(keras.ops.sum({}, axis=-1, keepdims=True))", square)
             case core.Row(mask, heads=False) | core.Repeat(mask, 1):
                 return code("keras.ops.expand_dims({}, 1)", self.write(mask))
+            case core.Seen(scores, real):
+                ones = code('keras.ops.ones_like({}, dtype="bool")', self.write(scores))
+                seen = code("keras.ops.tril({})", ones)
+                both = code("keras.ops.logical_and({})", listed(seen, self.write(real or 0.0)))
+                return both if real else seen
             case core.Reduce(how, x, keep):
                 along = listed(self.write(x), code("axis=1"), Code(self.keep if keep else ""))
                 return code("keras.ops.{}({})", how, along)

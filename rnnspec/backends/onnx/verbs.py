@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.onnx.graph import FLOAT
+from rnnspec.backends.onnx.graph import BOOL, FLOAT
 from rnnspec.backends.onnx.sequences import TO_END
 from rnnspec.backends.onnx.slots import after, array
 from rnnspec.errors import GenerationError
@@ -59,6 +59,7 @@ _RESULTS = {
     "steps": ("Steps",),
     **{name: (name.capitalize(),) for name in ("queries", "keys", "values", "context")},
     "scores": ("Score", "Real_Score"),
+    "seen": ("Seen",),
     "share": ("Share",),
     "mean": ("Mean",),
     "variance": ("Variance",),
@@ -205,6 +206,8 @@ class Recipe:
                 return into.add(name, "Flatten", write(x), axis=1)
             case core.SplitHeads() | core.MergeHeads() | core.Row(heads=True):
                 return self._of_heads(value, name)
+            case core.Seen(scores, real):
+                return self._seen(write(scores), real, name)
             case core.Scores():
                 return self._scores(value, name)
             case core.Mix(weights, x):
@@ -369,6 +372,16 @@ class Recipe:
                 return into.add(name, "Unsqueeze", row, into.integers("Axis_1", 1))
             case _:
                 assert_never(value)
+
+    def _seen(self, scores: str, real: core.Row | None, name: str) -> str:
+        """Return where a query may see a step."""
+        into = self.into
+        shape = into.add(self._name("Scores_Shape"), "Shape", scores)
+        is_true = into.add(self._name("True"), "Cast", into.scalar("One", 1), to=BOOL)
+        ones = into.add(self._name("All"), "Expand", is_true, shape)
+        earlier = name if real is None else self._name("Earlier")
+        into.add(earlier, "Trilu", ones, upper=0)
+        return earlier if real is None else into.add(name, "And", earlier, self._write(real))
 
     def _scores(self, scores: core.Scores, name: str) -> str:
         """Return the score of each query and key, (batch, queries, steps)."""

@@ -75,7 +75,7 @@ _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied Attention.heads AttentionPooling.bias AttentionPooling.query "
+    "Dense.tied Attention.heads Attention.causal AttentionPooling.bias AttentionPooling.query "
     f"{SCALING}"
 )
 _FIELDS: dict[Form, Fields] = {
@@ -87,7 +87,7 @@ _FIELDS: dict[Form, Fields] = {
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
 )
-_PRODUCT = Fields("Node.source Attention.heads")
+_PRODUCT = Fields("Node.source Attention.heads Attention.causal")
 """The fields that ``scaled_dot_product_attention`` stands for."""
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
@@ -501,6 +501,11 @@ class TorchWalk(RecurrentCalls):
                 return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
             case core.Row(mask, heads=False):
                 return code("{}.unsqueeze(1)", self.write(mask))
+            case core.Seen(scores, None):
+                return code("torch.ones_like({}, dtype=torch.bool).tril()", self.write(scores))
+            case core.Seen(_, core.Row(mask, heads) as real):
+                sizes = code("-1, {}{}.shape[1], -1", Code("-1, " * heads), self.write(mask))
+                return code("{}.expand({}).tril()", self.write(real), sizes)
             case core.SplitHeads(x, number):
                 split = "{}.unflatten(-1, ({}, -1)).transpose(1, 2)"
                 return code(split, self._operand(x), self.write(number))
@@ -534,17 +539,19 @@ class TorchWalk(RecurrentCalls):
             return
         split = [result for result in results if isinstance(result.value, core.SplitHeads)]
         yield from self.statements(split)
-        real = [result for result in results if result.name == "real"]
-        yield from self.statements(real)
         arguments = [code("queries, keys, values")]
-        if real:
+        if layer.masked:
+            seen = "seen" if layer.causal else "real"
+            yield from self.statements(result for result in results if result.name == seen)
             yield code("# Where no step is real, all are seen, because a softmax of none is NaN.")
-            yield code("some = real.any(dim=-1, keepdim=True)")
-            arguments.append(code("real | ~some"))
+            yield code("some = {}.any(dim=-1, keepdim=True)", seen)
+            arguments.append(code("{} | ~some", seen))
+        elif layer.causal:
+            arguments.append(code("is_causal=True"))
         arguments += [code("scale=1.0")] if layer.scale == 1.0 else []
         attend = code("nn.functional.scaled_dot_product_attention({})", listed(*arguments))
         yield code("context = {}", attend)
-        context = code("torch.where(some, context, 0)") if real else code("context")
+        context = code("torch.where(some, context, 0)") if layer.masked else code("context")
         yield code("return {}.transpose(1, 2).flatten(2)", context)
 
     def settings_of(self, layer: nodes.Composed | nodes.Learned) -> tuple[core.Setting, ...]:
