@@ -189,6 +189,24 @@ rnn:
 head: {pooling: none, units: 2}
 """
 """Attention whose values are not what it is over, and with several heads."""
+LOOKING_BACK = """\
+version: 1
+name: looking_back
+inputs:
+  words: {embedding: {vocabulary: 6, dim: 4, mask_zero: true}}
+  asks: {features: 4}
+  power: {features: 3}
+rnn:
+  - {type: gru, units: 4, of: words, name: read}
+  - {type: attention, of: read, over: read, score: scaled_dot, causal: true, name: a}
+  - {type: attention, of: asks, over: words, score: general, causal: true, name: b}
+  - {type: attention, of: read, over: words, heads: 2, units: 6, causal: true, name: c}
+  - {type: attention, of: power, over: asks, score: additive, units: 2, causal: true, name: d}
+  - {type: attention, of: asks, over: asks, heads: 2, projections: false, causal: true, name: e}
+  - {type: concat, of: [a, b, c, d, e]}
+head: {pooling: none, units: 2}
+"""
+"""Attention whose queries see the steps up to their own."""
 _SWAPPED = """
 cells:
   swapped:
@@ -344,6 +362,7 @@ GRAPHS = (
     ATTENDING,
     ASKING,
     CHOOSING,
+    LOOKING_BACK,
     RENAMED,
     PASSED_ON,
     ENDED,

@@ -151,6 +151,7 @@ UNNAMED: list[Data] = [
     {"type": "attention", "of": "a", "over": "b", "score": "dot"},
     {"type": "attention", "of": "a", "over": "b", "values": "w", "score": "dot"},
     {"type": "attention", "of": "a", "over": "b", "heads": 2, "units": 4},
+    {"type": "attention", "of": "a", "over": "b", "score": "dot", "causal": True},
     {"type": "attention", "of": "a", "over": "b", "heads": 2, "projections": False},
     {
         "type": "formula",

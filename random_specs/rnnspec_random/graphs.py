@@ -339,6 +339,10 @@ class _Graph:
         if values is not memory:
             values.is_read = True
             layer["values"] = values.name
+        # Those of one value have equal steps, whatever their number.
+        alike = (queries.axis, queries.steps) == (memory.axis, memory.steps)
+        if queries.axis and alike and self.draw(st.booleans()):
+            layer["causal"] = True
         self.add(layer, replace(queries, width=width, ways=0), queries)
 
     def _layer_of(self, queries: _Value, memory: _Value, values: _Value) -> tuple[Words, int]:

@@ -933,9 +933,11 @@ class Attention(ComposedNode):
     score of a query q and the key k of a step is s = ``scale`` q . k, or if ``additive``
     v . tanh(q + k) with a vector v that is learned. ``keys`` names the layer that gives a key for
     each step, whose padding is that of the memory. Queries are a sequence or one vector. A memory
-    of padding alone gives zeros. With several ``heads``, queries, keys and values are as many equal
-    parts side by side, each of which has scores and weights of its own. If it is ``causal``, queries
-    and memory have equally many steps, and a query gives no weight to steps behind its own.
+    of padding alone gives zeros.
+
+    With several ``heads``, queries, keys and values are as many equal parts side by side, each of
+    which has scores and weights of its own. If it is ``causal``, queries and memory have equally
+    many steps, and a query gives no weight to steps behind its own.
     Sources: Bahdanau et al., 2015; Luong et al., 2015; Vaswani et al., 2017.
     """
 

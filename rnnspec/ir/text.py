@@ -227,10 +227,9 @@ def composed_names() -> frozenset[str]:
     names = ["learned_state"]
     kinds = product(("", "unscaled_"), ("", "unshifted_"))
     names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
-    scores = ("additive", "scaled_additive", "dot", "scaled_dot")
-    scores += ("multihead_dot", "multihead_scaled_dot")
-    causes = product(("", "causal_"), scores)
-    names += [f"{causal}{score}_attention" for causal, score in causes]
+    scores = product(("", "scaled_", "multihead_", "multihead_scaled_"), ("additive", "dot"))
+    kinds = product(("", "causal_"), map("".join, scores))
+    names += [f"{causal}{score}_attention" for causal, score in kinds]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

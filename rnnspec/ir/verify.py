@@ -162,6 +162,8 @@ def _require_memory(
     _require(fits, f"{layer.name} attends to shape {memory}, expected {declared}")
     _require(keys == expected, f"{layer.name} has keys of shape {keys}, expected {expected}")
     heads = attention.heads if isinstance(attention, Attention) else 1
+    fits = heads == 1 or not attention.additive
+    _require(fits, f"{layer.name} has heads, whose scores are no sums")
     fits = heads > 0 and size % heads == width(memory) % heads == 0
     _require(fits, f"{layer.name} has {heads} heads, which do not divide {size} and {memory}")
 

@@ -62,9 +62,7 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
         graph.blocks[name] = f"{name}_output"
 
 
-def _is_causal(
-    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: Value
-) -> bool:
+def _is_causal(graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: Value) -> bool:
     """Return whether queries have the steps of what they see, and refuse others."""
     queries = f"{layer.of or 'its queries'}"
     if graph.value.axis is None:
@@ -196,5 +194,4 @@ def _add_projection(graph: GraphBuilder, path: Path, name: str, units: int, *, b
 
 
 def _scale(declared: _Declared, size: int) -> float:
-    # Those of heads are scaled by default.
-    return size**-0.5 if declared.score in ("scaled_dot", None) else 1.0
+    return size**-0.5 if declared.score == "scaled_dot" else 1.0

@@ -68,7 +68,7 @@ class ComposedLayers(Verbs):
             layer = replace(layer, input=sequence, keys="keys", over="memory")
             variables, takes = {"x": Code("queries")}, ["queries", "keys", "memory"]
         results = tuple(expand(layer, self.form))
-        settings = {setting.name: setting.value for setting in self.settings_of(layer)}
+        settings = _settings(results)
         names = dict.fromkeys(settings)
         variables |= {name: code("self.{}", name) for name in names}
         writer = replace(self, variables=variables)
@@ -105,18 +105,13 @@ class ComposedLayers(Verbs):
         yield from self.statements(results[:-1])
         yield code("return {}", self.write(results[-1].value))
 
-    def settings_of(self, layer: nodes.Composed | nodes.Learned) -> tuple[core.Setting, ...]:
-        """Return the numbers that the class of a layer takes, in order."""
-        settings = core.settings(expand(layer, self.form))
-        return tuple({setting.name: setting for setting in settings}.values())
-
     def make_composed(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the call that creates a layer of its class."""
         sizes = {axis: size for param in params(layer) for axis, size in param.sizes}
-        settings = self.settings_of(layer)
+        settings = _settings(expand(layer, self.form))
         arguments = listed(
             *(code("{!r}", sizes[axis]) for axis in _sizes(layer)),
-            *(code("{}={!r}", setting.name, setting.value) for setting in settings),
+            *(code("{}={!r}", name, value) for name, value in settings.items()),
             code("rngs=rngs") if self._generator_of(layer) else "",
         )
         return code("{}({})", composed_class(layer), arguments)
@@ -143,6 +138,11 @@ def attention_layer(layer: nodes.Layer) -> nodes.Attention | None:
             return replace(own, input=(None, *own.input))
         case _:
             return None
+
+
+def _settings(results: Iterable[core.Result]) -> dict[str, float | int]:
+    """Return the numbers that a class of a recipe takes, by their names."""
+    return {setting.name: setting.value for setting in core.settings(results)}
 
 
 def _sizes(layer: nodes.Composed | nodes.Learned) -> dict[str, str]:

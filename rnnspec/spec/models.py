@@ -21,6 +21,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -987,6 +988,12 @@ class AttentionLayer(_Scored, _Layer):
         True,
         default=False,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _score_of_heads(cls, value: Any) -> Any:
+        has_heads = isinstance(value, dict) and "heads" in value
+        return {"score": "scaled_dot", **value} if has_heads else value
 
 
 class NormalizeLayer(_Layer):

@@ -104,6 +104,9 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return value(mask)[..., np.newaxis]
         case core.Row(mask, heads):
             return value(mask)[:, np.newaxis, np.newaxis] if heads else value(mask)[:, np.newaxis]
+        case core.Seen(scores, real):
+            seen = np.tril(np.ones_like(value(scores), dtype=bool))
+            return seen if real is None else seen & value(real)
         case core.Fill(condition, x, otherwise):
             return np.where(value(condition), value(x), value(otherwise))
         case core.Reduce(how, x, keep):

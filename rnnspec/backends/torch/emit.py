@@ -548,17 +548,11 @@ class TorchWalk(RecurrentCalls):
             arguments.append(code("{} | ~some", seen))
         elif layer.causal:
             arguments.append(code("is_causal=True"))
-        arguments += [code("scale=1.0")] if layer.scale == 1.0 else []
+        arguments.append(code("scale=1.0" if layer.scale == 1.0 else "scale=self.scale"))
         attend = code("nn.functional.scaled_dot_product_attention({})", listed(*arguments))
         yield code("context = {}", attend)
         context = code("torch.where(some, context, 0)") if layer.masked else code("context")
         yield code("return {}.transpose(1, 2).flatten(2)", context)
-
-    def settings_of(self, layer: nodes.Composed | nodes.Learned) -> tuple[core.Setting, ...]:
-        """Return the numbers that the class of a layer takes; a function may have its scale."""
-        settings = super().settings_of(layer)
-        has_scale = not _is_product_attention(layer)
-        return tuple(setting for setting in settings if has_scale or setting.name != "scale")
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
@@ -615,10 +609,8 @@ class TorchWalk(RecurrentCalls):
 
 def _is_product_attention(layer: nodes.Composed | nodes.Learned) -> TypeGuard[nodes.Attention]:
     """True if a function of PyTorch computes a layer."""
-    if not isinstance(layer, nodes.Attention) or layer.heads == 1 or layer.additive:
-        return False
-    usual = (nodes.width(layer.input) // layer.heads) ** -0.5
-    return layer.scale in (1.0, usual) and not any(_PRODUCT.missing(layer))
+    is_of_heads = isinstance(layer, nodes.Attention) and layer.heads > 1
+    return is_of_heads and not any(_PRODUCT.missing(layer))
 
 
 def _make(class_: str, /, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
