@@ -9,6 +9,7 @@ import pytest
 from offered import import_later, require
 
 from rnnspec import pipeline
+from rnnspec.comparison import reference
 from rnnspec.weights.initial import draw_scaled
 
 torch, keras = import_later("torch"), import_later("keras")
@@ -101,7 +102,7 @@ def test_equal_to_the_heads_of_keras(*, padding: bool) -> None:
     read = reader(inputs)
     mask = np.repeat(REAL[:, np.newaxis], 4, axis=1) if padding else None
     theirs(inputs["asks"], inputs["keys"], read)
-    for name, dense in zip(("query", "keys", "values"), ("query", "key", "value"), strict=True):
+    for name, dense in zip(PARTS, ("query", "key", "value"), strict=True):
         kernel, bias = (arrays[f"a_{name}.{array}"] for array in ("kernel", "bias"))
         getattr(theirs, f"{dense}_dense").set_weights(
             [kernel.reshape(-1, 2, 4), bias.reshape(2, 4)]
@@ -120,6 +121,45 @@ def test_equal_to_the_heads_of_keras(*, padding: bool) -> None:
         gradient = tape.gradient(other, dense.trainable_variables[0].value)
         assert np.abs(np.ravel(one) - np.ravel(gradient)).max() < 1e-13
         assert np.abs(gradient).max() > 1e-2
+
+
+SELF = """\
+version: 1
+name: net
+inputs: {text: {features: 8}, other: {features: 2}}
+rnn:
+  - {type: gru, units: 2, of: other}
+  - {type: attention, of: text, over: text, heads: 2, units: 8, causal: true, name: a}
+heads: {one: {of: a, pooling: none}, two: {of: gru_1}}
+"""
+
+
+def test_equal_to_the_causal_heads_of_both() -> None:
+    program = pipeline.reads(SELF)
+    arrays = draw_scaled(program.network, 0)
+    x = np.random.default_rng(0).standard_normal((3, 5, 8))
+    outputs = reference.run(program.network, arrays, {"text": x, "other": x[..., :2]}).outputs
+    theirs = torch.nn.MultiheadAttention(8, 2, batch_first=True).double()
+    kernels = np.concatenate([arrays[f"a_{part}.kernel"].T for part in PARTS])
+    state = {
+        "in_proj_weight": kernels,
+        "in_proj_bias": np.concatenate([arrays[f"a_{part}.bias"] for part in PARTS]),
+        "out_proj.weight": arrays["a_output.kernel"].T,
+        "out_proj.bias": arrays["a_output.bias"],
+    }
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    steps, later = torch.from_numpy(x), torch.ones(5, 5, dtype=torch.bool).triu(1)
+    expected, _ = theirs(steps, steps, steps, attn_mask=later, is_causal=True)
+    assert np.abs(outputs["a_output"] - expected.detach().numpy()).max() < 1e-14
+    layer = keras.layers.MultiHeadAttention(2, 4, dtype="float64")
+    layer(x, x, use_causal_mask=True)
+    for name, dense in zip(PARTS, ("query", "key", "value"), strict=True):
+        kernel, bias = (arrays[f"a_{name}.{array}"] for array in ("kernel", "bias"))
+        getattr(layer, f"{dense}_dense").set_weights([kernel.reshape(-1, 2, 4), bias.reshape(2, 4)])
+    output_kernel = arrays["a_output.kernel"].reshape(2, 4, 8)
+    layer.output_dense.set_weights([output_kernel, arrays["a_output.bias"]])
+    kept = keras.ops.convert_to_numpy(layer(x, x, use_causal_mask=True))
+    assert np.abs(outputs["a_output"] - kept).max() < 1e-14
 
 
 def test_parameters_are_counted_as_by_pytorch() -> None:
