@@ -185,7 +185,10 @@ rnn:
   - {type: attention, of: asks, over: known, heads: 3, units: 3, bias: false, name: f}
   - {type: attention, of: vector, over: known, heads: 3, projections: false, score: dot, name: g}
   - {type: attention, of: encoder.state, over: encoder, heads: 2, projections: false, name: h}
-  - {type: concat, of: [a, b, c, d, e, f, g, h, vector]}
+  - {type: attention, of: asks, over: known, score: additive, units: 2, activation: relu, name: i}
+  - {type: attention, of: asks, over: keys, score: additive, units: 2, name: j,
+    activation: {leaky_relu: 0.1}}
+  - {type: concat, of: [a, b, c, d, e, f, g, h, i, j, vector]}
 head: {pooling: none, units: 2}
 """
 """Attention whose values are not what it is over, and with several heads."""
@@ -201,7 +204,8 @@ rnn:
   - {type: attention, of: read, over: read, score: scaled_dot, causal: true, name: a}
   - {type: attention, of: asks, over: words, score: general, causal: true, name: b}
   - {type: attention, of: read, over: words, heads: 2, units: 6, causal: true, name: c}
-  - {type: attention, of: power, over: asks, score: additive, units: 2, causal: true, name: d}
+  - {type: attention, of: power, over: asks, score: additive, units: 2, causal: true, name: d,
+    activation: linear}
   - {type: attention, of: asks, over: asks, heads: 2, projections: false, causal: true, name: e}
   - {type: concat, of: [a, b, c, d, e]}
 head: {pooling: none, units: 2}

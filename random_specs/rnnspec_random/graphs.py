@@ -359,7 +359,11 @@ class _Graph:
             of_heads["units"] = heads * self.draw(st.integers(1, 3))
             of_heads |= self.draw(st.fixed_dictionaries({}, optional={"bias": st.booleans()}))
             return of_heads, of_heads["units"]
-        return {"type": "attention", **self._scored(memory, queries.width)}, values.width
+        scored = self._scored(memory, queries.width)
+        if scored["score"] == "additive":
+            activation = st.fixed_dictionaries({}, optional={"activation": ANY_ACTIVATIONS})
+            scored |= self.draw(activation)
+        return {"type": "attention", **scored}, values.width
 
     def _values(self, memory: _Value) -> _Value:
         """Return a memory, or sometimes another value with its steps and its padding."""

@@ -262,7 +262,8 @@ class _ForwardPass:
         return _StepMemory(keys, values, mask, attention.scale, self.noise)
 
     def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
-        whole, score = self._memory(layer), arrays.get("score")
+        whole = replace(self._memory(layer), activation=layer.activation)
+        score = arrays.get("score")
         queries = x[:, np.newaxis] if x.ndim == 2 else x
         results: list[Array] = []
         for head in range(layer.heads):
@@ -435,6 +436,7 @@ class _StepMemory:
     mask: Array
     scale: float
     noise: Callable[[Array], Array]
+    activation: nodes.Activation = "tanh"
 
     def of_head(self, head: int, heads: int) -> _StepMemory:
         """Return the keys and values of one of some heads."""
@@ -454,7 +456,7 @@ class _StepMemory:
             if score is None:
                 scores = self.scale * (keys[real] @ row)
             else:
-                scores = (np.tanh(row + keys[real]) @ score)[:, 0]
+                scores = (activate(row + keys[real], self.activation) @ score)[:, 0]
             scores = self.noise(scores)
             # Without a real step, the sum is of nothing.
             weights = np.exp(scores - scores.real.max(initial=-np.inf)) if len(scores) else scores

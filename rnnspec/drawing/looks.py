@@ -304,11 +304,15 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
 
     A score of products has no name in a layer: the projection of its queries stands beside it.
     """
-    score, over, values, heads = "", attention.over, "", 1
+    score, over, values, heads, more = "", attention.over, "", 1, list[str]()
     if isinstance(attention, StepAttention):
         score = "general" if attention.projects else "dot"
     else:
         heads = attention.heads
+        more += [f"{heads} heads"] if heads > 1 else []
+        more += ["causal"] if attention.causal else []
+        has_activation = attention.additive and attention.activation != "tanh"
+        more += [activation_name(attention.activation)] if has_activation else []
         own = {f"{attention.name}_keys", f"{attention.name}_values", over}
         if attention.keys not in own:
             over, values = attention.keys, f"values of {over}"
@@ -319,8 +323,7 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
     return _join(
         f"{score} attention over {over}".strip(),
         values,
-        f"{heads} heads" if heads > 1 else "",
-        "causal" if isinstance(attention, Attention) and attention.causal else "",
+        *more,
         "without padding" if attention.masked else "",
     )
 

@@ -157,12 +157,13 @@ class Scores(Verb):
     """The score of each query and each key, in each head if there are some.
 
     (batch, queries, size) and (batch, steps, size) -> (batch, queries, steps): the products, or
-    with a vector v, (size, 1), v . tanh(query + key).
+    with a vector v, (size, 1), v . activation(query + key).
     """
 
     queries: Expression
     keys: Expression
     vector: Param | None
+    activation: Activation = "tanh"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ from rnnspec.ir.core import (
     Take,
     Transpose,
 )
-from rnnspec.ir.fields import SCALING, Fields
+from rnnspec.ir.fields import ATTENTION, SCALING, Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.formulas import expand_formula
 from rnnspec.ir.params import directions
@@ -67,9 +67,9 @@ if TYPE_CHECKING:
 
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
-    "Recurrent.state_names Pooling.backward Attention.heads Attention.causal "
+    "Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
-    f"{SCALING}"
+    f"{SCALING} {ATTENTION}"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
@@ -321,7 +321,7 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
         for name, parts in (("queries", queries), ("keys", keys), ("values", values)):
             yield Result(name, SplitHeads(parts, heads))
         queries, keys, values = Name("queries"), Name("keys"), Name("values")
-    scores = Scores(queries, keys, vector)
+    scores = Scores(queries, keys, vector, layer.activation)
     scaled = scores * Setting("scale", layer.scale)
     yield Result("scores", scores if layer.scale == 1.0 else scaled)
     weights: Expression = Apply("softmax", Name("scores"))

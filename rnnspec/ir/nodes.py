@@ -931,9 +931,9 @@ class Attention(ComposedNode):
 
     The weights are softmax(s) over the steps of the memory, without padding if ``masked``. The
     score of a query q and the key k of a step is s = ``scale`` q . k, or if ``additive``
-    v . tanh(q + k) with a vector v that is learned. ``keys`` names the layer that gives a key for
-    each step, whose padding is that of the memory. Queries are a sequence or one vector. A memory
-    of padding alone gives zeros.
+    v . ``activation``(q + k) with a vector v that is learned. ``keys`` names the layer that gives a
+    key for each step, whose padding is that of the memory. Queries are a sequence or one vector. A
+    memory of padding alone gives zeros.
 
     With several ``heads``, queries, keys and values are as many equal parts side by side, each of
     which has scores and weights of its own. If it is ``causal``, queries and memory have equally
@@ -951,6 +951,7 @@ class Attention(ComposedNode):
     kernel_initializer: Initializer
     heads: int = 1
     causal: bool = False
+    activation: Activation = "tanh"
 
     @property
     def output(self) -> Shape:
@@ -1382,7 +1383,7 @@ def layer_activations(layer: Layer) -> tuple[Activation, ...]:
             return tuple(name for name in _CELL_ACTIVATIONS if name in used)
         case Recurrent():
             return cell_activations(layer.standard_cell)
-        case Dense() | Conv() | Activate() | AttentionPooling():
+        case Dense() | Conv() | Activate() | AttentionPooling() | Attention(additive=True):
             return (layer.activation,)
         case _:
             return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from itertools import product
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.ir.nodes import (
     GRU,
@@ -216,10 +216,22 @@ def composed_class(layer: Composed | Learned) -> str:
         kind = f"{'' if layer.scale else 'Unscaled'}{'' if layer.offset else 'Unshifted'}{kind}"
     if isinstance(layer, Attention):
         scaled = "Scaled" if layer.scale != 1.0 else ""
-        kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
+        sums = _activation_word(layer.activation) if layer.additive else ""
+        kind = f"{scaled}{sums}{'Additive' if layer.additive else 'Dot'}{kind}"
         kind = f"{'Multihead' if layer.heads > 1 else ''}{kind}"
         kind = f"{'Causal' if layer.causal else ''}{kind}"
     return f"{'Masked' if layer.masked else ''}{kind}"
+
+
+def _activation_word(activation: Activation) -> str:
+    """Return how the name of a class with an activation begins, empty for tanh."""
+    match activation:
+        case LeakyRelu(slope=number) | ClippedRelu(limit=number):
+            return type(activation).__name__ + re.sub(r"\W", "_", repr(number))
+        case "tanh":
+            return ""
+        case _:
+            return "".join(map(str.capitalize, activation.split("_")))
 
 
 def composed_names() -> frozenset[str]:
@@ -228,7 +240,8 @@ def composed_names() -> frozenset[str]:
     kinds = product(("", "unscaled_"), ("", "unshifted_"))
     names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
     scores = product(("", "scaled_", "multihead_", "multihead_scaled_"), ("additive", "dot"))
-    kinds = product(("", "causal_"), map("".join, scores))
+    sums = (f"{name}_additive" for name in get_args(get_args(Activation)[0]) if name != "tanh")
+    kinds = product(("", "causal_"), [*map("".join, scores), *sums])
     names += [f"{causal}{score}_attention" for causal, score in kinds]
     return frozenset(names).union(f"masked_{name}" for name in names)
 

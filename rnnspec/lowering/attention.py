@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
+from rnnspec.lowering.graph import read_activation
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
             keys=keys,
             memory=memory.shape,
             additive=layer.score == "additive",
-            scale=_scale(layer, size // heads),
+            scale=_scale(layer, max(size // heads, 1)),
             masked=memory.masked,
             kernel_initializer=graph.defaults["kernel"],
             heads=heads,
             causal=causal,
+            activation=read_activation(layer.activation),
         )
     )
     if projects_all:

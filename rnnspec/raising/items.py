@@ -349,6 +349,9 @@ class ItemReader:
         if attention.additive and own.keys is not None and projects:
             # A key of the layer of the keys, which is True unless it is said.
             bias = {} if own.keys.bias else {"bias": False}
+            if isinstance(attention, nodes.Attention):
+                act = activation_words(attention.activation)
+                bias |= self.graph.keys(models.AttentionLayer, activation=act)
             return words | {"score": "additive", "units": own.keys.units, **bias}
         if attention.additive:
             message = "an additive score of queries and keys that no layers of its own project"

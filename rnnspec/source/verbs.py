@@ -108,15 +108,11 @@ class Verbs(ABC):
                 return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
             case core.Slice(x, start, end):
                 return code("{}[:, {!r}:{!r}]", self._operand(x), start, end)
-            case core.Scores(queries, keys, vector):
+            case core.Scores(queries, keys, None):
                 one, other = self._operand(queries), self._operand(keys)
-                if vector is None:
-                    # Names are those of heads, which have an axis before the steps.
-                    axes = Code("2, 3" if isinstance(keys, core.Name) else "1, 2")
-                    return code("{} @ {}.swapaxes({})", one, other, axes)
-                # One vector for each query and each key.
-                both = code("{}.tanh({}[:, :, None] + {}[:, None])", self.space, one, other)
-                return code("({} @ {})[..., 0]", both, self.write(vector))
+                # Names are those of heads, which have an axis before the steps.
+                axes = Code("2, 3" if isinstance(keys, core.Name) else "1, 2")
+                return code("{} @ {}.swapaxes({})", one, other, axes)
             case core.Mix(weights, x):
                 return code("{} @ {}", self._operand(weights), self.write(x))
             case core.SplitHeads(x, number):
@@ -144,6 +140,7 @@ class Verbs(ABC):
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()
+                | core.Scores()
                 | core.Conv()
                 | core.PoolWindows()
                 | core.Apply()

@@ -118,7 +118,7 @@ _ADDITIVE: Schema = {"const": "additive"}
 _SCORED: Schema = {
     "if": _require("score", _ADDITIVE),
     "then": {"required": ["units"]},
-    "else": {"properties": {"units": False, "bias": False}},
+    "else": {"properties": {"units": False, "bias": False, "activation": False}},
 }
 _KEEPS_STEPS: Schema = {
     "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
@@ -179,7 +179,7 @@ WITHIN: dict[str, Schema] = {
     "AttentionLayer": {
         "if": {"required": ["heads"]},
         "then": {
-            "properties": {"score": {"enum": ["dot", "scaled_dot"]}},
+            "properties": {"score": {"enum": ["dot", "scaled_dot"]}, "activation": False},
             "if": _require("projections", _FALSE),
             "then": {"properties": {"units": False, "bias": False}},
             "else": {"required": ["units"]},

@@ -976,6 +976,9 @@ class AttentionLayer(_Scored, _Layer):
         False,
         default=True,
     )
+    activation: AnyActivation = _key(
+        "The activation of what the score adds. Needs `score: additive`.", "relu", default="tanh"
+    )
     values: OptionalRead = _key(
         "The name of the layer or input whose steps are averaged, if it is not `over`; it has the "
         "same steps.",

@@ -196,6 +196,21 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
                     pass
 
 
+def _attention_layer(layer: AttentionLayer, path: Path) -> Iterator[Broken]:
+    if layer.writes("activation") and layer.score != "additive":
+        message = "'activation' has no effect without 'score: additive', whose sum has one"
+        yield ((*path, "activation"), "E438", message)
+    if layer.values == layer.over:
+        message = "'values' has no effect if it is 'over', whose steps are averaged anyway"
+        yield ((*path, "values"), "E438", message)
+    if layer.heads is not None:
+        yield from _heads_of(layer, layer.heads, path)
+    elif layer.score is None:
+        yield (path, "E438", "an attention needs a 'score', or 'heads'")
+    elif layer.writes("projections"):
+        yield ((*path, "projections"), "E438", "'projections' has no effect without 'heads'")
+
+
 def _heads_of(layer: AttentionLayer, heads: int, path: Path) -> Iterator[Broken]:
     if layer.score in ("general", "additive"):
         message = f"'heads' score by products, expected dot or scaled_dot, received {layer.score}"
@@ -222,18 +237,9 @@ def _scores(spec: Spec) -> Iterator[Broken]:
             attentions.append((("rnn", index, "attention"), layer.attention))
     for path, scored in attentions:
         if isinstance(scored, AttentionLayer):
-            if scored.values == scored.over:
-                message = "'values' has no effect if it is 'over', whose steps are averaged anyway"
-                yield ((*path, "values"), "E438", message)
-            if scored.heads is not None:
-                yield from _heads_of(scored, scored.heads, path)
+            yield from _attention_layer(scored, path)
+            if scored.heads is not None or scored.score is None:
                 continue
-            if scored.score is None:
-                yield (path, "E438", "an attention needs a 'score', or 'heads'")
-                continue
-            if scored.writes("projections"):
-                message = "'projections' has no effect without 'heads'"
-                yield ((*path, "projections"), "E438", message)
         if scored.score == "additive" and scored.units is None:
             message = "'score: additive' needs 'units', the size of what it adds"
             yield ((*path, "score"), "E438", message)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.backends.c.names import activation, indented, loop, number
+from rnnspec.backends.c.names import Activation, activation, indented, loop, number
 from rnnspec.backends.c.verbs import bytes_of, copied, product, unknown
 from rnnspec.ir import core
 from rnnspec.ir.expand import MASK, X
@@ -462,13 +462,15 @@ class _Writer:
         self.kernels.add("dot")
         return f"{self.prefix}_dot({one}, {other}, {size})"
 
-    def _added(self, query: core.Expression, key: core.Expression) -> str:
-        """Return tanh(query + key), after the lines that compute it."""
+    def _added(self, query: core.Expression, key: core.Expression, function: Activation) -> str:
+        """Return an activation of query + key, after the lines that compute it."""
         to = self._vector("hidden", self._size(key))
         total = f"{to.element} = {self._write(query)} + {self._write(key)};"
-        self.kernels.add("tanhs")
         self.rows += loop("u", to.size, [total])
-        self.rows.append(f"{self.prefix}_tanhs({to.pointer}, {to.size});")
+        if function.name != "linear":
+            self.kernels.add(function.function)
+            call = f"{self.prefix}_{function.function}({to.pointer}, {to.size}{function.more});"
+            self.rows.append(call)
         return to.pointer
 
     def _product_with_table(self, x: core.Expression, table: core.Param) -> str:
@@ -604,8 +606,9 @@ class _Writer:
                 return self._dot(self._row(x), self._row(vector), self._size(x))
             case core.Scores(query, key, None):
                 return self._dot(self._row(query), self._row(key), self._size(key))
-            case core.Scores(query, key, core.Param() as vector):
-                return self._dot(parameter(vector), self._added(query, key), self._size(key))
+            case core.Scores(query, key, core.Param() as vector, function):
+                added = self._added(query, key, activation(function))
+                return self._dot(parameter(vector), added, self._size(key))
             case _ if _is_mask(value):
                 return f"(float){self._condition(value)}"
             case _:

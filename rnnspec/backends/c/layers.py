@@ -691,7 +691,8 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
         case nodes.LayerNorm():
             return "A layer norm of each row."
         case nodes.Attention():
-            scores = "score . tanh(query + key)" if layer.additive else "query . key"
+            sums = activation(layer.activation).name if layer.activation != "linear" else ""
+            scores = f"score . {sums}(query + key)" if layer.additive else "query . key"
             scaled = ", times a scale" * (layer.scale != 1.0)
             steps = f"values{' so far' * layer.causal}{', but of padding' * layer.masked}"
             parts = ", in each head" * (layer.heads > 1)

@@ -44,7 +44,9 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
         case nodes.Attention(heads=int(heads)) if heads > 1:
             roles = ["weights", "merged"]
         case nodes.Attention(additive=additive):
-            roles = [*(["sum", "tanh"] if additive else []), "weights"]
+            activation = "tanh" if layer.activation == "tanh" else "activation"
+            roles = ["sum", *([activation] if layer.activation != "linear" else [])]
+            roles = [*(roles if additive else []), "weights"]
             roles = [] if make_layer(layer) else roles
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []

@@ -252,13 +252,15 @@ class RecipeVerbs(KerasVerbs):
             case core.MatMul(core.Apply() as hidden) | core.Dot(core.Apply() as hidden):
                 yield from super().assign(name, hidden)
                 value = replace(value, x=core.Name(name))
-            case core.Scores(queries, keys, core.Param() as vector):
+            case core.Scores(queries, keys, core.Param() as vector, activation):
                 parts = listed(
                     code("keras.ops.expand_dims({}, 2)", self.write(queries)),
                     code("keras.ops.expand_dims({}, 1)", self.write(keys)),
                 )
                 yield code("{} = {}", name, self._layer("Add", code("[{}]", parts)))
-                yield code("{} = {}", name, self._layer("Activation", code("{}", name), "tanh"))
+                if activation != "linear":
+                    activate = make_activation(activation, self._name())
+                    yield code("{} = {}({})", name, activate, name)
                 yield code("{} = {}({})", name, self.layers[vector], name)
                 yield code("{} = {}[:, :, :, 0]", name, name)
                 return

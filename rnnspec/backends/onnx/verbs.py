@@ -204,10 +204,8 @@ class Recipe:
                 return into.add(name, "Concat", *map(write, parts), axis=last)
             case core.Flatten(x):
                 return into.add(name, "Flatten", write(x), axis=1)
-            case core.SplitHeads() | core.MergeHeads() | core.Row(heads=True):
-                return self._of_heads(value, name)
-            case core.Seen(scores, real):
-                return self._seen(write(scores), real, name)
+            case core.SplitHeads() | core.MergeHeads() | core.Row(heads=True) | core.Seen():
+                return self._of_queries(value, name)
             case core.Scores():
                 return self._scores(value, name)
             case core.Mix(weights, x):
@@ -354,8 +352,10 @@ class Recipe:
         arrays = map(self._write, (conv.kernel, *bias))
         return into.add(name, "Conv", x, *arrays, **self._window_options(conv.window))
 
-    def _of_heads(self, value: core.SplitHeads | core.MergeHeads | core.Row, name: str) -> str:
-        """Return an array with heads as its second axis, or one that had them."""
+    def _of_queries(
+        self, value: core.SplitHeads | core.MergeHeads | core.Row | core.Seen, name: str
+    ) -> str:
+        """Return an array with heads as its second axis, or one that had them; or what is seen."""
         into = self.into
         match value:
             case core.SplitHeads(x, core.Setting(_, number)):
@@ -370,6 +370,8 @@ class Recipe:
             case core.Row(mask):
                 row = self._write(core.Row(mask))
                 return into.add(name, "Unsqueeze", row, into.integers("Axis_1", 1))
+            case core.Seen(scores, real):
+                return self._seen(self._write(scores), real, name)
             case _:
                 assert_never(value)
 
@@ -401,7 +403,9 @@ class Recipe:
             for index, about in enumerate(("Queries", "Keys")):
                 beside[index] = into.add(self._name(about), "Unsqueeze", beside[index], at[index])
         total = into.add(self._name("Sum"), "Add", *beside)
-        hidden = into.add(self._name("Hidden"), "Tanh", total)
+        hidden = total
+        if scores.activation != "linear":
+            hidden = into.activate(self._name("Hidden"), total, scores.activation)
         products = into.add(self._name("Product"), "MatMul", hidden, self._write(scores.vector))
         if one_query:
             return into.add(name, "Transpose", products, perm=(0, 2, 1))

@@ -32,7 +32,7 @@ from rnnspec.errors import listed as listed_words
 from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
-from rnnspec.ir.fields import SCALING, Fields, shared_refusals
+from rnnspec.ir.fields import ATTENTION, SCALING, Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, named_params
 from rnnspec.source.code import Code, Module, OutputStatement, call, code, function, lines, listed
@@ -75,8 +75,8 @@ _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
-    "Dense.tied Attention.heads Attention.causal AttentionPooling.bias AttentionPooling.query "
-    f"{SCALING}"
+    "Dense.tied AttentionPooling.bias AttentionPooling.query "
+    f"{SCALING} {ATTENTION}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -517,12 +517,10 @@ class TorchWalk(RecurrentCalls):
                 )
                 rows = code("torch.arange({x}.shape[0], device={x}.device)", x=self.write(x))
                 return code("{}[{}, {}]", self.write(x), rows, step)
-            case core.Scores(queries, keys, core.Param(_, name)):
+            case core.Scores(queries, keys, core.Param(_, name), activation):
                 # One vector for each query and each key.
-                both = code(
-                    "torch.tanh({}.unsqueeze(2) + {}.unsqueeze(1))",
-                    *map(self.write, (queries, keys)),
-                )
+                both = code("{}.unsqueeze(2) + {}.unsqueeze(1)", *map(self.write, (queries, keys)))
+                both = both if activation == "linear" else self.activate(activation, both)
                 return code("self.{}({}).squeeze(-1)", name, both)
             case core.Spread(vector, x):
                 # Not expand: cuDNN takes only states that are contiguous.
