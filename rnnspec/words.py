@@ -57,6 +57,9 @@ WindowPadding = Literal["valid", "same", "causal"]
 Score = Literal["dot", "scaled_dot", "general", "additive"]
 """Scores of a query q and a step m of what it attends to."""
 
+Attended = Literal["context", "weights", "scores"]
+"""What an attention gives of each query: the mean of the steps, or what it is weighted by."""
+
 MEANINGS = {
     "merge": {
         "concat": "Concatenation, twice as wide.",

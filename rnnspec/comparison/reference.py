@@ -265,6 +265,16 @@ class _ForwardPass:
         whole = replace(self._memory(layer), activation=layer.activation)
         score = arrays.get("score")
         queries = x[:, np.newaxis] if x.ndim == 2 else x
+        if layer.gives != "context":
+            rows = [
+                (whole.up_to(step) if layer.causal else whole).given(query, score, layer.gives)
+                for step, query in enumerate(queries.swapaxes(0, 1))
+            ]
+            # To steps behind a causal query, too, it gives zeros.
+            steps = whole.keys.shape[1]
+            rows = [np.pad(row, ((0, 0), (0, steps - row.shape[1]))) for row in rows]
+            found = np.stack(rows, axis=1) if rows else np.zeros((len(x), 0, steps))
+            return found.swapaxes(1, 2) if x.ndim == 2 else found
         results: list[Array] = []
         for head in range(layer.heads):
             memory = whole.of_head(head, layer.heads)
@@ -451,17 +461,36 @@ class _StepMemory:
 
     def mean(self, query: Array, score: Array | None) -> Array:
         """Return the mean of the values, weighted for the query of each sequence."""
-        contexts = []
-        for row, keys, values, real in zip(query, self.keys, self.values, self.mask, strict=True):
-            if score is None:
-                scores = self.scale * (keys[real] @ row)
-            else:
-                scores = (activate(row + keys[real], self.activation) @ score)[:, 0]
-            scores = self.noise(scores)
-            # Without a real step, the sum is of nothing.
-            weights = np.exp(scores - scores.real.max(initial=-np.inf)) if len(scores) else scores
-            contexts.append((weights / weights.sum() if len(scores) else weights) @ values[real])
-        return np.stack(contexts)
+        rows = zip(query, self.keys, self.values, self.mask, strict=True)
+        return np.stack(
+            [
+                self._weights(self._scores(row, keys[real], score)) @ values[real]
+                for row, keys, values, real in rows
+            ]
+        )
+
+    def given(self, query: Array, score: Array | None, gives: str) -> Array:
+        """Return the weights or the scores for the query of each sequence, zeros at padding."""
+        result = []
+        for row, keys, real in zip(query, self.keys, self.mask, strict=True):
+            scores = self._scores(row, keys[real], score)
+            whole = np.zeros(len(real), scores.dtype)
+            whole[real] = self._weights(scores) if gives == "weights" else scores
+            result.append(whole)
+        return np.stack(result)
+
+    def _scores(self, query: Array, keys: Array, score: Array | None) -> Array:
+        if score is None:
+            return self.noise(self.scale * (keys @ query))
+        return self.noise((activate(query + keys, self.activation) @ score)[:, 0])
+
+    @staticmethod
+    def _weights(scores: Array) -> Array:
+        # Without a real step, the sum is of nothing.
+        if not len(scores):
+            return scores
+        weights: Array = np.exp(scores - scores.real.max(initial=-np.inf))
+        return weights / weights.sum()
 
 
 _Masked = (

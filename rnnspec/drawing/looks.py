@@ -311,6 +311,7 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
         heads = attention.heads
         more += [f"{heads} heads"] if heads > 1 else []
         more += ["causal"] if attention.causal else []
+        more += [] if attention.gives == "context" else [f"gives the {attention.gives}"]
         has_activation = attention.additive and attention.activation != "tanh"
         more += [activation_name(attention.activation)] if has_activation else []
         own = {f"{attention.name}_keys", f"{attention.name}_values", over}

@@ -330,11 +330,17 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
         yield Result("seen", Seen(Name("scores"), real), SEES_NO_REAL if real else SEES)
     elif real:
         yield Result("real", real, NO_WEIGHT)
-    if layer.causal or real:
-        seen = Name("seen" if layer.causal else "real")
+    seen = Name("seen" if layer.causal else "real") if layer.causal or real else None
+    if seen and layer.gives != "scores":
         yield Result("scores", Fill(seen, Name("scores"), LOWEST))
         # A query without padding sees its own step.
         weights = Fill(seen, weights, 0.0) if real else weights
+    if layer.gives != "context":
+        scores = Name("scores") if seen is None else Fill(seen, Name("scores"), 0.0)
+        given = weights if layer.gives == "weights" else scores
+        yield Result(layer.gives, given)
+        yield Result("x", Transpose(Name(layer.gives)) if is_vector else Name(layer.gives))
+        return
     yield Result("weights", weights)
     context: Expression = Mix(Name("weights"), values)
     if layer.heads > 1:

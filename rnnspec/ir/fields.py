@@ -21,7 +21,7 @@ SCALING = " ".join(
     for name in ("scale", "offset")
 )
 """The fields that say whether a norm has a scale and an offset."""
-ATTENTION = "Attention.heads Attention.causal Attention.activation"
+ATTENTION = "Attention.heads Attention.causal Attention.activation Attention.gives"
 """The fields that say how an attention scores and weighs."""
 
 

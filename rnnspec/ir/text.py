@@ -220,6 +220,7 @@ def composed_class(layer: Composed | Learned) -> str:
         kind = f"{scaled}{sums}{'Additive' if layer.additive else 'Dot'}{kind}"
         kind = f"{'Multihead' if layer.heads > 1 else ''}{kind}"
         kind = f"{'Causal' if layer.causal else ''}{kind}"
+        kind += "" if layer.gives == "context" else layer.gives.capitalize()
     return f"{'Masked' if layer.masked else ''}{kind}"
 
 
@@ -242,7 +243,8 @@ def composed_names() -> frozenset[str]:
     scores = product(("", "scaled_", "multihead_", "multihead_scaled_"), ("additive", "dot"))
     sums = (f"{name}_additive" for name in get_args(get_args(Activation)[0]) if name != "tanh")
     kinds = product(("", "causal_"), [*map("".join, scores), *sums])
-    names += [f"{causal}{score}_attention" for causal, score in kinds]
+    kinds = product(kinds, ("", "_weights", "_scores"))
+    names += [f"{causal}{score}_attention{gives}" for (causal, score), gives in kinds]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

@@ -108,6 +108,8 @@ def _require_other(
             _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
         case Attention():
             _require_memory(layer, layer, width(layer.input), outputs)
+            fixed = layer.gives == "context" or len(layer.input) == 1 or layer.memory[0] is not None
+            _require(fixed, f"{layer.name} gives as many features as {layer.memory} has steps")
             fits = not layer.causal or layer.input[:-1] == layer.memory[:-1]
             _require(fits, f"{layer.name} is causal over {layer.memory}, asked by {layer.input}")
         case AttentionPooling(query=str()):

@@ -10,6 +10,7 @@ from rnnspec.spec import models
 
 if TYPE_CHECKING:
     from rnnspec.lowering.graph import GraphBuilder, Path, Value
+    from rnnspec.words import Attended
 
 _Declared = models.AttentionLayer | models.StepAttention
 
@@ -57,6 +58,7 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
             heads=heads,
             causal=causal,
             activation=read_activation(layer.activation),
+            gives=_gives(graph, path, layer, memory),
         )
     )
     if projects_all:
@@ -73,6 +75,20 @@ def _is_causal(graph: GraphBuilder, path: Path, layer: models.AttentionLayer, ov
         return True
     graph.refuse((*path, "causal"), message, code="E438")
     return False
+
+
+def _gives(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, memory: Value
+) -> Attended:
+    """Return what an attention gives, and refuse features of any number."""
+    if layer.output == "context" or graph.value.axis is None or memory.shape[0] is not None:
+        return layer.output
+    message = (
+        f"'output: {layer.output}' of a sequence has as many features as '{layer.over}' has steps, "
+        "whose number must be fixed: set the length of its input"
+    )
+    graph.refuse((*path, "output"), message, code="E438")
+    return "context"
 
 
 def _check_heads(

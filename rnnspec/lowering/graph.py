@@ -242,6 +242,8 @@ class GraphBuilder:
             return Value(shape, None, masked=False)
         own: Axis = (layer.name, 0, 1)
         match layer:
+            case nodes.Attention(is_along_memory=True, over=over):
+                return replace(self.values[over], shape=shape)
             case nodes.Repeat(like=str() as like):
                 return Value(shape, self.values[like].axis, masked=False)
             case _ if layer.time_axis == "new":

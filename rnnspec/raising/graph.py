@@ -268,10 +268,9 @@ class GraphReader:
                     pass
                 case _ if layer.time_axis in ("new", "dropped"):
                     gives_steps = layer.time_axis == "new"
-                case nodes.Joined(of=of):
-                    gives_steps = any(name in found for name in of)
                 case _:
-                    gives_steps = self.main(layer) in found
+                    read = nodes.paced_by(layer, self.sources[layer.name])
+                    gives_steps = any(name in found for name in read)
             if gives_steps:
                 found.update((layer.name, *nodes.contexts_of(self.network, layer)))
         return frozenset(found)
@@ -283,7 +282,7 @@ class GraphReader:
         }
         for layer in self.network.layers:
             names = self.sources[layer.name]
-            read = names if isinstance(layer, nodes.Joined) else names[:1]
+            read = nodes.paced_by(layer, names)
             has_steps = layer.name in self._sequences or isinstance(layer, nodes.Embedding)
             if has_steps and not isinstance(layer, nodes.Repeat) and found.intersection(read):
                 found.update((layer.name, *nodes.contexts_of(self.network, layer)))

@@ -343,7 +343,9 @@ class ItemReader:
                 words = {"over": self.graph.read(weighted), "values": self.graph.read(values)}
             elif own.values:
                 words = {"over": self.graph.read(weighted)}
-            words |= self.graph.keys(models.AttentionLayer, causal=attention.causal)
+            words |= self.graph.keys(
+                models.AttentionLayer, causal=attention.causal, output=attention.gives
+            )
             if own.output or attention.heads > 1:
                 return words | self._heads(layer, attention, own.output)
         if attention.additive and own.keys is not None and projects:

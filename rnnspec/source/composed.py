@@ -66,7 +66,8 @@ class ComposedLayers(Verbs):
             # A vector is a sequence of one step, and the names are those of the arguments.
             sequence = (None, nodes.width(layer.input))
             layer = replace(layer, input=sequence, keys="keys", over="memory")
-            variables, takes = {"x": Code("queries")}, ["queries", "keys", "memory"]
+            variables, takes = {"x": Code("queries")}, ["queries", "keys"]
+            takes += ["memory"] if layer.gives == "context" else []
         results = tuple(expand(layer, self.form))
         settings = _settings(results)
         names = dict.fromkeys(settings)

@@ -49,6 +49,7 @@ from rnnspec.spec.fields import (
 )
 from rnnspec.words import (
     Activation,
+    Attended,
     CellActivation,
     Direction,
     Merge,
@@ -990,6 +991,13 @@ class AttentionLayer(_Scored, _Layer):
         "with the same steps.",
         True,
         default=False,
+    )
+
+    output: Attended = _key(
+        "What is given of each query: the mean of the steps, their weights, or the scores before "
+        "the softmax. Of a vector, weights and scores are a sequence of one feature.",
+        "weights",
+        default="context",
     )
 
     @model_validator(mode="before")

@@ -203,6 +203,12 @@ def _attention_layer(layer: AttentionLayer, path: Path) -> Iterator[Broken]:
     if layer.values == layer.over:
         message = "'values' has no effect if it is 'over', whose steps are averaged anyway"
         yield ((*path, "values"), "E438", message)
+    if layer.output != "context":
+        for key in ("heads", "values"):
+            if getattr(layer, key) is not None:
+                message = f"'output: {layer.output}' does not go with {key!r}: "
+                message += "each head has its own" if key == "heads" else "no steps are averaged"
+                yield ((*path, "output"), "E438", message)
     if layer.heads is not None:
         yield from _heads_of(layer, layer.heads, path)
     elif layer.score is None:

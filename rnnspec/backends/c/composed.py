@@ -254,6 +254,8 @@ class _Writer:
                 weights
             ):
                 return self._mean_by_softmax(to, *softmax, x)
+            case _ if to.steps and not to.units and (softmax := _softmax(value)):
+                return self._weights(to, *softmax)
             case core.MergeHeads(x) | core.Take(core.MergeHeads(x), 0):
                 return self._each_head(to, x)
             case core.Reduce(how, x) if all(self._axes(x)):
@@ -368,6 +370,31 @@ class _Writer:
             divided = _when("total > 0.0f", divided)
         self.declared.append("float highest = 0.0f, total = 0.0f;")
         return [*self._assign(to, 0.0), *self._each_step(step), *divided]
+
+    def _weights(
+        self, to: Memory, scores: core.Expression, condition: core.Expression | None
+    ) -> list[str]:
+        """Return the lines of the softmax of the score of each step."""
+        self.kernels.add("exp")
+        score, rows = self._write(scores), self.rows
+        self.rows = []
+        own = to.element
+        step = [
+            *rows,
+            f"{own} = {score};",
+            f"highest = seen == 0 || {own} > highest ? {own} : highest;",
+            "++seen;",
+        ]
+        powers = [f"{own} = {self.prefix}_exp({own} - highest);", f"total += {own};"]
+        shares = [f"{own} /= total;"]
+        if condition is not None:
+            real = self._condition(condition)
+            step, powers, shares = (_when(real, lines) for lines in (step, powers, shares))
+            step = [f"{own} = 0.0f;", *step]
+        self.declared.append("float highest = 0.0f, total = 0.0f;")
+        self.declared.append("size_t seen = 0;")
+        loops = (self._each_step(lines) for lines in (step, powers, shares))
+        return [line for lines in loops for line in lines]
 
     def _each_head(self, to: Memory, value: core.Expression) -> list[str]:
         """Return the lines that compute each head, which has its part of each row."""

@@ -23,7 +23,7 @@ from rnnspec.ir.expand import REAL, SKIP, X, attention_of_step, expand, of_arith
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
 from rnnspec.ir.params import directions
-from rnnspec.ir.reductions import REDUCTIONS
+from rnnspec.ir.reductions import LOWEST, REDUCTIONS
 from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
@@ -485,7 +485,10 @@ class Layers:
         # What a causal one sees ends with the step of the query.
         values |= {"steps": "1" if rows == "1" else "t + 1"} if layer.causal else {}
         arguments = ", ".join(values[name] for name in own.parameters)
-        yield from each(rows, [f"{self.network.name}_{own.function}({arguments});"])
+        call = f"{self.network.name}_{own.function}({arguments});"
+        zeros = f"memset({values['y']}, 0, {nodes.width(layer.output)} * sizeof(float));"
+        # Steps that a causal query does not see are features too.
+        yield from each(rows, [zeros, call] if layer.causal and layer.gives != "context" else [call])
 
     def _attention_function(self, layer: nodes.Attention) -> tuple[AttentionText, dict[str, str]]:
         """Return the function of an attention of one query, and its settings."""
@@ -498,7 +501,8 @@ class Layers:
             core.EarlierOutput("values"): Memory("values", steps=True, units=True, size="width"),
             core.EarlierOutput("keys"): Memory("keys", steps=True, units=True, size="size"),
         }
-        to = Memory("y", steps=False, units=True, size="width")
+        of_steps = layer.gives != "context"
+        to = Memory("y", steps=of_steps, units=not of_steps, size="width")
         own = {name: type_ for name, type_ in _MEMORY.items() if name != "steps"}
         given = Given(memory, to=to, members=own if layer.causal else _MEMORY)
         composed = compose(results, self.network.name, given)
@@ -507,7 +511,8 @@ class Layers:
         function = Function(
             f"{'masked_' * layer.masked}{'causal_' * layer.causal}"
             f"{'multihead_' * (layer.heads > 1)}"
-            f"{'additive' if layer.additive else 'dot'}_attention",
+            f"{'additive' if layer.additive else 'dot'}_attention"
+            f"{f'_{layer.gives}' * of_steps}",
             "composed",
             about=_about(layer, stepped=False),
             lines=composed.lines,
@@ -658,8 +663,13 @@ def _of_seen_steps(results: tuple[core.Result, ...]) -> Iterator[core.Result]:
                 yield core.Result(result.name, real)
             case core.Seen():
                 condition = core.Name(result.name)
-            case core.Fill(core.Name() as seen) if seen == condition:
-                pass
+            case core.Fill(core.Name() as seen, x, own) if seen == condition:
+                if own == LOWEST:
+                    continue
+                yield core.Result(result.name, x)
+            case core.Transpose(x):
+                # It is one query.
+                yield core.Result(result.name, x)
             case _:
                 yield result
 
@@ -695,6 +705,9 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
             scores = f"score . {sums}(query + key)" if layer.additive else "query . key"
             scaled = ", times a scale" * (layer.scale != 1.0)
             steps = f"values{' so far' * layer.causal}{', but of padding' * layer.masked}"
+            if layer.gives != "context":
+                given = "scores" if layer.gives == "scores" else "softmax of scores"
+                return f"The {given} of the {steps}, {scores}{scaled}, and zeros elsewhere."
             parts = ", in each head" * (layer.heads > 1)
             return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}{parts}."
         case nodes.AttentionPooling():

@@ -46,7 +46,9 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
         case nodes.Attention(additive=additive):
             activation = "tanh" if layer.activation == "tanh" else "activation"
             roles = ["sum", *([activation] if layer.activation != "linear" else [])]
-            roles = [*(roles if additive else []), "weights"]
+            roles = roles if additive else []
+            roles += [] if layer.gives == "scores" else ["weights"]
+            roles += ["along_memory"] if layer.is_along_memory else []
             roles = [] if make_layer(layer) else roles
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []
@@ -155,7 +157,7 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             return make_conv(layer)
         case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
             return _make(_POOLING[statistic], name=layer.name)
-        case nodes.Attention(additive=False, masked=False, scale=1.0, heads=1, causal=False) if (
+        case nodes.Attention(additive=False, masked=False, scale=1.0, heads=1, causal=False, gives="context") if (
             len(layer.input) > 1
         ):
             # Where nothing is real, Keras returns the mean of all steps.

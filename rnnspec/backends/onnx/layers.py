@@ -347,7 +347,7 @@ class Layers:
         after = None if is_vector else padding
         values: dict[core.Expression, str] = {}
         if not isinstance(layer, nodes.Joined):
-            is_one = is_vector and isinstance(layer, nodes.Attention)
+            is_one = isinstance(layer, nodes.Attention) and len(layer.input) == 1
             values[X] = sequences.take(source, "bf" if is_one else axes)
         output_axes: Axes = "bf" if is_vector else axes
         match layer:
@@ -375,6 +375,7 @@ class Layers:
             case nodes.Attention():
                 values |= self._memory(layer)
                 padding = None
+                after = sequences.padding(layer.over) if layer.is_along_memory else after
             case nodes.AttentionPooling(query=str() as query):
                 values[core.EarlierOutput(query)] = sequences.take(query, "bf")
             case _:
