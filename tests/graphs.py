@@ -211,6 +211,32 @@ rnn:
 head: {pooling: none, units: 2}
 """
 """Attention whose queries see the steps up to their own."""
+POINTING = """\
+version: 1
+name: pointing
+inputs:
+  words: {length: 5, embedding: {vocabulary: 6, dim: 4, mask_zero: true}}
+  asks: {features: 4, mask_value: 2.0}
+  power: {features: 3}
+stream: power
+rnn:
+  - {type: gru, units: 4, of: words, name: read}
+  - {type: gru, units: 4, of: asks, name: question}
+  - {type: attention, of: power, over: read, score: general, output: weights, name: a}
+  - {type: attention, of: power, over: words, score: additive, units: 2, output: scores, name: b}
+  - {type: attention, of: question.state, over: read, score: scaled_dot, output: weights, name: c}
+  - {type: attention, of: question.state, over: words, score: additive, units: 3, output: scores,
+    name: d, activation: relu}
+  - {type: attention, of: read, over: words, score: dot, causal: true, output: weights, name: e}
+  - {type: attention, of: read, over: read, score: dot, causal: true, output: scores, name: f}
+  - {type: attention, of: question.state, over: asks, score: dot, output: weights, name: g}
+  - {type: concat, of: [c, d, e, f], name: beside}
+  - {type: gru, units: 2, name: pointed}
+  - {type: gru, units: 2, of: g, name: seen}
+  - {type: concat, of: [a, b, pointed.state, seen.state], name: both}
+head: {pooling: none, units: 2}
+"""
+"""Attention that gives its weights or its scores."""
 _SWAPPED = """
 cells:
   swapped:
@@ -367,6 +393,7 @@ GRAPHS = (
     ASKING,
     CHOOSING,
     LOOKING_BACK,
+    POINTING,
     RENAMED,
     PASSED_ON,
     ENDED,

@@ -152,6 +152,7 @@ UNNAMED: list[Data] = [
     {"type": "attention", "of": "a", "over": "b", "values": "w", "score": "dot"},
     {"type": "attention", "of": "a", "over": "b", "heads": 2, "units": 4},
     {"type": "attention", "of": "a", "over": "b", "score": "dot", "causal": True},
+    {"type": "attention", "of": "a", "over": "b", "score": "dot", "output": "weights"},
     {"type": "attention", "of": "a", "over": "b", "heads": 2, "projections": False},
     {
         "type": "formula",
@@ -229,7 +230,7 @@ CANDIDATES: list[Any] = [
     *("mgu", ["m", "h"], ["U"], "h + h", {"h": "tanh(U @ h) + V @ m"}, {"dt": 3, "size": 4}),
     *("a", "b", "v", ["a", "b"], ["b", "a"], {"h": "v"}, {"vocabulary": 9, "dim": 4}),
     *("learned", "given", "backward", "sequence", "add", "multiply", "steps"),
-    *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
+    *("dot", "scaled_dot", "general", "context", "scores", {"over": "a", "score": "general"}),
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]

@@ -343,7 +343,15 @@ class _Graph:
         alike = (queries.axis, queries.steps) == (memory.axis, memory.steps)
         if queries.axis and alike and self.draw(st.booleans()):
             layer["causal"] = True
-        self.add(layer, replace(queries, width=width, ways=0), queries)
+        result = replace(queries, width=width, ways=0)
+        gives = self.draw(st.sampled_from(["context", "context", "weights", "scores"]))
+        if gives != "context" and "heads" not in layer and (not queries.axis or memory.steps):
+            layer.pop("values", None)
+            layer["output"] = gives
+            result.width = memory.steps or 1
+            if queries.axis is None:
+                result = replace(memory, width=1, ways=0)
+        self.add(layer, result, queries)
 
     def _layer_of(self, queries: _Value, memory: _Value, values: _Value) -> tuple[Words, int]:
         """Return the keys of a layer that attends to a memory, and its size."""

@@ -489,8 +489,9 @@ class _StepMemory:
         # Without a real step, the sum is of nothing.
         if not len(scores):
             return scores
-        weights: Array = np.exp(scores - scores.real.max(initial=-np.inf))
-        return weights / weights.sum()
+        powers = np.exp(scores - scores.real.max(initial=-np.inf))
+        weights: Array = powers / powers.sum()
+        return weights
 
 
 _Masked = (

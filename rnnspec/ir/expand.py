@@ -76,6 +76,7 @@ X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""
 NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
+NO_SCORE = "The scores of padding are zeros."
 SEES = "A query sees the steps up to its own."
 SEES_NO_REAL = "A query sees the real steps up to its own; one that sees none gets zeros."
 _MOST_OPERANDS = 64
@@ -329,17 +330,19 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     if layer.causal:
         yield Result("seen", Seen(Name("scores"), real), SEES_NO_REAL if real else SEES)
     elif real:
-        yield Result("real", real, NO_WEIGHT)
+        yield Result("real", real, NO_SCORE if layer.gives == "scores" else NO_WEIGHT)
     seen = Name("seen" if layer.causal else "real") if layer.causal or real else None
     if seen and layer.gives != "scores":
         yield Result("scores", Fill(seen, Name("scores"), LOWEST))
         # A query without padding sees its own step.
         weights = Fill(seen, weights, 0.0) if real else weights
     if layer.gives != "context":
-        scores = Name("scores") if seen is None else Fill(seen, Name("scores"), 0.0)
-        given = weights if layer.gives == "weights" else scores
-        yield Result(layer.gives, given)
-        yield Result("x", Transpose(Name(layer.gives)) if is_vector else Name(layer.gives))
+        kept = Name("scores") if seen is None else Fill(seen, Name("scores"), 0.0)
+        given = weights if layer.gives == "weights" else kept
+        if given != Name("scores"):
+            yield Result(layer.gives, given)
+            given = Name(layer.gives)
+        yield Result("x", Transpose(given) if is_vector else given)
         return
     yield Result("weights", weights)
     context: Expression = Mix(Name("weights"), values)

@@ -1164,6 +1164,11 @@ class Network:
         return found
 
 
+def is_along_memory(layer: Layer) -> bool:
+    """True if the output of a layer has the steps of the memory that it attends to."""
+    return isinstance(layer, Attention) and layer.is_along_memory
+
+
 def paced_by(layer: Layer, names: Sequence[str]) -> Sequence[str]:
     """Return which values have the time steps of the output of a layer, of those that it takes."""
     match layer:

@@ -224,6 +224,17 @@ def composed_class(layer: Composed | Learned) -> str:
     return f"{'Masked' if layer.masked else ''}{kind}"
 
 
+def composed_about(layer: Composed | Learned) -> str:
+    """Return what the generated class of a layer computes."""
+    match layer:
+        case Attention(gives="weights"):
+            return "The weights of the steps of a memory for each query: the softmax of its scores."
+        case Attention(gives="scores"):
+            return "The scores of the steps of a memory for each query."
+        case _:
+            return layer.about
+
+
 def _activation_word(activation: Activation) -> str:
     """Return how the name of a class with an activation begins, empty for tanh."""
     match activation:
@@ -242,9 +253,13 @@ def composed_names() -> frozenset[str]:
     names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
     scores = product(("", "scaled_", "multihead_", "multihead_scaled_"), ("additive", "dot"))
     sums = (f"{name}_additive" for name in get_args(get_args(Activation)[0]) if name != "tanh")
-    kinds = product(("", "causal_"), [*map("".join, scores), *sums])
-    kinds = product(kinds, ("", "_weights", "_scores"))
-    names += [f"{causal}{score}_attention{gives}" for (causal, score), gives in kinds]
+    attentions = [*map("".join, scores), *sums]
+    names += [
+        f"{causal}{attention}_attention{gives}"
+        for causal in ("", "causal_")
+        for attention in attentions
+        for gives in ("", "_weights", "_scores")
+    ]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

@@ -81,6 +81,9 @@ def _gives(
     graph: GraphBuilder, path: Path, layer: models.AttentionLayer, memory: Value
 ) -> Attended:
     """Return what an attention gives, and refuse features of any number."""
+    if layer.heads is not None or layer.values is not None:
+        # They have been refused with any other output.
+        return "context"
     if layer.output == "context" or graph.value.axis is None or memory.shape[0] is not None:
         return layer.output
     message = (

@@ -10,7 +10,7 @@ from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import attention_of_step, expand
 from rnnspec.ir.params import axis_groups, params
-from rnnspec.ir.text import composed_class
+from rnnspec.ir.text import composed_about, composed_class
 from rnnspec.source.code import Code, code, define_class, function, listed
 from rnnspec.source.verbs import Verbs
 
@@ -90,7 +90,7 @@ class ComposedLayers(Verbs):
         return define_class(
             composed_class(layer),
             self.module,
-            [layer.about],
+            [composed_about(layer)],
             *([function(create, self.before_arrays, own)] if own else []),
             function(
                 code("{}(self, {}) -> {}", self.method, inputs, self.array),

@@ -91,6 +91,8 @@ LAYERS = (
     "{type: attention, over: kept, values: raw, heads: 2, units: 4}",
     "{type: attention, of: kept, over: raw, heads: 2, projections: false}",
     "{type: attention, over: raw, score: dot, causal: true}",
+    "{type: attention, of: kept.state, over: raw, score: dot, output: weights}",
+    "{type: attention, of: kept.state, over: raw, score: additive, units: 3, output: scores}",
     "{type: attention, over: raw, score: additive, units: 3, activation: softsign}",
     "{type: attention, over: raw, score: additive, units: 3, activation: softmax, causal: true}",
     "{type: attention, of: raw, over: kept, heads: 2, units: 2, causal: true}",

@@ -87,10 +87,6 @@ WIRES = {
         "type: attention, of: a, over: s, values: side, heads: 2, projections: false",
         "type: attention, of: a, over: side, values: s, heads: 2, projections: false",
     ),
-    "looking_back": (
-        "type: attention, of: s, over: s, score: dot, causal: true",
-        "type: attention, of: s, over: side, score: dot, causal: true",
-    ),
     "concat": ("type: concat, of: [a, b]", "type: concat, of: [b, a]"),
     "concat_of_states": ("type: concat, of: [v, w]", "type: concat, of: [w, v]"),
     "steps": (

@@ -488,7 +488,9 @@ class Layers:
         call = f"{self.network.name}_{own.function}({arguments});"
         zeros = f"memset({values['y']}, 0, {nodes.width(layer.output)} * sizeof(float));"
         # Steps that a causal query does not see are features too.
-        yield from each(rows, [zeros, call] if layer.causal and layer.gives != "context" else [call])
+        yield from each(
+            rows, [zeros, call] if layer.causal and layer.gives != "context" else [call]
+        )
 
     def _attention_function(self, layer: nodes.Attention) -> tuple[AttentionText, dict[str, str]]:
         """Return the function of an attention of one query, and its settings."""
@@ -502,7 +504,8 @@ class Layers:
             core.EarlierOutput("keys"): Memory("keys", steps=True, units=True, size="size"),
         }
         of_steps = layer.gives != "context"
-        to = Memory("y", steps=of_steps, units=not of_steps, size="width")
+        to = Memory("y", steps=False, units=True, size="width")
+        to = Memory("y", steps=True, units=False, size="steps") if of_steps else to
         own = {name: type_ for name, type_ in _MEMORY.items() if name != "steps"}
         given = Given(memory, to=to, members=own if layer.causal else _MEMORY)
         composed = compose(results, self.network.name, given)

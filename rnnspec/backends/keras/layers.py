@@ -157,9 +157,9 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             return make_conv(layer)
         case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
             return _make(_POOLING[statistic], name=layer.name)
-        case nodes.Attention(additive=False, masked=False, scale=1.0, heads=1, causal=False, gives="context") if (
-            len(layer.input) > 1
-        ):
+        case nodes.Attention(
+            additive=False, masked=False, scale=1.0, heads=1, causal=False, gives="context"
+        ) if len(layer.input) > 1:
             # Where nothing is real, Keras returns the mean of all steps.
             return _make("Attention", name=layer.name)
         case nodes.Dense(tied=None):
