@@ -43,7 +43,7 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
             _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
         _check_heads(graph, path, layer, values)
     memory, heads = graph.values[values], layer.heads or 1
-    causal = layer.causal and _is_causal(graph, path, layer, graph.values[over])
+    causal = layer.causal and _is_causal(graph, path, layer, graph.values[over], queries)
     graph.add(
         nodes.Attention(
             name=name,
@@ -66,9 +66,11 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
         graph.blocks[name] = f"{name}_output"
 
 
-def _is_causal(graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: Value) -> bool:
+def _is_causal(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: Value, queries: str
+) -> bool:
     """Return whether queries have the steps of what they see, and refuse others."""
-    queries = f"{layer.of or 'its queries'}"
+    queries = layer.of or queries
     if graph.value.axis is None:
         message = f"'causal' needs a query for each step of '{layer.over}'; '{queries}' give one"
     elif not (message := graph.unequal_steps(layer.over, over, queries, graph.value)):
