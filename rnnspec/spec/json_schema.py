@@ -185,6 +185,12 @@ WITHIN: dict[str, Schema] = {
             "else": {"required": ["units"]},
         },
         "else": {**_SCORED, "required": ["score"], "properties": {"projections": False}},
+        "allOf": [
+            {
+                "if": _require("output", {"enum": ["weights", "scores"]}),
+                "then": {"properties": {"heads": False, "values": False}},
+            }
+        ],
     },
     "AttentionSettings": {"dependencies": {"bias": ["units"]}},
     "Initializers": {"minProperties": 1},
