@@ -90,6 +90,11 @@ MEANINGS = {
         "general": "q W m, with a matrix W.",
         "additive": "v . tanh(W q + U m + b), with matrices W and U and a vector v.",
     },
+    "output": {
+        "context": "The mean of the steps.",
+        "weights": "The weights of the steps.",
+        "scores": "The scores before the softmax, 0 at padding.",
+    },
     "padding": {
         "valid": "None: windows lie inside the sequence.",
         "same": "On both sides, the odd one after it: steps / stride windows, rounded up.",

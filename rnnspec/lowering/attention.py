@@ -90,7 +90,7 @@ def _gives(
         return layer.output
     message = (
         f"'output: {layer.output}' of a sequence has as many features as '{layer.over}' has steps, "
-        "whose number must be fixed: set the length of its input"
+        "whose number must be fixed: set the length of the input"
     )
     graph.refuse((*path, "output"), message, code="E438")
     return "context"

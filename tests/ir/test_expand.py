@@ -58,11 +58,12 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
         case core.Memory(keys, values, mask):
             real = np.ones(value(values).shape[:2], bool) if mask is None else value(mask)
             return value(keys), value(values), real
-        case core.Scores(queries, keys, vector):
+        case core.Scores(queries, keys, vector, activation):
             if vector is None:
                 return np.einsum("...qd,...sd->...qs", value(queries), value(keys))
-            sums = np.tanh(value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis])
-            return np.einsum("bqsd,dk->bqs", sums, value(vector))
+            sums = value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis]
+            hidden = reference.activate(sums, activation)
+            return np.einsum("bqsd,dk->bqs", hidden, value(vector))
         case core.Mix(weights, x):
             return np.einsum("...qs,...sf->...qf", value(weights), value(x))
         case core.SplitHeads(x, core.Setting(_, number)):
@@ -253,10 +254,11 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
             if not port.state and taken[0] in masks:
                 masks[port.name] = masks[taken[0]]
         joined = [masks[name] for name in taken if name in masks]
+        paced = nodes.paced_by(layer, taken)
         if isinstance(layer, nodes.Join) and joined:
             masks[layer.name] = np.logical_and.reduce(joined)
-        elif taken[0] in masks and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
-            masks[layer.name] = masks[taken[0]]
+        elif paced[0] in masks and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
+            masks[layer.name] = masks[paced[0]]
             windows = window_mask(layer.window) if hasattr(layer, "window") else None
             if windows is not None:
                 masks[layer.name] = evaluate(windows, names, arrays)
