@@ -284,7 +284,12 @@ PLACES = [
 
 def changed(base: Data, place: Place, key: str, value: Any) -> Data:
     data = copy.deepcopy(base)
-    inside(data, place)[key] = value
+    mapping = inside(data, place)
+    mapping[key] = value
+    if key == "projections":
+        # Only with them do heads have a size.
+        mapping.pop("units", None)
+        mapping |= {"units": 4} if value else {}
     return data
 
 
