@@ -57,6 +57,9 @@ WindowPadding = Literal["valid", "same", "causal"]
 Score = Literal["dot", "scaled_dot", "general", "additive"]
 """Scores of a query q and a step m of what it attends to."""
 
+Attended = Literal["context", "weights", "scores"]
+"""What an attention gives of each query: the mean of the steps, or what it is weighted by."""
+
 MEANINGS = {
     "merge": {
         "concat": "Concatenation, twice as wide.",
@@ -86,6 +89,11 @@ MEANINGS = {
         "scaled_dot": "q . m, divided by the square root of their size.",
         "general": "q W m, with a matrix W.",
         "additive": "v . tanh(W q + U m + b), with matrices W and U and a vector v.",
+    },
+    "output": {
+        "context": "The mean of the steps.",
+        "weights": "The weights of the steps.",
+        "scores": "The scores before the softmax, 0 at padding.",
     },
     "padding": {
         "valid": "None: windows lie inside the sequence.",

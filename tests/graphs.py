@@ -164,6 +164,79 @@ heads: {one: {}, two: {of: back, pooling: none}, three: {of: first, pooling: mea
 initializers: {kernel: {normal: 0.5}, bias: ones}
 """
 """Attention of sequences to themselves, of vectors, and without padding."""
+CHOOSING = """\
+version: 1
+name: choosing
+inputs:
+  words: {embedding: {vocabulary: 6, dim: 3, mask_zero: true}}
+  asks: {features: 3}
+  more: {length: 4, features: 2}
+  known: {length: 4, features: 3}
+stream: asks
+rnn:
+  - {type: gru, units: 4, of: words, name: encoder}
+  - {type: dense, units: 3, of: encoder, name: keys}
+  - {type: attention, of: asks, over: keys, values: encoder, score: scaled_dot, name: a}
+  - {type: attention, of: asks, over: keys, values: encoder, score: additive, units: 2, name: b}
+  - {type: attention, of: asks, over: encoder, values: words, score: general, name: c}
+  - {type: attention, of: asks, over: known, values: more, score: dot, name: d}
+  - {type: attention, of: encoder.state, over: encoder, values: keys, score: dot, name: vector}
+  - {type: attention, of: asks, over: keys, values: encoder, heads: 2, units: 6, name: e}
+  - {type: attention, of: asks, over: known, heads: 3, units: 3, bias: false, name: f}
+  - {type: attention, of: vector, over: known, heads: 3, projections: false, score: dot, name: g}
+  - {type: attention, of: encoder.state, over: encoder, heads: 2, projections: false, name: h}
+  - {type: attention, of: asks, over: known, score: additive, units: 2, activation: relu, name: i}
+  - {type: attention, of: asks, over: keys, score: additive, units: 2, name: j,
+    activation: {leaky_relu: 0.1}}
+  - {type: concat, of: [a, b, c, d, e, f, g, h, i, j, vector]}
+head: {pooling: none, units: 2}
+"""
+"""Attention whose values are not what it is over, and with several heads."""
+LOOKING_BACK = """\
+version: 1
+name: looking_back
+inputs:
+  words: {embedding: {vocabulary: 6, dim: 4, mask_zero: true}}
+  asks: {features: 4}
+  power: {features: 3}
+rnn:
+  - {type: gru, units: 4, of: words, name: read}
+  - {type: attention, of: read, over: read, score: scaled_dot, causal: true, name: a}
+  - {type: attention, of: asks, over: words, score: general, causal: true, name: b}
+  - {type: attention, of: read, over: words, heads: 2, units: 6, causal: true, name: c}
+  - {type: attention, of: power, over: asks, score: additive, units: 2, causal: true, name: d,
+    activation: linear}
+  - {type: attention, of: asks, over: asks, heads: 2, projections: false, causal: true, name: e}
+  - {type: concat, of: [a, b, c, d, e]}
+head: {pooling: none, units: 2}
+"""
+"""Attention whose queries see the steps up to their own."""
+POINTING = """\
+version: 1
+name: pointing
+inputs:
+  words: {length: 5, embedding: {vocabulary: 6, dim: 4, mask_zero: true}}
+  asks: {features: 4, mask_value: 2.0}
+  power: {features: 3}
+stream: power
+rnn:
+  - {type: gru, units: 4, of: words, name: read}
+  - {type: gru, units: 4, of: asks, name: question}
+  - {type: attention, of: power, over: read, score: general, output: weights, name: a}
+  - {type: attention, of: power, over: words, score: additive, units: 2, output: scores, name: b}
+  - {type: attention, of: question.state, over: read, score: scaled_dot, output: weights, name: c}
+  - {type: attention, of: question.state, over: words, score: additive, units: 3, output: scores,
+    name: d, activation: relu}
+  - {type: attention, of: read, over: words, score: dot, causal: true, output: weights, name: e}
+  - {type: attention, of: read, over: read, score: dot, causal: true, output: scores, name: f}
+  - {type: attention, of: question.state, over: asks, score: dot, output: weights, name: g}
+  - {type: concat, of: [c, d, e, f], name: beside}
+  - {type: gru, units: 2, name: pointed}
+  - {type: gru, units: 2, of: g, name: seen}
+  - {type: concat, of: [a, b, pointed.state, seen.state], name: both}
+head: {pooling: none, units: 2}
+"""
+"""Attention that gives its weights or its scores."""
 _SWAPPED = """
 cells:
   swapped:
@@ -349,6 +422,9 @@ GRAPHS = (
     COPIED,
     ATTENDING,
     ASKING,
+    CHOOSING,
+    LOOKING_BACK,
+    POINTING,
     RENAMED,
     PASSED_ON,
     ENDED,

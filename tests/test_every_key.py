@@ -149,6 +149,11 @@ UNNAMED: list[Data] = [
     {"type": "concat", "of": ["a", "b", "v"]},
     {"type": "multiply", "of": ["a", "b", "v"]},
     {"type": "attention", "of": "a", "over": "b", "score": "dot"},
+    {"type": "attention", "of": "a", "over": "b", "values": "w", "score": "dot"},
+    {"type": "attention", "of": "a", "over": "b", "heads": 2, "units": 4},
+    {"type": "attention", "of": "a", "over": "b", "score": "dot", "causal": True},
+    {"type": "attention", "of": "a", "over": "b", "score": "dot", "output": "weights"},
+    {"type": "attention", "of": "a", "over": "b", "heads": 2, "projections": False},
     {
         "type": "formula",
         "of": {"p": "a", "q": "v"},
@@ -234,7 +239,7 @@ CANDIDATES: list[Any] = [
     *("mgu", ["m", "h"], ["U"], "h + h", {"h": "tanh(U @ h) + V @ m"}, {"dt": 3, "size": 4}),
     *("a", "b", "v", ["a", "b"], ["b", "a"], {"h": "v"}, {"vocabulary": 9, "dim": 4}),
     *("learned", "given", "backward", "sequence", "add", "multiply", "steps"),
-    *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
+    *("dot", "scaled_dot", "general", "context", "scores", {"over": "a", "score": "general"}),
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
@@ -288,7 +293,12 @@ PLACES = [
 
 def changed(base: Data, place: Place, key: str, value: Any) -> Data:
     data = copy.deepcopy(base)
-    inside(data, place)[key] = value
+    mapping = inside(data, place)
+    mapping[key] = value
+    if key == "projections":
+        # Only with them do heads have a size.
+        mapping.pop("units", None)
+        mapping |= {"units": 4} if value else {}
     return data
 
 

@@ -228,10 +228,6 @@ rnn:
             "other: an additive score of queries and keys that no layers of its own project",
         ),
         (
-            {"additive": False},
-            "attention_1: mixes memory by keys of another layer, attention_1_keys",
-        ),
-        (
             {"additive": False, "keys": "memory", "scale": 0.5},
             "attention_1: scales its scores by 0.5; expected 1, or 0.57735, 1 / sqrt(3) [E704]",
         ),

@@ -334,8 +334,55 @@ class _Graph:
             queries.is_read = True
             queries = self.add(dense, replace(queries, width=memory.width, ways=0), queries)
             queries.is_read = True
-        layer = {"type": "attention", **self._scored(memory, queries.width)}
-        self.add(layer, replace(queries, width=memory.width, ways=0), queries)
+        values = self._values(memory)
+        layer, width = self._layer_of(queries, memory, values)
+        if values is not memory:
+            values.is_read = True
+            layer["values"] = values.name
+        # Those of one value have equal steps, whatever their number.
+        alike = (queries.axis, queries.steps) == (memory.axis, memory.steps)
+        if queries.axis and alike and self.draw(st.booleans()):
+            layer["causal"] = True
+        result = replace(queries, width=width, ways=0)
+        gives = self.draw(st.sampled_from(["context", "context", "weights", "scores"]))
+        if gives != "context" and "heads" not in layer and (not queries.axis or memory.steps):
+            layer.pop("values", None)
+            layer["output"] = gives
+            result.width = memory.steps or 1
+            if queries.axis is None:
+                result = replace(memory, width=1, ways=0)
+        self.add(layer, result, queries)
+
+    def _layer_of(self, queries: _Value, memory: _Value, values: _Value) -> tuple[Words, int]:
+        """Return the keys of a layer that attends to a memory, and its size."""
+        heads = self.draw(st.integers(1, 3))
+        kind = self.draw(st.integers(0, 5))
+        of_heads: Words = {"type": "attention", "over": memory.name, "heads": heads}
+        if self.draw(st.booleans()):
+            of_heads["score"] = self.draw(st.sampled_from(["dot", "scaled_dot"]))
+        divides = not (queries.width % heads or values.width % heads)
+        if kind == 0 and queries.width == memory.width and divides:
+            return of_heads | {"projections": False}, values.width
+        if kind < 3:
+            of_heads["units"] = heads * self.draw(st.integers(1, 3))
+            of_heads |= self.draw(st.fixed_dictionaries({}, optional={"bias": st.booleans()}))
+            return of_heads, of_heads["units"]
+        scored = self._scored(memory, queries.width)
+        if scored["score"] == "additive":
+            activation = st.fixed_dictionaries({}, optional={"activation": ANY_ACTIVATIONS})
+            scored |= self.draw(activation)
+        return {"type": "attention", **scored}, values.width
+
+    def _values(self, memory: _Value) -> _Value:
+        """Return a memory, or sometimes another value with its steps and its padding."""
+        kind = self.draw(st.integers(0, 5))
+        if kind == 0:
+            size = self.draw(SIZES)
+            dense = {"type": "dense", "units": size, "of": memory.name}
+            return self.add(dense, replace(memory, width=size, ways=0), memory)
+        key = (memory.axis, memory.steps, False)
+        same = [one for one in self.values if (one.axis, one.steps, one.masked) == key]
+        return self.draw(st.sampled_from(same)) if kind == 1 and same else memory
 
     def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""

@@ -17,6 +17,7 @@ from rnnspec_random.layers import (
     END_STEPS,
     LONGEST,
     RATES,
+    ROOM,
     SIZES,
     Flow,
     Names,
@@ -231,7 +232,7 @@ def _others(  # noqa: PLR0913 - what is drawn so far, and what the layer reads
     kind = draw(st.sampled_from(kinds))
     if kind == "concat":
         return _join(draw, names, flow, layers[-1])
-    layer: Words = {"type": kind} | names.layer(draw)
+    layer: Words = {"type": kind} | names.layer(draw, room=ROOM)
     match kind:
         case "conv" | "max_pool" | "average_pool":
             layer |= draw(window_keys(kind, flow))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from itertools import takewhile
 from math import prod
@@ -262,12 +262,31 @@ class _ForwardPass:
         return _StepMemory(keys, values, mask, attention.scale, self.noise)
 
     def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
-        memory, score = self._memory(layer), arrays.get("score")
-        if x.ndim == 2:
-            return memory.mean(x, score)
-        contexts = [memory.mean(query, score) for query in x.swapaxes(0, 1)]
-        width = memory.values.shape[-1]
-        return np.stack(contexts, axis=1) if contexts else np.zeros((len(x), 0, width))
+        whole = replace(self._memory(layer), activation=layer.activation)
+        score = arrays.get("score")
+        queries = x[:, np.newaxis] if x.ndim == 2 else x
+        if layer.gives != "context":
+            rows = [
+                (whole.up_to(step) if layer.causal else whole).given(query, score, layer.gives)
+                for step, query in enumerate(queries.swapaxes(0, 1))
+            ]
+            # To steps behind a causal query, too, it gives zeros.
+            steps = whole.keys.shape[1]
+            rows = [np.pad(row, ((0, 0), (0, steps - row.shape[1]))) for row in rows]
+            found = np.stack(rows, axis=1) if rows else np.zeros((len(x), 0, steps))
+            return found.swapaxes(1, 2) if x.ndim == 2 else found
+        results: list[Array] = []
+        for head in range(layer.heads):
+            memory = whole.of_head(head, layer.heads)
+            part = _part(queries, head, layer.heads)
+            contexts = [
+                (memory.up_to(step) if layer.causal else memory).mean(query, score)
+                for step, query in enumerate(part.swapaxes(0, 1))
+            ]
+            width = memory.values.shape[-1]
+            results.append(np.stack(contexts, 1) if contexts else np.zeros((len(x), 0, width)))
+        result = np.concatenate(results, axis=-1)
+        return result[:, 0] if x.ndim == 2 else result
 
     def _recurrent(self, layer: nodes.Recurrent, arrays: Arrays, x: Array) -> Array:
         mask, results, finals = self._mask(layer, x), [], []
@@ -412,6 +431,12 @@ def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict
     return {name: part.reshape(-1, *shape) for (name, shape), part in parts}
 
 
+def _part(x: Array, head: int, heads: int) -> Array:
+    """Return the features of one of some heads, which are side by side."""
+    size = x.shape[-1] // heads
+    return x[..., head * size : (head + 1) * size]
+
+
 @dataclass(frozen=True, slots=True)
 class _StepMemory:
     """The keys and values of what a layer attends to, (batch, steps, size), and the real steps."""
@@ -421,20 +446,52 @@ class _StepMemory:
     mask: Array
     scale: float
     noise: Callable[[Array], Array]
+    activation: nodes.Activation = "tanh"
+
+    def of_head(self, head: int, heads: int) -> _StepMemory:
+        """Return the keys and values of one of some heads."""
+        keys, values = _part(self.keys, head, heads), _part(self.values, head, heads)
+        return replace(self, keys=keys, values=values)
+
+    def up_to(self, step: int) -> _StepMemory:
+        """Return what there is at a step and before it."""
+        end = step + 1
+        keys, values, mask = self.keys[:, :end], self.values[:, :end], self.mask[:, :end]
+        return replace(self, keys=keys, values=values, mask=mask)
 
     def mean(self, query: Array, score: Array | None) -> Array:
         """Return the mean of the values, weighted for the query of each sequence."""
-        contexts = []
-        for row, keys, values, real in zip(query, self.keys, self.values, self.mask, strict=True):
-            if score is None:
-                scores = self.scale * (keys[real] @ row)
-            else:
-                scores = (np.tanh(row + keys[real]) @ score)[:, 0]
-            scores = self.noise(scores)
-            # Without a real step, the sum is of nothing.
-            weights = np.exp(scores - scores.real.max(initial=-np.inf)) if len(scores) else scores
-            contexts.append((weights / weights.sum() if len(scores) else weights) @ values[real])
-        return np.stack(contexts)
+        rows = zip(query, self.keys, self.values, self.mask, strict=True)
+        return np.stack(
+            [
+                self._weights(self._scores(row, keys[real], score)) @ values[real]
+                for row, keys, values, real in rows
+            ]
+        )
+
+    def given(self, query: Array, score: Array | None, gives: str) -> Array:
+        """Return the weights or the scores for the query of each sequence, zeros at padding."""
+        result = []
+        for row, keys, real in zip(query, self.keys, self.mask, strict=True):
+            scores = self._scores(row, keys[real], score)
+            whole = np.zeros(len(real), scores.dtype)
+            whole[real] = self._weights(scores) if gives == "weights" else scores
+            result.append(whole)
+        return np.stack(result)
+
+    def _scores(self, query: Array, keys: Array, score: Array | None) -> Array:
+        if score is None:
+            return self.noise(self.scale * (keys @ query))
+        return self.noise((activate(query + keys, self.activation) @ score)[:, 0])
+
+    @staticmethod
+    def _weights(scores: Array) -> Array:
+        # Without a real step, the sum is of nothing.
+        if not len(scores):
+            return scores
+        powers = np.exp(scores - scores.real.max(initial=-np.inf))
+        weights: Array = powers / powers.sum()
+        return weights
 
 
 _Masked = (

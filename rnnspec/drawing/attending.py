@@ -42,7 +42,7 @@ class Folded:
 
 
 def fold_projections(network: Network) -> Folded:
-    """Take out the layers that only compute the keys or the queries of an attention."""
+    """Take out the layers that only compute the keys, values or queries of an attention."""
     taken = sources(network)
     readers: dict[str, set[str]] = {layer.name: set() for layer in network.results.values()}
     for reader, names in taken.items():
@@ -51,7 +51,7 @@ def fold_projections(network: Network) -> Folded:
     projections: dict[str, list[Dense]] = {}
     for layer in network.layers:
         owner, _, kind = layer.name.rpartition("_")
-        is_part = kind in ("keys", "query") and readers.get(layer.name) == {owner}
+        is_part = kind in ("keys", "values", "query") and readers.get(layer.name) == {owner}
         if is_part and isinstance(layer, Dense) and layer.activation == "linear":
             projections.setdefault(owner, []).append(layer)
     apart = {part.name: part for parts in projections.values() for part in parts}
@@ -67,7 +67,10 @@ def _skip(layer: Layer, apart: Mapping[str, Dense], taken: Mapping[str, Sequence
                 return replace(layer, attention=replace(attention, keys=over))
             return layer
         case Attention(keys=keys, over=over):
-            result = replace(layer, keys=over) if keys in apart else layer
+            result = replace(layer, keys=taken[keys][0]) if keys in apart else layer
+            if over in apart:
+                # Their shapes are those of what is seen.
+                result = replace(result, over=taken[over][0], memory=apart[over].input)
             query = taken[layer.name][0]
             if query in apart:
                 result = replace(result, source=taken[query][0], input=apart[query].input)

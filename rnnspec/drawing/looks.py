@@ -304,15 +304,27 @@ def _attention(attention: Attention | StepAttention, size: int | None) -> str:
 
     A score of products has no name in a layer: the projection of its queries stands beside it.
     """
-    score = ""
+    score, over, values, heads, more = "", attention.over, "", 1, list[str]()
     if isinstance(attention, StepAttention):
         score = "general" if attention.projects else "dot"
+    else:
+        heads = attention.heads
+        more += [f"{heads} heads"] if heads > 1 else []
+        more += ["causal"] if attention.causal else []
+        more += [] if attention.gives == "context" else [f"gives the {attention.gives}"]
+        has_activation = attention.additive and attention.activation != "tanh"
+        more += [activation_name(attention.activation)] if has_activation else []
+        own = {f"{attention.name}_keys", f"{attention.name}_values", over}
+        if attention.keys not in own:
+            over, values = attention.keys, f"values of {over}"
     if attention.scale != 1.0:
-        is_usual = size is not None and attention.scale == size**-0.5
+        is_usual = size is not None and attention.scale == (size // heads) ** -0.5
         score = "scaled_dot" if is_usual else f"{attention.scale:.3g} times"
     score = "additive" if attention.additive else score
     return _join(
-        f"{score} attention over {attention.over}".strip(),
+        f"{score} attention over {over}".strip(),
+        values,
+        *more,
         "without padding" if attention.masked else "",
     )
 

@@ -19,6 +19,7 @@ from rnnspec.ir.nodes import (
     Window,
     WindowPooling,
     masks,
+    paced_by,
     sources,
 )
 
@@ -177,7 +178,7 @@ def padding_uses(network: Network) -> set[str]:
         if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
             # An attention has the padding of its queries; that of the memory has no weight.
             read = sources_of[layer.name]
-            uses.update(read[:1] if isinstance(layer, Attention) else read)
+            uses.update(paced_by(layer, read) if isinstance(layer, Attention) else read)
             if isinstance(layer, Residual):
                 uses.update(sources_of[layer.start])
     return uses

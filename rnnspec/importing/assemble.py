@@ -487,9 +487,8 @@ def _with_names_of_states(
     """Return names with those of the states of each layer that gets another one."""
     result = dict(names)
     for name, own in find_projections(network, placed=True).items():
-        for ending, projection in (("query", own.query), ("keys", own.keys)):
-            if projection is not None:
-                result[projection.name] = f"{names.get(name, name)}_{ending}"
+        for ending, projection in own.by_ending.items():
+            result[projection.name] = f"{names.get(name, name)}_{ending}"
     for name, port in network.ports.items():
         state = states.get(port.layer, {}).get(port.state, port.state)
         new = replace(port, layer=names.get(port.layer, port.layer), state=state)

@@ -65,7 +65,7 @@ class Setting(Verb):
     """A number among the fields of a layer, which a class of such layers takes as an argument."""
 
     name: str
-    value: float
+    value: float | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +138,37 @@ class Dot(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class SplitHeads(Verb):
+    """(batch, steps, number x size) -> (batch, number, steps, size)."""
+
+    x: Expression
+    number: Setting
+
+
+@dataclass(frozen=True, slots=True)
+class MergeHeads(Verb):
+    """(batch, number, steps, size) -> (batch, steps, number x size)."""
+
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Scores(Verb):
-    """The score of each query and each key.
+    """The score of each query and each key, in each head if there are some.
 
     (batch, queries, size) and (batch, steps, size) -> (batch, queries, steps): the products, or
-    with a vector v, (size, 1), v . tanh(query + key).
+    with a vector v, (size, 1), v . activation(query + key).
     """
 
     queries: Expression
     keys: Expression
     vector: Param | None
+    activation: Activation = "tanh"
 
 
 @dataclass(frozen=True, slots=True)
 class Mix(Verb):
-    """The sum of the steps of x, weighted for each query.
+    """The sum of the steps of x, weighted for each query, in each head if there are some.
 
     (batch, queries, steps) and (batch, steps, features) -> (batch, queries, features).
     """
@@ -228,9 +244,21 @@ class Column(Verb):
 
 @dataclass(frozen=True, slots=True)
 class Row(Verb):
-    """A mask as (batch, 1, steps)."""
+    """A mask as (batch, 1, steps), or for heads as (batch, 1, 1, steps)."""
 
     mask: Expression
+    heads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Verb):
+    """Where a query may see a step, (..., queries, steps): none behind its own, of equally many.
+
+    It has the shape of ``scores``. ``real`` is a ``Row`` of the steps that may be seen at all.
+    """
+
+    scores: Expression
+    real: Row | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +391,8 @@ Expression = (
     | Scan
     | MatMul
     | Dot
+    | SplitHeads
+    | MergeHeads
     | Scores
     | Mix
     | Conv
@@ -372,6 +402,7 @@ Expression = (
     | Norm
     | Column
     | Row
+    | Seen
     | Fill
     | Reduce
     | CountSteps

@@ -30,6 +30,7 @@ from rnnspec.ir.core import (
     Length,
     MatMul,
     Memory,
+    MergeHeads,
     Mix,
     Name,
     Norm,
@@ -43,14 +44,16 @@ from rnnspec.ir.core import (
     Row,
     Scan,
     Scores,
+    Seen,
     Setting,
     Slice,
     Softmax,
+    SplitHeads,
     Spread,
     Take,
     Transpose,
 )
-from rnnspec.ir.fields import SCALING, Fields
+from rnnspec.ir.fields import ATTENTION, SCALING, Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.formulas import expand_formula
 from rnnspec.ir.params import directions
@@ -66,13 +69,16 @@ FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
     "Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
-    f"{SCALING}"
+    f"{SCALING} {ATTENTION}"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""
 NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
+NO_SCORE = "The scores of padding are zeros."
+SEES = "A query sees the steps up to its own."
+SEES_NO_REAL = "A query sees the real steps up to its own; one that sees none gets zeros."
 _MOST_OPERANDS = 64
 """The most operands of one sum or product; more of them are a sum of sums."""
 
@@ -308,17 +314,41 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     is_vector = len(layer.input) == 1
     vector = Param(layer.name, "score") if layer.additive else None
-    queries = Repeat(X, 1) if is_vector else X
-    scores = Scores(queries, EarlierOutput(layer.keys), vector)
+    queries: Expression = Repeat(X, 1) if is_vector else X
+    keys: Expression = EarlierOutput(layer.keys)
+    values: Expression = EarlierOutput(layer.over)
+    if layer.heads > 1:
+        heads = Setting("heads", layer.heads)
+        for name, parts in (("queries", queries), ("keys", keys), ("values", values)):
+            yield Result(name, SplitHeads(parts, heads))
+        queries, keys, values = Name("queries"), Name("keys"), Name("values")
+    scores = Scores(queries, keys, vector, layer.activation)
     scaled = scores * Setting("scale", layer.scale)
     yield Result("scores", scores if layer.scale == 1.0 else scaled)
     weights: Expression = Apply("softmax", Name("scores"))
-    if layer.masked:
-        yield Result("real", Row(EarlierMask(layer.over)), NO_WEIGHT)
-        yield Result("scores", Fill(Name("real"), Name("scores"), LOWEST))
-        weights = Fill(Name("real"), weights, 0.0)
+    real = Row(EarlierMask(layer.over), layer.heads > 1) if layer.masked else None
+    if layer.causal:
+        yield Result("seen", Seen(Name("scores"), real), SEES_NO_REAL if real else SEES)
+    elif real:
+        yield Result("real", real, NO_SCORE if layer.gives == "scores" else NO_WEIGHT)
+    seen = Name("seen" if layer.causal else "real") if layer.causal or real else None
+    if seen and layer.gives != "scores":
+        yield Result("scores", Fill(seen, Name("scores"), LOWEST))
+        # A query without padding sees its own step.
+        weights = Fill(seen, weights, 0.0) if real else weights
+    if layer.gives != "context":
+        kept = Name("scores") if seen is None else Fill(seen, Name("scores"), 0.0)
+        given = weights if layer.gives == "weights" else kept
+        if given != Name("scores"):
+            yield Result(layer.gives, given)
+            given = Name(layer.gives)
+        yield Result("x", Transpose(given) if is_vector else given)
+        return
     yield Result("weights", weights)
-    context: Expression = Mix(Name("weights"), EarlierOutput(layer.over))
+    context: Expression = Mix(Name("weights"), values)
+    if layer.heads > 1:
+        yield Result("context", context)
+        context = MergeHeads(Name("context"))
     yield Result("x", Take(context, 0) if is_vector else context)
 
 

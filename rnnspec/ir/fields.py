@@ -21,6 +21,8 @@ SCALING = " ".join(
     for name in ("scale", "offset")
 )
 """The fields that say whether a norm has a scale and an offset."""
+ATTENTION = "Attention.heads Attention.causal Attention.activation Attention.gives"
+"""The fields that say how an attention scores and weighs."""
 
 
 @dataclass(frozen=True, slots=True)

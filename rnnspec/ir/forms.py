@@ -310,9 +310,18 @@ def _refusals(network: Network) -> Iterator[Refusal]:
 
 def _attention_refusals(layer: Layer, in_chunks: frozenset[str]) -> Iterator[Refusal]:
     attention = attention_of(layer)
-    if attention and in_chunks & {attention.over, attention.keys}:
-        reason = "in step form, the weights of all steps would change with each chunk"
-        yield Refusal(layer.name, "over" if layer is attention else "attention", reason)
+    if attention is None:
+        return
+    is_causal = isinstance(attention, Attention) and attention.causal
+    reason = ""
+    if in_chunks & {attention.over, attention.keys}:
+        reason = "the weights of all steps would change with each chunk"
+        reason = "all earlier steps would have to be kept" if is_causal else reason
+    elif is_causal:
+        reason = f"{attention.over} would have to come in chunks too"
+    if reason:
+        key = "over" if layer is attention else "attention"
+        yield Refusal(layer.name, key, f"in step form, {reason}")
 
 
 def _has_steps(value: Input | Layer | Port) -> bool:

@@ -15,6 +15,7 @@ from rnnspec.ir.equations import Apply, Equations, Expression, Name, evaluate_si
 from rnnspec.ir.initializers import Initializer
 from rnnspec.ir.reductions import REDUCTIONS, Reduction
 from rnnspec.words import (
+    Attended,
     CellActivation,
     JoinHow,
     Merge,
@@ -949,8 +950,17 @@ class Attention(ComposedNode):
 
     The weights are softmax(s) over the steps of the memory, without padding if ``masked``. The
     score of a query q and the key k of a step is s = ``scale`` q . k, or if ``additive``
-    v . tanh(q + k) with a vector v that is learned. ``keys`` names the layer that gives a key for
-    each step. Queries are a sequence or one vector. A memory of padding alone gives zeros.
+    v . ``activation``(q + k) with a vector v that is learned. ``keys`` names the layer that gives a
+    key for each step, whose padding is that of the memory. Queries are a sequence or one vector. A
+    memory of padding alone gives zeros.
+
+    With several ``heads``, queries, keys and values are as many equal parts side by side, each of
+    which has scores and weights of its own. If it is ``causal``, queries and memory have equally
+    many steps, and a query gives no weight to steps behind its own.
+
+    If it ``gives`` the weights, or the scores with zeros where there is no weight, these are the
+    features of each query, and the memory has a fixed number of steps. Of one query, they are a
+    sequence of one feature, with the steps of the memory.
     Sources: Bahdanau et al., 2015; Luong et al., 2015; Vaswani et al., 2017.
     """
 
@@ -963,11 +973,22 @@ class Attention(ComposedNode):
     additive: bool
     scale: float
     kernel_initializer: Initializer
+    heads: int = 1
+    causal: bool = False
+    activation: Activation = "tanh"
+    gives: Attended = "context"
 
     @property
     def output(self) -> Shape:
         """The output shape of one sample."""
-        return (*self.input[:-1], width(self.memory))
+        if self.is_along_memory:
+            return (self.memory[0], 1)
+        return (*self.input[:-1], self.memory[-1 if self.gives == "context" else 0])
+
+    @property
+    def is_along_memory(self) -> bool:
+        """True if its output has the steps of the memory, and not those of its input."""
+        return len(self.input) == 1 and self.gives != "context"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1163,6 +1184,22 @@ class Network:
         return found
 
 
+def is_along_memory(layer: Layer) -> bool:
+    """True if the output of a layer has the steps of the memory that it attends to."""
+    return isinstance(layer, Attention) and layer.is_along_memory
+
+
+def paced_by(layer: Layer, names: Sequence[str]) -> Sequence[str]:
+    """Return which values have the time steps of the output of a layer, of those that it takes."""
+    match layer:
+        case Joined():
+            return names
+        case Attention(is_along_memory=True):
+            return names[1:2]
+        case _:
+            return names[:1]
+
+
 def sources(network: Network) -> dict[str, tuple[str, ...]]:
     """Return the names of the layers and inputs that each layer takes, its main one first."""
     return dict(network.sources)
@@ -1221,7 +1258,7 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         if layer.time_axis == "new" or len(layer.output) < 2:
             continue
-        read = names if isinstance(layer, Joined) else names[:1]
+        read = paced_by(layer, names)
         origins = dict.fromkeys(origin for name in read for origin in result.get(name, ()))
         if isinstance(layer, Windowed):
             window = layer.window
@@ -1304,9 +1341,9 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
                 own = max(1, own - len(of) + 1)
             case _:
                 pass
-        # One step of a memory is enough.
-        attends = isinstance(layer, Attention | Recurrent)
-        for name in names[:1] if attends else names:
+        # One step of a memory is enough, unless it has as many as the queries.
+        attends = isinstance(layer, Attention | Recurrent) and not getattr(layer, "causal", False)
+        for name in paced_by(layer, names) if attends else names:
             port = network.ports.get(name)
             # A layer of one step has a final state.
             needed = 1 if port and port.state else own
@@ -1335,12 +1372,18 @@ def equal_steps(network: Network) -> dict[str, str]:
                 origin = origins.get(like)
             case _ if layer.time_axis == "new":
                 origin = None
-            case Joined():
-                joined = [first[origins[name]] for name in names if name in origins]
+            case Joined() | Attention():
+                # The keys and the values of an attention have equally many.
+                apart = isinstance(layer, Attention) and not layer.causal
+                equal = names[1:] if apart else names
+                joined = [first[origins[name]] for name in equal if name in origins]
                 origin = min(joined, key=list(first).index, default=None)
                 first = {
                     name: origin if origin and of in joined else of for name, of in first.items()
                 }
+                if isinstance(layer, Attention):
+                    (paced,) = paced_by(layer, names)
+                    origin = origins.get(paced)
             case _:
                 origin = origins.get(names[0])
         if origin and len(layer.output) > 1:
@@ -1391,7 +1434,7 @@ def layer_activations(layer: Layer) -> tuple[Activation, ...]:
             return tuple(name for name in _CELL_ACTIVATIONS if name in used)
         case Recurrent():
             return cell_activations(layer.standard_cell)
-        case Dense() | Conv() | Activate() | AttentionPooling():
+        case Dense() | Conv() | Activate() | AttentionPooling() | Attention(additive=True):
             return (layer.activation,)
         case _:
             return ()

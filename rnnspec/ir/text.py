@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from itertools import product
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.ir.nodes import (
     GRU,
@@ -46,6 +46,7 @@ from rnnspec.ir.nodes import (
     VectorInput,
     WindowPooling,
 )
+from rnnspec.ir.notation import describe
 from rnnspec.ir.params import counts, params
 
 if TYPE_CHECKING:
@@ -219,7 +220,11 @@ def composed_class(layer: Composed | Learned) -> str:
         kind = f"{'' if layer.scale else 'Unscaled'}{'' if layer.offset else 'Unshifted'}{kind}"
     if isinstance(layer, Attention):
         scaled = "Scaled" if layer.scale != 1.0 else ""
-        kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
+        sums = _activation_word(layer.activation) if layer.additive else ""
+        kind = f"{scaled}{sums}{'Additive' if layer.additive else 'Dot'}{kind}"
+        kind = f"{'Multihead' if layer.heads > 1 else ''}{kind}"
+        kind = f"{'Causal' if layer.causal else ''}{kind}"
+        kind += "" if layer.gives == "context" else layer.gives.capitalize()
     return f"{'Masked' if layer.masked else ''}{kind}"
 
 
@@ -229,12 +234,46 @@ def formula_class(layer: Join) -> str:
     return name if name.startswith("Formula") else f"{name}Formula"
 
 
+def composed_about(layer: Composed | Learned) -> list[str]:
+    """Return the lines that say what the generated class of a layer computes."""
+    match layer:
+        case LearnedFormula(formula=formula):
+            return list(describe(formula.equations, 80))
+        case Attention(gives="weights"):
+            return [
+                "The weights of the steps of a memory for each query: the softmax of its scores."
+            ]
+        case Attention(gives="scores"):
+            return ["The scores of the steps of a memory for each query."]
+        case _:
+            return [layer.about]
+
+
+def _activation_word(activation: Activation) -> str:
+    """Return how the name of a class with an activation begins, empty for tanh."""
+    match activation:
+        case LeakyRelu(slope=number) | ClippedRelu(limit=number):
+            return type(activation).__name__ + re.sub(r"\W", "_", repr(number))
+        case "tanh":
+            return ""
+        case _:
+            return "".join(map(str.capitalize, activation.split("_")))
+
+
 def composed_names() -> frozenset[str]:
     """Return the names of the classes of composed layers, in lower case with underscores."""
-    names = ["learned_state", "additive_attention", "dot_attention"]
+    names = ["learned_state"]
     kinds = product(("", "unscaled_"), ("", "unshifted_"))
     names += [f"{scale}{offset}instance_norm" for scale, offset in kinds]
-    names += ["scaled_additive_attention", "scaled_dot_attention"]
+    scores = product(("", "scaled_", "multihead_", "multihead_scaled_"), ("additive", "dot"))
+    sums = (f"{name}_additive" for name in get_args(get_args(Activation)[0]) if name != "tanh")
+    attentions = [*map("".join, scores), *sums]
+    names += [
+        f"{causal}{attention}_attention{gives}"
+        for causal in ("", "causal_")
+        for attention in attentions
+        for gives in ("", "_weights", "_scores")
+    ]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

@@ -108,6 +108,7 @@ def _require_other(
             _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
         case Attention():
             _require_memory(layer, layer, width(layer.input), outputs)
+            _require_attention(layer)
         case AttentionPooling(query=str()):
             size = layer.features if layer.units is None else layer.units
             _require(others == [(size,)], f"{layer.name} asks with {others}")
@@ -159,6 +160,21 @@ def _require_memory(
     fits = len(memory) > 1 and declared in (memory, memory[-1])
     _require(fits, f"{layer.name} attends to shape {memory}, expected {declared}")
     _require(keys == expected, f"{layer.name} has keys of shape {keys}, expected {expected}")
+
+
+def _require_attention(layer: Attention) -> None:
+    """Check the settings of an attention, given that it fits what it takes."""
+    name, size, memory = layer.name, width(layer.input), layer.memory
+    _require(layer.additive or layer.activation == "tanh", f"{name} adds nothing to activate")
+    if layer.heads != 1:
+        products = not layer.additive and layer.gives == "context"
+        _require(products, f"{name} has heads, which score by products and give contexts")
+        fits = layer.heads > 0 and size % layer.heads == width(memory) % layer.heads == 0
+        _require(fits, f"{name} has {layer.heads} heads, which do not divide {size} and {memory}")
+    fixed = layer.gives == "context" or len(layer.input) == 1 or memory[0] is not None
+    _require(fixed, f"{name} gives as many features as {memory} has steps")
+    fits = not layer.causal or layer.input[:-1] == memory[:-1]
+    _require(fits, f"{name} is causal over {memory}, asked by {layer.input}")
 
 
 # Layers differ in their names, but share most cells, rates and initializers: cache by value.

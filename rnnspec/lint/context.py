@@ -106,8 +106,7 @@ class Context:
 
     def _sequences(self, layer: nodes.Layer) -> tuple[str, ...]:
         """Return what a layer takes at each time step."""
-        names = self.sources[layer.name]
-        return names if isinstance(layer, nodes.Joined) else names[:1]
+        return tuple(nodes.paced_by(layer, self.sources[layer.name]))
 
     def is_repeated(self, state: str) -> bool:
         """True if a repeat follows a state, perhaps after layers that compute it by itself."""

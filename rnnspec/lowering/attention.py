@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
+from rnnspec.lowering.graph import read_activation
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from rnnspec.lowering.graph import GraphBuilder, Path
+    from rnnspec.lowering.graph import GraphBuilder, Path, Value
+    from rnnspec.words import Attended
 
 _Declared = models.AttentionLayer | models.StepAttention
 
@@ -21,26 +23,90 @@ def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer)
         # Another layer in its place, so that problems behind it are found.
         graph.add(nodes.Activate(name=name, input=graph.shape, activation="linear"))
         return
-    queries, size = graph.last, _query_size(graph, path, layer, over, nodes.width(graph.shape))
+    queries = graph.last
     assert queries is not None
-    keys = _add_keys(graph, path, layer, name, over)
-    graph.branch(queries)
-    if layer.score in ("general", "additive"):
-        _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
-    memory = graph.values[over]
+    values, keys = _values(graph, path, layer, over), over
+    size = nodes.width(graph.shape)
+    projects_all = layer.heads is not None and layer.projections
+    if projects_all:
+        # A missing size has been refused.
+        size = layer.units or size
+        for source, ending in ((over, "keys"), (values, "values"), (queries, "query")):
+            graph.branch(source)
+            _add_projection(graph, (*path, "units"), f"{name}_{ending}", size, bias=layer.bias)
+        keys, values = f"{name}_keys", f"{name}_values"
+    else:
+        size = _query_size(graph, path, layer, over, size)
+        keys = _add_keys(graph, path, layer, name, over)
+        graph.branch(queries)
+        if layer.score in ("general", "additive"):
+            _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
+        _check_heads(graph, path, layer, values)
+    memory, heads = graph.values[values], layer.heads or 1
+    causal = layer.causal and _is_causal(graph, path, layer, graph.values[over], queries)
     graph.add(
         nodes.Attention(
             name=name,
             input=graph.shape,
-            over=over,
+            over=values,
             keys=keys,
             memory=memory.shape,
             additive=layer.score == "additive",
-            scale=_scale(layer, size),
+            scale=_scale(layer, max(size // heads, 1)),
             masked=memory.masked,
             kernel_initializer=graph.defaults["kernel"],
+            heads=heads,
+            causal=causal,
+            activation=read_activation(layer.activation),
+            gives=_gives(graph, path, layer, memory),
         )
     )
+    if projects_all:
+        _add_projection(graph, (*path, "units"), f"{name}_output", size, bias=layer.bias)
+        graph.blocks[name] = f"{name}_output"
+
+
+def _is_causal(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: Value, queries: str
+) -> bool:
+    """Return whether queries have the steps of what they see, and refuse others."""
+    queries = layer.of or queries
+    if graph.value.axis is None:
+        message = f"'causal' needs a query for each step of '{layer.over}'; '{queries}' give one"
+    elif not (message := graph.unequal_steps(layer.over, over, queries, graph.value)):
+        return True
+    graph.refuse((*path, "causal"), message, code="E438")
+    return False
+
+
+def _gives(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, memory: Value
+) -> Attended:
+    """Return what an attention gives, and refuse features of any number."""
+    if layer.heads is not None or layer.values is not None:
+        # They have been refused with any other output.
+        return "context"
+    if layer.output == "context" or graph.value.axis is None or memory.shape[0] is not None:
+        return layer.output
+    message = (
+        f"'output: {layer.output}' of a sequence has as many features as '{layer.over}' has steps, "
+        "whose number must be fixed: set the length of the input"
+    )
+    graph.refuse((*path, "output"), message, code="E438")
+    return "context"
+
+
+def _check_heads(
+    graph: GraphBuilder, path: Path, layer: models.AttentionLayer, values: str
+) -> None:
+    """Check that heads without projections divide the features of queries and values."""
+    heads = layer.heads or 1
+    for declared, shape in (("of", graph.shape), ("values", graph.values[values].shape)):
+        if nodes.width(shape) % heads:
+            of = "queries" if declared == "of" else f"'{layer.values or layer.over}'"
+            message = f"'heads: {heads}' does not divide the {shape[-1]} features of {of}"
+            graph.refuse((*path, "heads"), message, code="E438")
+            return
 
 
 def step_attention(
@@ -80,6 +146,26 @@ def _memory(graph: GraphBuilder, path: Path, declared: _Declared) -> str | None:
     return over
 
 
+def _values(graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over: str) -> str:
+    """Return the layer or input whose steps are averaged, with those that are weighted."""
+    if layer.values is None:
+        return over
+    where = (*path, "values")
+    name = graph.find(layer.values, where)
+    if name is None:
+        return over
+    weighted, value, masks = graph.values[over], graph.values[name], graph.masks
+    if value.axis is None:
+        message = f"expected a sequence; '{layer.values}' gives one vector for each sequence"
+    elif not (message := graph.unequal_steps(layer.over, weighted, layer.values, value)):
+        if masks.get(name) == masks.get(over):
+            return name
+        message = f"expected the padding of '{layer.over}'; '{layer.values}' has "
+        message += "other" if value.masked else "none"
+    graph.refuse(where, message, code="E438")
+    return over
+
+
 def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str, size: int) -> int:
     """Return the size of queries and keys, given that of the queries as they are."""
     width = nodes.width(graph.values[over].shape)
@@ -90,11 +176,18 @@ def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str,
         case "general":
             return width
         case _ if size != width:
+            has_heads = isinstance(declared, models.AttentionLayer) and declared.heads is not None
+            if declared.score is None and not has_heads:
+                # It has been refused.
+                return size
+            needs = "'projections: false'" if has_heads else f"'score: {declared.score}'"
+            other = "with 'projections', they may differ" if has_heads else "'general' does not"
             message = (
-                f"'score: {declared.score}' needs queries and steps of equal size, received {size} "
-                f"and {width} features; 'general' does not"
+                f"{needs} needs queries and steps of equal size, received {size} "
+                f"and {width} features; {other}"
             )
-            graph.refuse((*path, "score"), message, code="E438")
+            where = "projections" if has_heads else "score"
+            graph.refuse((*path, where), message, code="E438")
     return size
 
 

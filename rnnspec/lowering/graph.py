@@ -171,6 +171,12 @@ class GraphBuilder:
         """True if what the next layer takes has padding."""
         return self.value.masked
 
+    @property
+    def masks(self) -> dict[str, tuple[nodes.Origin, ...]]:
+        """The masks that tell the real steps of each input, and of the output of each layer."""
+        inputs, layers = tuple(self.inputs), tuple(self.layers)
+        return nodes.masks(nodes.Network(name="", description="", inputs=inputs, layers=layers))
+
     def refuse(
         self, path: Path, message: str, *, code: str, key: bool = False, column: int = 0
     ) -> None:
@@ -236,6 +242,8 @@ class GraphBuilder:
             return Value(shape, None, masked=False)
         own: Axis = (layer.name, 0, 1)
         match layer:
+            case nodes.Attention(is_along_memory=True, over=over):
+                return replace(self.values[over], shape=shape)
             case nodes.Repeat(like=str() as like):
                 return Value(shape, self.values[like].axis, masked=False)
             case _ if layer.time_axis == "new":
@@ -324,6 +332,22 @@ class GraphBuilder:
         if layer is None or len(shape) < 2 or layer.ways * layer.states[0][1] != size:
             return message
         return f"{message}: write '{declared}.state' for its final state"
+
+    def unequal_steps(self, first: str, first_value: Value, name: str, value: Value) -> str:
+        """Return a message if two sequences, by their names in the spec, have unequal steps."""
+        steps, expected = value.shape[0], first_value.shape[0]
+        if steps == expected and (steps is not None or value.axis == first_value.axis):
+            return ""
+        its = f"the steps of '{first}', any number"
+        its = its if expected is None else f"the {expected} steps of '{first}'"
+        has = "others" if steps == expected else "any number" if steps is None else steps
+        message = f"expected {its}; '{name}' has {has}"
+        if value.axis == first_value.axis and None in (steps, expected):
+            message = f"{message}: give both inputs a length"
+        if {first, name} <= self.stacks.keys():
+            states = f"'{first}.state' and '{name}.state'"
+            message = f"{message}; write {states} for their final states"
+        return message
 
     def _read(self, name: str, reader: Path | None) -> None:
         if name in self.items:

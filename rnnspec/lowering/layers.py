@@ -366,19 +366,8 @@ def _check_steps(
     sequences = [(*part, value) for part, value in joined if value.axis is not None]
     for at, name, value in sequences[1:]:
         _, first, first_value = sequences[0]
-        steps, expected = value.shape[0], first_value.shape[0]
-        if steps == expected and (steps is not None or value.axis == first_value.axis):
-            continue
-        its = f"the steps of '{first}', any number"
-        its = its if expected is None else f"the {expected} steps of '{first}'"
-        has = "others" if steps == expected else "any number" if steps is None else steps
-        message = f"expected {its}; '{name}' has {has}"
-        if value.axis == first_value.axis and None in (steps, expected):
-            message = f"{message}: give both inputs a length"
-        if {first, name} <= graph.stacks.keys():
-            states = f"'{first}.state' and '{name}.state'"
-            message = f"{message}; write {states} for their final states"
-        graph.refuse((*path, "of", at), message, code="E425")
+        if message := graph.unequal_steps(first, first_value, name, value):
+            graph.refuse((*path, "of", at), message, code="E425")
 
 
 def _check_padding(

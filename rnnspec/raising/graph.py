@@ -11,7 +11,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rnnspec.lowering.graph import Behind
     from rnnspec.spec import models
@@ -27,11 +27,19 @@ class Projections:
 
     keys: nodes.Dense | None
     query: nodes.Dense | None
+    values: nodes.Dense | None = None
+    output: nodes.Dense | None = None
+
+    @property
+    def by_ending(self) -> dict[str, nodes.Dense]:
+        """Those that there are by the ends of their names, in the order of lowering."""
+        names = ("keys", "values", "query", "output")
+        return {name: layer for name in names if (layer := getattr(self, name)) is not None}
 
     @property
     def layers(self) -> list[nodes.Dense]:
         """Those that there are, in the order in which lowering adds them."""
-        return [layer for layer in (self.keys, self.query) if layer is not None]
+        return list(self.by_ending.values())
 
 
 def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Projections]:
@@ -50,7 +58,8 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
     def projection(of: nodes.Layer, name: str, ending: str, behind: int) -> nodes.Dense | None:
         """Return the layer of a name if it is the one so many places before an attention."""
         layer = layers[places[name]] if name in places else None
-        is_own = isinstance(layer, nodes.Dense) and readers[name] == 1
+        # What is behind an attention may be taken by others.
+        is_own = readers[name if behind > 0 else of.name] == 1
         if not isinstance(layer, nodes.Dense) or not is_own or layer.activation != "linear":
             return None
         if layer.tied or name in tied:
@@ -66,17 +75,39 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
             continue
         query = keys = None
         if isinstance(layer, nodes.Attention):
-            query = projection(layer, sources[layer.name][0], "_query", 1)
+            asked = sources[layer.name][0]
+            if placed and (of_heads := _projections_of_heads(layer, asked, projection)):
+                result[layer.name] = of_heads
+                continue
+            query = projection(layer, asked, "_query", 1)
             if query is not None and query.bias:
                 query = None
             if not attention.additive and attention.scale != 1:
                 query = None
         if attention.additive and attention.keys != attention.over:
             keys = projection(layer, attention.keys, "_keys", 1 if query is None else 2)
-            if keys is not None and sources[keys.name][0] != attention.over:
+            is_value = keys is not None and sources[keys.name][0] == attention.over
+            if not is_value and not (placed and isinstance(layer, nodes.Attention)):
                 keys = None
         result[layer.name] = Projections(keys, query)
     return result
+
+
+def _projections_of_heads(
+    layer: nodes.Attention,
+    query: str,
+    projection: Callable[[nodes.Layer, str, str, int], nodes.Dense | None],
+) -> Projections | None:
+    """Return the layers before heads and behind them, None if they are not all there."""
+    own = Projections(
+        keys=projection(layer, layer.keys, "_keys", 3),
+        values=projection(layer, layer.over, "_values", 2),
+        query=projection(layer, query, "_query", 1),
+        output=projection(layer, f"{layer.name}_output", "_output", -1),
+    )
+    is_whole = len(own.layers) == len(("keys", "values", "query", "output"))
+    is_alike = len({(part.units, part.bias) for part in own.layers}) == 1
+    return own if is_whole and is_alike else None
 
 
 class GraphReader:
@@ -129,6 +160,10 @@ class GraphReader:
         self._projected = dict[str, str]()
         for name, own in self.projections.items():
             self._projected |= {one.name: name for one in own.layers}
+        # To a spec, the layer behind heads is their attention.
+        self.sources = {
+            name: tuple(map(self._folded, taken)) for name, taken in self.sources.items()
+        }
         # An attention takes what its projections do.
         for name in self.projections:
             through = (
@@ -172,6 +207,11 @@ class GraphReader:
         """True if a layer is no item of its own, but what another one is written with."""
         return layer.name in self._projected
 
+    def _folded(self, name: str) -> str:
+        """Return the attention for the layer behind its heads, and any other name as it is."""
+        own = self.projections.get(self._projected.get(name, ""))
+        return self._projected[name] if own and own.output and own.output.name == name else name
+
     def _results(self) -> dict[str, str]:
         """Return the layer of each output but the last states, by the name of the output."""
         layers = (layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
@@ -181,9 +221,11 @@ class GraphReader:
             for state, vector in layer.first_states.items()
             if isinstance(self.inputs.get(vector), nodes.VectorInput) and self._is_state(vector)
         }
-        outputs = {name: layer for name, layer in self.network.outputs if name not in last}
+        outputs = {
+            name: self._folded(layer) for name, layer in self.network.outputs if name not in last
+        }
         if not self.network.outputs:
-            return {RESULT: self.network.last}
+            return {RESULT: self._folded(self.network.last)}
         if len(outputs) < len(self.network.outputs) and list(outputs) == ["output"]:
             return {RESULT: outputs["output"]}
         return outputs
@@ -226,10 +268,9 @@ class GraphReader:
                     pass
                 case _ if layer.time_axis in ("new", "dropped"):
                     gives_steps = layer.time_axis == "new"
-                case nodes.Joined(of=of):
-                    gives_steps = any(name in found for name in of)
                 case _:
-                    gives_steps = self.main(layer) in found
+                    read = nodes.paced_by(layer, self.sources[layer.name])
+                    gives_steps = any(name in found for name in read)
             if gives_steps:
                 found.update((layer.name, *nodes.contexts_of(self.network, layer)))
         return frozenset(found)
@@ -241,7 +282,7 @@ class GraphReader:
         }
         for layer in self.network.layers:
             names = self.sources[layer.name]
-            read = names if isinstance(layer, nodes.Joined) else names[:1]
+            read = nodes.paced_by(layer, names)
             has_steps = layer.name in self._sequences or isinstance(layer, nodes.Embedding)
             if has_steps and not isinstance(layer, nodes.Repeat) and found.intersection(read):
                 found.update((layer.name, *nodes.contexts_of(self.network, layer)))

@@ -334,20 +334,35 @@ class ItemReader:
     def scored(self, layer: nodes.Layer, attention: nodes.Attention | nodes.StepAttention) -> Words:
         """Read what a layer attends to, and by which score."""
         own = self.graph.projections[layer.name]
+        weighted = self.graph.sources[own.keys.name][0] if own.keys else attention.keys
         words: Words = {"over": self.graph.read(attention.over)}
         projects = own.query is not None
         if isinstance(attention, nodes.StepAttention):
             size, projects = attention.size, attention.projects
         else:
-            size = nodes.width(attention.memory)
+            # An import has no shape of the queries yet.
+            size = nodes.width(attention.input or attention.memory)
+            values = self.graph.sources[own.values.name][0] if own.values else attention.over
+            if values != weighted and self.graph.placed:
+                words = {"over": self.graph.read(weighted), "values": self.graph.read(values)}
+            elif own.values:
+                words = {"over": self.graph.read(weighted)}
+            words |= self.graph.keys(
+                models.AttentionLayer, causal=attention.causal, output=attention.gives
+            )
+            if own.output or attention.heads > 1:
+                return words | self._heads(layer, attention, own.output)
         if attention.additive and own.keys is not None and projects:
             # A key of the layer of the keys, which is True unless it is said.
             bias = {} if own.keys.bias else {"bias": False}
+            if isinstance(attention, nodes.Attention):
+                act = activation_words(attention.activation)
+                bias |= self.graph.keys(models.AttentionLayer, activation=act)
             return words | {"score": "additive", "units": own.keys.units, **bias}
         if attention.additive:
             message = "an additive score of queries and keys that no layers of its own project"
             self.graph.refuse(layer.name, f"{message}; expected a dense layer for each")
-        elif attention.keys != attention.over:
+        elif attention.keys != attention.over and "values" not in words:
             message = f"mixes {attention.over} by keys of another layer, {attention.keys}"
             self.graph.refuse(layer.name, f"{message}; only 'score: additive' has keys")
         elif attention.scale not in (1.0, size**-0.5) or (projects and attention.scale != 1):
@@ -356,6 +371,22 @@ class ItemReader:
             self.graph.refuse(layer.name, f"{message}{kind}")
         score = "general" if projects else "dot" if attention.scale == 1 else "scaled_dot"
         return words | {"score": score}
+
+    def _heads(
+        self, layer: nodes.Layer, attention: nodes.Attention, output: nodes.Dense | None
+    ) -> Words:
+        """Read the keys of heads, with the dense layer behind them if there is one."""
+        words: Words = {"heads": attention.heads}
+        size = (nodes.width(attention.input) // attention.heads) ** -0.5
+        if attention.scale not in (1.0, size):
+            message = f"scales its scores by {attention.scale:g}; expected 1 or {size:g}"
+            self.graph.refuse(layer.name, message)
+        score = "scaled_dot" if attention.scale == size else "dot"
+        words |= {} if score == "scaled_dot" and not self.graph.complete else {"score": score}
+        if output is None:
+            return words | {"projections": False}
+        bias = self.graph.keys(models.AttentionLayer, bias=output.bias)
+        return words | {"units": output.units, **bias}
 
     def dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         """Read the dropouts of a recurrent layer, one of which may be a layer before it."""

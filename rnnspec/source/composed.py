@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import attention_of_step, expand
-from rnnspec.ir.notation import describe
 from rnnspec.ir.params import axis_groups, params
-from rnnspec.ir.text import composed_class
+from rnnspec.ir.text import composed_about, composed_class
 from rnnspec.source.code import Code, code, define_class, function, listed
 from rnnspec.source.expressions import local_names
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
@@ -69,23 +68,22 @@ class ComposedLayers(Verbs):
             # A vector is a sequence of one step, and the names are those of the arguments.
             sequence = (None, nodes.width(layer.input))
             layer = replace(layer, input=sequence, keys="keys", over="memory")
-            variables, takes = {"x": Code("queries")}, ["queries", "keys", "memory"]
-        own_names = dict[str, str]()
-        about: tuple[str, ...]
+            variables, takes = {"x": Code("queries")}, ["queries", "keys"]
+            takes += ["memory"] if layer.gives == "context" else []
+        own_names, about = dict[str, str](), composed_about(layer)
         if isinstance(layer, nodes.LearnedFormula):
-            about = tuple(describe(layer.formula.equations, 80))
             own_names = local_names(layer.formula.equations, self.not_in_class)
             takes = [own_names[name] for name in layer.formula.names]
             layer = replace(layer, name="", of=tuple(takes))
-        else:
-            about = (layer.about,)
         results = tuple(expand(layer, self.form))
         if own_names:
             results = tuple(core.rename(_with_names(results, own_names), self.not_in_class))
-        names = dict.fromkeys(setting.name for setting in core.settings(results))
+        settings = _settings(results)
+        names = dict.fromkeys(settings)
         variables |= {name: code("self.{}", name) for name in names}
         writer = replace(self, variables=variables)
-        keywords = [*(code("{}: float", name) for name in names), self._generator_of(layer)]
+        types = (code("{}: {}", name, type(value).__name__) for name, value in settings.items())
+        keywords = [*types, self._generator_of(layer)]
         sizes = _sizes(layer)
         arrays = [
             self.hold(
@@ -111,18 +109,25 @@ class ComposedLayers(Verbs):
             *([function(create, self.before_arrays, own)] if own else []),
             function(
                 code("{}(self, {}) -> {}", self.method, inputs, self.array),
-                writer.statements(results[:-1]),
-                code("return {}", writer.write(results[-1].value)),
+                writer.return_composed(layer, results),
             ),
         )
+
+    def return_composed(
+        self, layer: nodes.Composed | nodes.Learned, results: Sequence[core.Result]
+    ) -> Iterator[Code]:
+        """Yield the statements that compute a layer by its recipe, and return its output."""
+        del layer
+        yield from self.statements(results[:-1])
+        yield code("return {}", self.write(results[-1].value))
 
     def make_composed(self, layer: nodes.Composed | nodes.Learned) -> Code:
         """Return the call that creates a layer of its class."""
         sizes = {axis: size for param in params(layer) for axis, size in param.sizes}
-        settings = core.settings(expand(layer, self.form))
+        settings = _settings(expand(layer, self.form))
         arguments = listed(
             *(code("{!r}", sizes[axis]) for axis in _sizes(layer)),
-            *(code("{}={!r}", setting.name, setting.value) for setting in settings),
+            *(code("{}={!r}", name, value) for name, value in settings.items()),
             code("rngs=rngs") if self._generator_of(layer) else "",
         )
         return code("{}({})", composed_class(layer), arguments)
@@ -159,6 +164,11 @@ def _with_names(results: Iterable[core.Result], names: Mapping[str, str]) -> Ite
             lambda x: core.Param("", names[x.name]) if isinstance(x, core.Param) else None,
         )
         yield replace(result, value=value)
+
+
+def _settings(results: Iterable[core.Result]) -> dict[str, float | int]:
+    """Return the numbers that a class of a recipe takes, by their names."""
+    return {setting.name: setting.value for setting in core.settings(results)}
 
 
 def _sizes(layer: nodes.Composed | nodes.Learned) -> dict[str, str]:

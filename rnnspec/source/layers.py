@@ -204,13 +204,15 @@ class LayerWriter(ComposedLayers):
                 is_vector = len(layer.input) == 1
                 queries = code("{}[:, None]" if is_vector else "{}", self.x)
                 yield from self.need((layer.over, layer.keys))
-                call = code("self.{}({})", layer.name, listed(queries, *self.memory(layer)))
-                yield self.give(code("{}[:, 0]" if is_vector else "{}", call))
+                keys, values, mask = self.memory(layer)
+                values = values if layer.gives == "context" else Code()
+                call = code("self.{}({})", layer.name, listed(queries, keys, values, mask))
+                of_one = "{}.swapaxes(1, 2)" if layer.is_along_memory else "{}[:, 0]"
+                yield self.give(code(of_one if is_vector else "{}", call))
             case nodes.LearnedFormula():
                 yield from self.need(layer.of)
-                yield self.give(
-                    code("self.{}({})", layer.name, listed(*map(self.output, layer.of)))
-                )
+                inputs = listed(*map(self.output, layer.of))
+                yield self.give(code("self.{}({})", layer.name, inputs))
             case _:
                 assert_never(layer)
 

@@ -110,17 +110,25 @@ class Verbs(ABC):
                 return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
             case core.Slice(x, start, end):
                 return code("{}[:, {!r}:{!r}]", self._operand(x), start, end)
-            case core.Scores(queries, keys, vector):
+            case core.Scores(queries, keys, None):
                 one, other = self._operand(queries), self._operand(keys)
-                if vector is None:
-                    return code("{} @ {}.swapaxes(1, 2)", one, other)
-                # One vector for each query and each key.
-                both = code("{}.tanh({}[:, :, None] + {}[:, None])", self.space, one, other)
-                return code("({} @ {})[..., 0]", both, self.write(vector))
+                # Names are those of heads, which have an axis before the steps.
+                axes = Code("2, 3" if isinstance(keys, core.Name) else "1, 2")
+                return code("{} @ {}.swapaxes({})", one, other, axes)
             case core.Mix(weights, x):
                 return code("{} @ {}", self._operand(weights), self.write(x))
-            case core.Row(mask):
-                return code("{}[:, None]", self.write(mask))
+            case core.SplitHeads(x, number):
+                split = "{x}.reshape(*{x}.shape[:2], {}, -1).swapaxes(1, 2)"
+                return code(split, self.write(number), x=self._operand(x))
+            case core.MergeHeads(x):
+                merge = "{x}.swapaxes(1, 2).reshape({x}.shape[0], {x}.shape[2], -1)"
+                return code(merge, x=self._operand(x))
+            case core.Row(mask, heads):
+                return code("{}[:, None{}]", self.write(mask), Code(", None" * heads))
+            case core.Seen(scores, real):
+                ones = code("{}.ones_like({}, dtype=bool)", self.space, self.write(scores))
+                seen = code("{}.tril({})", self.space, ones)
+                return code("{} & {}", self.write(real), seen) if real else seen
             case core.Dot(x, vector):
                 return code("{} @ {}", self._operand(x), self.write(core.Column(vector)))
             case core.Repeat(core.EarlierOutput() as x, 1):
@@ -133,6 +141,7 @@ class Verbs(ABC):
                 core.Memory()
                 | core.Embed()
                 | core.Scan()
+                | core.Scores()
                 | core.Conv()
                 | core.PoolWindows()
                 | core.Apply()

@@ -118,7 +118,7 @@ _ADDITIVE: Schema = {"const": "additive"}
 _SCORED: Schema = {
     "if": _require("score", _ADDITIVE),
     "then": {"required": ["units"]},
-    "else": {"properties": {"units": False, "bias": False}},
+    "else": {"properties": {"units": False, "bias": False, "activation": False}},
 }
 _KEEPS_STEPS: Schema = {
     "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
@@ -176,7 +176,22 @@ WITHIN: dict[str, Schema] = {
     },
     "Dropout": {"if": _require("rate", {"const": 0}), "then": _apply("variational", _FALSE)},
     "StepAttention": _SCORED,
-    "AttentionLayer": _SCORED,
+    "AttentionLayer": {
+        "if": {"required": ["heads"]},
+        "then": {
+            "properties": {"score": {"enum": ["dot", "scaled_dot"]}, "activation": False},
+            "if": _require("projections", _FALSE),
+            "then": {"properties": {"units": False, "bias": False}},
+            "else": {"required": ["units"]},
+        },
+        "else": {**_SCORED, "required": ["score"], "properties": {"projections": False}},
+        "allOf": [
+            {
+                "if": _require("output", {"enum": ["weights", "scores"]}),
+                "then": {"properties": {"heads": False, "values": False}},
+            }
+        ],
+    },
     "AttentionSettings": {"dependencies": {"bias": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},

@@ -21,6 +21,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -48,6 +49,7 @@ from rnnspec.spec.fields import (
 )
 from rnnspec.words import (
     Activation,
+    Attended,
     CellActivation,
     Direction,
     Merge,
@@ -519,9 +521,7 @@ InitialState = Annotated[
 
 class _Scored(Model):
     over: str = _key("The name of the layer or input whose steps are weighted.", "encoder")
-    score: Score = _key(
-        "The score of a query q and a step m, by whose softmax the steps are weighted.", "general"
-    )
+    score: Score | None = None
     units: OptionalSize = _key(
         "The size of what the score adds. Needs `score: additive`.", 64, default=None
     )
@@ -530,6 +530,10 @@ class _Scored(Model):
 
 class StepAttention(_Scored):
     """What a recurrent layer attends to at each step, with its state before the step."""
+
+    score: Score = _key(
+        "The score of a query q and a step m, by whose softmax the steps are weighted.", "general"
+    )
 
 
 class _Recurrent(_Layer):
@@ -946,6 +950,61 @@ class AttentionLayer(_Scored, _Layer):
     name: OptionalName = _key(
         "The name of the layer; by default attention_1 and so on.", "context", default=None
     )
+    score: Annotated[Score | None, Absent()] = _key(
+        "The score of a query q and a step m, by whose softmax the steps are weighted; with "
+        "`heads`, scaled_dot by default.",
+        "general",
+        default=None,
+    )
+    heads: OptionalSize = _key(
+        "The number of parts into which queries and steps are divided, each with weights of its "
+        "own.",
+        4,
+        default=None,
+    )
+    projections: bool = _key(
+        "With `heads`, dense layers for the queries, the keys, the values and the output, each of "
+        "`units`.",
+        False,
+        default=True,
+    )
+    units: OptionalSize = _key(
+        "The size of what the score adds, or of the dense layers of `heads`.", 64, default=None
+    )
+    bias: bool = _key(
+        "Gives the score, or each dense layer of `heads`, a bias. Needs `score: additive` or "
+        "`heads`.",
+        False,
+        default=True,
+    )
+    activation: AnyActivation = _key(
+        "The activation of what the score adds. Needs `score: additive`.", "relu", default="tanh"
+    )
+    values: OptionalRead = _key(
+        "The name of the layer or input whose steps are averaged, if it is not `over`; it has the "
+        "same steps.",
+        "embedding_1",
+        default=None,
+    )
+    causal: bool = _key(
+        "If true, the query at a step sees the steps of `over` up to that one; both are sequences "
+        "with the same steps.",
+        True,
+        default=False,
+    )
+
+    output: Attended = _key(
+        "What is given of each query: the mean of the steps, their weights, or the scores before "
+        "the softmax. Of a vector, weights and scores are a sequence of one feature.",
+        "weights",
+        default="context",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _score_of_heads(cls, value: Any) -> Any:
+        has_heads = isinstance(value, dict) and "heads" in value
+        return {"score": "scaled_dot", **value} if has_heads else value
 
 
 class NormalizeLayer(_Layer):

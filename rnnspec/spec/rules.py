@@ -196,6 +196,44 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
                     pass
 
 
+def _attention_layer(layer: AttentionLayer, path: Path) -> Iterator[Broken]:
+    if layer.writes("activation") and layer.score != "additive":
+        message = "'activation' has no effect without 'score: additive', whose sum has one"
+        yield ((*path, "activation"), "E438", message)
+    if layer.values == layer.over:
+        message = "'values' has no effect if it is 'over', whose steps are averaged anyway"
+        yield ((*path, "values"), "E438", message)
+    if layer.output != "context":
+        for key in ("heads", "values"):
+            if getattr(layer, key) is not None:
+                message = f"'output: {layer.output}' does not go with {key!r}: "
+                message += "each head has its own" if key == "heads" else "no steps are averaged"
+                yield ((*path, "output"), "E438", message)
+    if layer.heads is not None:
+        yield from _heads_of(layer, layer.heads, path)
+    elif layer.score is None:
+        yield (path, "E438", "an attention needs a 'score', or 'heads'")
+    elif layer.writes("projections"):
+        yield ((*path, "projections"), "E438", "'projections' has no effect without 'heads'")
+
+
+def _heads_of(layer: AttentionLayer, heads: int, path: Path) -> Iterator[Broken]:
+    if layer.score in ("general", "additive"):
+        message = f"'heads' score by products, expected dot or scaled_dot, received {layer.score}"
+        yield ((*path, "score"), "E438", message)
+    if not layer.projections:
+        for key in ("units", "bias"):
+            if layer.writes(key):
+                message = f"{key!r} has no effect with 'projections: false'"
+                yield ((*path, key), "E438", message)
+    elif layer.units is None:
+        message = "'heads' need 'units', the size of their dense layers, or 'projections: false'"
+        yield ((*path, "heads"), "E438", message)
+    elif layer.units % heads:
+        message = f"expected 'units' that 'heads: {heads}' divides, received {layer.units}"
+        yield ((*path, "units"), "E438", message)
+
+
 def _scores(spec: Spec) -> Iterator[Broken]:
     attentions: list[tuple[Path, AttentionLayer | StepAttention]] = []
     for index, layer in enumerate(spec.rnn):
@@ -204,6 +242,10 @@ def _scores(spec: Spec) -> Iterator[Broken]:
         elif isinstance(layer, RecurrentLayer) and layer.attention is not None:
             attentions.append((("rnn", index, "attention"), layer.attention))
     for path, scored in attentions:
+        if isinstance(scored, AttentionLayer):
+            yield from _attention_layer(scored, path)
+            if scored.heads is not None or scored.score is None:
+                continue
         if scored.score == "additive" and scored.units is None:
             message = "'score: additive' needs 'units', the size of what it adds"
             yield ((*path, "score"), "E438", message)

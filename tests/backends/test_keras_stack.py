@@ -276,6 +276,7 @@ def test_verbs_of_a_recipe_are_layers_with_names_of_their_own() -> None:
         earlier=Code,
         tokens=frozenset(),
         memory_mask=Code(),
+        shapes={},
     )
     values: list[core.Expression] = [
         core.Apply("tanh", X) * core.EarlierOutput("other") * core.Setting("by", 0.1) + 1.0,

@@ -79,6 +79,14 @@ WIRES = {
         "type: attention, of: a, over: side, score: dot",
         "type: attention, of: a, over: s, score: dot",
     ),
+    "values": (
+        "type: attention, of: a, over: s, values: side, score: dot",
+        "type: attention, of: a, over: side, values: s, score: dot",
+    ),
+    "heads": (
+        "type: attention, of: a, over: s, values: side, heads: 2, projections: false",
+        "type: attention, of: a, over: side, values: s, heads: 2, projections: false",
+    ),
     "concat": ("type: concat, of: [a, b]", "type: concat, of: [b, a]"),
     "concat_of_states": ("type: concat, of: [v, w]", "type: concat, of: [w, v]"),
     "steps": (

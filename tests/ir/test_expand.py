@@ -58,13 +58,18 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
         case core.Memory(keys, values, mask):
             real = np.ones(value(values).shape[:2], bool) if mask is None else value(mask)
             return value(keys), value(values), real
-        case core.Scores(queries, keys, vector):
+        case core.Scores(queries, keys, vector, activation):
             if vector is None:
-                return np.einsum("bqd,bsd->bqs", value(queries), value(keys))
-            sums = np.tanh(value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis])
-            return np.einsum("bqsd,dk->bqs", sums, value(vector))
+                return np.einsum("...qd,...sd->...qs", value(queries), value(keys))
+            sums = value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis]
+            hidden = reference.activate(sums, activation)
+            return np.einsum("bqsd,dk->bqs", hidden, value(vector))
         case core.Mix(weights, x):
-            return np.einsum("bqs,bsf->bqf", value(weights), value(x))
+            return np.einsum("...qs,...sf->...qf", value(weights), value(x))
+        case core.SplitHeads(x, core.Setting(_, number)):
+            return np.stack(np.split(value(x), int(number), axis=-1), axis=1)
+        case core.MergeHeads(x):
+            return np.concatenate([*value(x).swapaxes(0, 1)], axis=-1)
         case core.MatMul(x, kernel, transposed):
             return value(x) @ (value(kernel).T if transposed else value(kernel))
         case core.Dot(x, vector):
@@ -98,8 +103,11 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
         case core.Column(mask):
             return value(mask)[..., np.newaxis]
-        case core.Row(mask):
-            return value(mask)[:, np.newaxis]
+        case core.Row(mask, heads):
+            return value(mask)[:, np.newaxis, np.newaxis] if heads else value(mask)[:, np.newaxis]
+        case core.Seen(scores, real):
+            seen = np.tril(np.ones_like(value(scores), dtype=bool))
+            return seen if real is None else seen & value(real)
         case core.Fill(condition, x, otherwise):
             return np.where(value(condition), value(x), value(otherwise))
         case core.Reduce(how, x, keep):
@@ -246,10 +254,11 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
             if not port.state and taken[0] in masks:
                 masks[port.name] = masks[taken[0]]
         joined = [masks[name] for name in taken if name in masks]
+        paced = nodes.paced_by(layer, taken)
         if isinstance(layer, nodes.Join) and joined:
             masks[layer.name] = np.logical_and.reduce(joined)
-        elif taken[0] in masks and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
-            masks[layer.name] = masks[taken[0]]
+        elif paced[0] in masks and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
+            masks[layer.name] = masks[paced[0]]
             windows = window_mask(layer.window) if hasattr(layer, "window") else None
             if windows is not None:
                 masks[layer.name] = evaluate(windows, names, arrays)

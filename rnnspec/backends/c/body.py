@@ -457,6 +457,7 @@ class Body:
         """Return what has the steps of a layer, of all that it reads."""
         first = self.sources[layer.name][0]
         if nodes.attention_of(layer):
+            (first,) = nodes.paced_by(layer, self.sources[layer.name])
             return first
         if isinstance(layer, nodes.Append):
             # Of one that may be any number, the others have known numbers.
@@ -537,7 +538,7 @@ class Body:
         if name in self.inputs:
             return []
         layer, names = self.layers[name], self.sources[name]
-        read = names if isinstance(layer, nodes.Joined) else names[:1]
+        read = nodes.paced_by(layer, names)
         return [source for source in read if source in self.mask_keys]
 
     def _make_mask(self, maker: str) -> Iterator[str]:

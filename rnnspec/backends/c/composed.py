@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.backends.c.names import activation, indented, loop, number
+from rnnspec.backends.c.names import Activation, activation, indented, loop, number
 from rnnspec.backends.c.verbs import bytes_of, copied, product, unknown
 from rnnspec.ir import core
 from rnnspec.ir.expand import MASK, X
@@ -44,7 +44,7 @@ class Composed:
 class Memory:
     """Where numbers are: for each step, for each unit, for both, or one number.
 
-    ``size`` is how many units there are.
+    ``size`` is how many units there are, and ``stride`` how far it is to the next step, if further.
     """
 
     pointer: str
@@ -52,18 +52,19 @@ class Memory:
     units: bool
     step: str = "t"
     size: str = "units"
+    stride: str = ""
 
     @property
     def row(self) -> str:
         """The numbers at the step."""
-        return f"{self.pointer}{f' + {self.step} * {self.size}' * self.steps}"
+        return f"{self.pointer}{f' + {self.step} * {self.stride or self.size}' * self.steps}"
 
     @property
     def element(self) -> str:
         """The number at the step and at unit ``u``."""
         if not self.units:
             return f"{self.pointer}[{self.step}]" if self.steps else f"*{self.pointer}"
-        return f"{self.pointer}[{f'{self.step} * {self.size} + ' * self.steps}u]"
+        return f"{self.pointer}[{f'{self.step} * {self.stride or self.size} + ' * self.steps}u]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,9 @@ class _Writer:
     def add(self, result: core.Result) -> None:
         """Add the lines of a result."""
         value, name = core.inline(result.value, self.values), core.Name(result.name)
+        if isinstance(value, core.SplitHeads):
+            self.values[result.name] = value
+            return
         steps, units = self._axes(value)
         if name == X:
             to = replace(self.given.to, steps=steps)
@@ -250,6 +254,10 @@ class _Writer:
                 weights
             ):
                 return self._mean_by_softmax(to, *softmax, x)
+            case _ if to.steps and not to.units and (softmax := _softmax(value)):
+                return self._weights(to, *softmax)
+            case core.MergeHeads(x) | core.Take(core.MergeHeads(x), 0):
+                return self._each_head(to, x)
             case core.Reduce(how, x) if all(self._axes(x)):
                 return self._reduce(to, how, x)
             case core.Combine(how, first, core.Reduce(_, x) as second) if all(self._axes(x)):
@@ -363,6 +371,55 @@ class _Writer:
         self.declared.append("float highest = 0.0f, total = 0.0f;")
         return [*self._assign(to, 0.0), *self._each_step(step), *divided]
 
+    def _weights(
+        self, to: Memory, scores: core.Expression, condition: core.Expression | None
+    ) -> list[str]:
+        """Return the lines of the softmax of the score of each step."""
+        self.kernels.add("exp")
+        score, rows = self._write(scores), self.rows
+        self.rows = []
+        own = to.element
+        step = [
+            *rows,
+            f"{own} = {score};",
+            f"highest = seen == 0 || {own} > highest ? {own} : highest;",
+            "++seen;",
+        ]
+        powers = [f"{own} = {self.prefix}_exp({own} - highest);", f"total += {own};"]
+        shares = [f"{own} /= total;"]
+        if condition is not None:
+            real = self._condition(condition)
+            step, powers, shares = (_when(real, lines) for lines in (step, powers, shares))
+            step = [f"{own} = 0.0f;", *step]
+        self.declared.append("float highest = 0.0f, total = 0.0f;")
+        self.declared.append("size_t seen = 0;")
+        loops = (self._each_step(lines) for lines in (step, powers, shares))
+        return [line for lines in loops for line in lines]
+
+    def _each_head(self, to: Memory, value: core.Expression) -> list[str]:
+        """Return the lines that compute each head, which has its part of each row."""
+        split = dict.fromkeys(
+            part for part in core.walk(value) if isinstance(part, core.SplitHeads)
+        )
+        whole = {part: self.memory[_unrepeated(part.x)] for part in split}
+        own = {part: _of_head(memory) for part, memory in whole.items()}
+        sizes = dict.fromkeys(memory.size for memory in (*whole.values(), to))
+        self.parameters |= {"heads", *sizes}
+        declared = self.declared
+        self.declared, self.memory = [], self.memory | own
+        lines = self._assign(_of_head(to), value)
+        self.parameters -= {memory.size for memory in own.values()}
+        places = {memory.pointer: memory.size for memory in (*whole.values(), to)}
+        pointers = [
+            f"float *const head_{pointer} = {pointer} + head * head_{size};"
+            for pointer, size in places.items()
+        ]
+        reads = [f"const {line}" for line in pointers[:-1]]
+        body = [*reads, pointers[-1], *self.declared, "", *lines]
+        parts = [f"const size_t head_{size} = {size} / heads;" for size in sizes]
+        self.declared = [*declared, *parts]
+        return list(loop("head", "heads", body))
+
     def _row(self, value: core.Expression) -> str:
         """Return the numbers of a value at step ``t``, after lines that compute them if need be."""
         match value:
@@ -432,13 +489,15 @@ class _Writer:
         self.kernels.add("dot")
         return f"{self.prefix}_dot({one}, {other}, {size})"
 
-    def _added(self, query: core.Expression, key: core.Expression) -> str:
-        """Return tanh(query + key), after the lines that compute it."""
+    def _added(self, query: core.Expression, key: core.Expression, function: Activation) -> str:
+        """Return an activation of query + key, after the lines that compute it."""
         to = self._vector("hidden", self._size(key))
         total = f"{to.element} = {self._write(query)} + {self._write(key)};"
-        self.kernels.add("tanhs")
         self.rows += loop("u", to.size, [total])
-        self.rows.append(f"{self.prefix}_tanhs({to.pointer}, {to.size});")
+        if function.name != "linear":
+            self.kernels.add(function.function)
+            call = f"{self.prefix}_{function.function}({to.pointer}, {to.size}{function.more});"
+            self.rows.append(call)
         return to.pointer
 
     def _product_with_table(self, x: core.Expression, table: core.Param) -> str:
@@ -574,12 +633,23 @@ class _Writer:
                 return self._dot(self._row(x), self._row(vector), self._size(x))
             case core.Scores(query, key, None):
                 return self._dot(self._row(query), self._row(key), self._size(key))
-            case core.Scores(query, key, core.Param() as vector):
-                return self._dot(parameter(vector), self._added(query, key), self._size(key))
+            case core.Scores(query, key, core.Param() as vector, function):
+                added = self._added(query, key, activation(function))
+                return self._dot(parameter(vector), added, self._size(key))
             case _ if _is_mask(value):
                 return f"(float){self._condition(value)}"
             case _:
                 raise unknown(value)
+
+
+def _of_head(memory: Memory) -> Memory:
+    """Return where the part of a head is."""
+    pointer, size = f"head_{memory.pointer}", f"head_{memory.size}"
+    return replace(memory, pointer=pointer, size=size, stride=memory.size)
+
+
+def _unrepeated(value: core.Expression) -> core.Expression:
+    return value.x if isinstance(value, core.Repeat) else value
 
 
 def _when(condition: str, lines: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ from rnnspec.ir.expand import REAL, SKIP, X, attention_of_step, expand, of_arith
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.notation import describe
 from rnnspec.ir.params import directions, params
-from rnnspec.ir.reductions import REDUCTIONS
+from rnnspec.ir.reductions import LOWEST, REDUCTIONS
 from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ _TYPES = {
     "attention_kernel": "const {weight} *",
     **dict.fromkeys(("attention_kernel_scale", "score"), "const float *"),
     "scale": "float ",
+    "heads": "size_t ",
     "epsilon": "float ",
     "tokens": "const int32_t *",
     "x": "const float *",
@@ -127,7 +128,7 @@ class Function:
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
         names = {"weight": "int8_t" if self.is_rounded else "float", "prefix": prefix}
-        known = self.types | dict.fromkeys(self.settings, "float ")
+        known = dict.fromkeys(self.settings, "float ") | self.types
         known |= dict.fromkeys(self.weights_of, _TYPES["kernel"])
         types = {name: known.get(name, _ARRAY) for name in self.parameters}
         return ", ".join(type_.format(**names) + name for name, type_ in types.items())
@@ -382,7 +383,7 @@ class Layers:
         memory = _memory(layer, states)
         given = Given(memory, bool(states), arrays, shared=others)
         composed = compose(results, self.network.name, given)
-        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
+        settings = _settings(results)
         values = self._values(layer, place, memory) | {"ahead": str(composed.ahead)}
         values |= {name: f"state->{state.name}" for name, state in states.items()}
         for stored in arrays.values():
@@ -504,26 +505,40 @@ class Layers:
         values = {"query": row(place.inputs[0], rows, nodes.width(layer.input))}
         values |= {"y": row(place.output, rows, nodes.width(layer.output)), "work": "work"}
         values |= {"memory": place.memory} | self._weights(layer, "score", "score") | settings
+        # What a causal one sees ends with the step of the query.
+        values |= {"steps": "1" if rows == "1" else "t + 1"} if layer.causal else {}
         arguments = ", ".join(values[name] for name in own.parameters)
-        yield from each(rows, [f"{self.network.name}_{own.function}({arguments});"])
+        call = f"{self.network.name}_{own.function}({arguments});"
+        zeros = f"memset({values['y']}, 0, {nodes.width(layer.output)} * sizeof(float));"
+        # Steps that a causal query does not see are features too.
+        yield from each(
+            rows, [zeros, call] if layer.causal and layer.gives != "context" else [call]
+        )
 
     def _attention_function(self, layer: nodes.Attention) -> tuple[AttentionText, dict[str, str]]:
         """Return the function of an attention of one query, and its settings."""
         # A function does not know where its memory is from.
         results = tuple(expand(replace(layer, keys="keys", over="values"), "inference"))
+        results = tuple(_of_seen_steps(results))
         memory: dict[core.Expression, Memory] = {
             X: Memory("query", steps=False, units=True, size="size"),
             core.EarlierMask("values"): Memory("mask", steps=True, units=False),
             core.EarlierOutput("values"): Memory("values", steps=True, units=True, size="width"),
             core.EarlierOutput("keys"): Memory("keys", steps=True, units=True, size="size"),
         }
+        of_steps = layer.gives != "context"
         to = Memory("y", steps=False, units=True, size="width")
-        given = Given(memory, to=to, members=_MEMORY)
+        to = Memory("y", steps=True, units=False, size="steps") if of_steps else to
+        own = {name: type_ for name, type_ in _MEMORY.items() if name != "steps"}
+        given = Given(memory, to=to, members=own if layer.causal else _MEMORY)
         composed = compose(results, self.network.name, given)
         self._needs(*composed.kernels)
-        settings = {setting.name: number(setting.value) for setting in core.settings(results)}
+        settings = _settings(results)
         function = Function(
-            f"{'masked_' * layer.masked}{'additive' if layer.additive else 'dot'}_attention",
+            f"{'masked_' * layer.masked}{'causal_' * layer.causal}"
+            f"{'multihead_' * (layer.heads > 1)}"
+            f"{'additive' if layer.additive else 'dot'}_attention"
+            f"{f'_{layer.gives}' * of_steps}",
             "composed",
             about=_about(layer, stepped=False),
             lines=composed.lines,
@@ -665,6 +680,36 @@ def _memory(layer: nodes.Layer, states: Mapping[str, State]) -> dict[core.Expres
     return memory
 
 
+def _of_seen_steps(results: tuple[core.Result, ...]) -> Iterator[core.Result]:
+    """Yield the recipe of an attention for a function that is given only steps that are seen."""
+    condition = None
+    for result in results:
+        match result.value:
+            case core.Seen(_, core.Row() as real):
+                yield core.Result(result.name, real)
+            case core.Seen():
+                condition = core.Name(result.name)
+            case core.Fill(core.Name() as seen, x, own) if seen == condition:
+                if own == LOWEST:
+                    continue
+                yield core.Result(result.name, x)
+            case core.Transpose(x):
+                # It is one query.
+                yield core.Result(result.name, x)
+            case _:
+                yield result
+
+
+def _settings(results: tuple[core.Result, ...]) -> dict[str, str]:
+    """Return the literals of the settings in a recipe."""
+    return {
+        setting.name: str(setting.value)
+        if isinstance(setting.value, int)
+        else number(setting.value)
+        for setting in core.settings(results)
+    }
+
+
 def _about(layer: nodes.Layer, *, stepped: bool) -> str:
     """Return what the function of a recipe computes."""
     match layer:
@@ -682,10 +727,15 @@ def _about(layer: nodes.Layer, *, stepped: bool) -> str:
         case nodes.LayerNorm():
             return "A layer norm of each row."
         case nodes.Attention():
-            scores = "score . tanh(query + key)" if layer.additive else "query . key"
+            sums = activation(layer.activation).name if layer.activation != "linear" else ""
+            scores = f"score . {sums}(query + key)" if layer.additive else "query . key"
             scaled = ", times a scale" * (layer.scale != 1.0)
-            steps = f"values{', but of padding' * layer.masked}"
-            return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}."
+            steps = f"values{' so far' * layer.causal}{', but of padding' * layer.masked}"
+            if layer.gives != "context":
+                given = "scores" if layer.gives == "scores" else "softmax of scores"
+                return f"The {given} of the {steps}, {scores}{scaled}, and zeros elsewhere."
+            parts = ", in each head" * (layer.heads > 1)
+            return f"The mean of the {steps}, weighted by the softmax of {scores}{scaled}{parts}."
         case nodes.AttentionPooling():
             steps = f"steps{' that are not padding' * layer.masked}"
             return (

@@ -26,7 +26,7 @@ from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import X, expand, of_all_steps
-from rnnspec.ir.fields import SCALING, Fields, shared_refusals
+from rnnspec.ir.fields import ATTENTION, SCALING, Fields, shared_refusals
 from rnnspec.ir.params import directions
 from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, Module, call, code, function, listed
@@ -58,7 +58,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
-    f"{SCALING}"
+    f"{SCALING} {ATTENTION}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -246,10 +246,12 @@ class JaxWalk(RecurrentCalls):
                 return code("l2_normalized({})", self.write(x))
             case core.Param(_, name):
                 return code("self.{}[...]", name)
-            case core.Scores(queries, keys, core.Param(_, name)):
+            case core.Scores(queries, keys, core.Param(_, name), activation):
                 # One vector for each query and each key.
                 sums = code("{}[:, :, None] + {}[:, None]", *map(self.write, (queries, keys)))
-                return code("jnp.tanh({}) @ self.{}[:, 0]", sums, name)
+                if activation == "linear":
+                    return code("({}) @ self.{}[:, 0]", sums, name)
+                return code("{} @ self.{}[:, 0]", self.activate(activation, sums), name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
             case core.Repeat(core.EarlierOutput(), 1):
@@ -468,7 +470,7 @@ _ARGUMENTS = Fields(
     " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " Attention.over Attention.keys Attention.memory Attention.scale"
+    " Attention.over Attention.keys Attention.memory Attention.scale Attention.heads"
     " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation"
     " AttentionPooling.query Dense.units Dense.activation Dense.kernel_initializer"
 )

@@ -24,7 +24,7 @@ from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import expand
-from rnnspec.ir.fields import SCALING, Fields
+from rnnspec.ir.fields import ATTENTION, SCALING, Fields
 from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
@@ -52,7 +52,7 @@ _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Recurrent.attention "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
-    f"{SCALING}"
+    f"{SCALING} {ATTENTION}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),

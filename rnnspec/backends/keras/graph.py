@@ -225,6 +225,7 @@ class FunctionalModel:
                 if isinstance(network_input, nodes.TokenInput)
             ),
             memory_mask=memory_mask,
+            shapes={**self.network.shapes, "x": layer.input},
         )
 
     def _operand(self, layer: nodes.Layer, name: str) -> Code:

@@ -41,8 +41,14 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles = ["merge"]
         case nodes.Conv(window=window):
             roles = [] if isinstance(window.padding, str) else ["padding"]
+        case nodes.Attention(heads=int(heads)) if heads > 1:
+            roles = ["weights", "merged"]
         case nodes.Attention(additive=additive):
-            roles = [*(["sum", "tanh"] if additive else []), "weights"]
+            activation = "tanh" if layer.activation == "tanh" else "activation"
+            roles = ["sum", *([activation] if layer.activation != "linear" else [])]
+            roles = roles if additive else []
+            roles += [] if layer.gives == "scores" else ["weights"]
+            roles += ["along_memory"] if layer.is_along_memory else []
             roles = [] if make_layer(layer) else roles
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []
@@ -151,7 +157,9 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             return make_conv(layer)
         case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
             return _make(_POOLING[statistic], name=layer.name)
-        case nodes.Attention(additive=False, masked=False, scale=1.0) if len(layer.input) > 1:
+        case nodes.Attention(
+            additive=False, masked=False, scale=1.0, heads=1, causal=False, gives="context"
+        ) if len(layer.input) > 1:
             # Where nothing is real, Keras returns the mean of all steps.
             return _make("Attention", name=layer.name)
         case nodes.Dense(tied=None):

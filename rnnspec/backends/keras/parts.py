@@ -179,8 +179,13 @@ class KerasVerbs(Verbs):
             case core.Length(x):
                 square = code("keras.ops.square({})", self.write(x))
                 return code("keras.ops.sqrt(keras.ops.sum({}, axis=-1, keepdims=True))", square)
-            case core.Row(mask) | core.Repeat(mask, 1):
+            case core.Row(mask, heads=False) | core.Repeat(mask, 1):
                 return code("keras.ops.expand_dims({}, 1)", self.write(mask))
+            case core.Seen(scores, real):
+                ones = code('keras.ops.ones_like({}, dtype="bool")', self.write(scores))
+                seen = code("keras.ops.tril({})", ones)
+                both = code("keras.ops.logical_and({})", listed(seen, self.write(real or 0.0)))
+                return both if real else seen
             case core.Reduce(how, x, keep):
                 along = listed(self.write(x), code("axis=1"), Code(self.keep if keep else ""))
                 return code("keras.ops.{}({})", how, along)
@@ -194,7 +199,8 @@ class RecipeVerbs(KerasVerbs):
 
     ``names`` are those of the layers of Keras, in order, and ``layers`` has those with an array.
     ``earlier`` returns the output of an earlier layer or an input, some of which are ``tokens``,
-    and ``memory_mask`` is the mask of what an attention attends to.
+    and ``memory_mask`` is the mask of what an attention attends to. ``shapes`` are those of x and
+    of earlier outputs, by their names.
     """
 
     names: Iterator[str]
@@ -202,6 +208,7 @@ class RecipeVerbs(KerasVerbs):
     earlier: Callable[[str], Code]
     tokens: frozenset[str]
     memory_mask: Code
+    shapes: Mapping[str, nodes.Shape]
 
     def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
         """Yield the statements of a recipe."""
@@ -209,8 +216,9 @@ class RecipeVerbs(KerasVerbs):
         for result in results:
             # The function that fills padding takes the mask itself, and a step that is picked is
             # zeros already if none is real.
-            if isinstance(result.value, core.Column):
-                masks[result.name] = result.value
+            is_split = isinstance(result.value, core.SplitHeads) or result.name == "context"
+            if is_split or isinstance(result.value, core.Column):
+                masks[result.name] = core.inline(result.value, masks)
             elif not (result.value == _UNLESS_EMPTY and _picks(before.value)):
                 inlined = replace(result, value=core.inline(result.value, masks))
                 yield from super().statements([inlined])
@@ -244,13 +252,15 @@ class RecipeVerbs(KerasVerbs):
             case core.MatMul(core.Apply() as hidden) | core.Dot(core.Apply() as hidden):
                 yield from super().assign(name, hidden)
                 value = replace(value, x=core.Name(name))
-            case core.Scores(queries, keys, core.Param() as vector):
+            case core.Scores(queries, keys, core.Param() as vector, activation):
                 parts = listed(
                     code("keras.ops.expand_dims({}, 2)", self.write(queries)),
                     code("keras.ops.expand_dims({}, 1)", self.write(keys)),
                 )
                 yield code("{} = {}", name, self._layer("Add", code("[{}]", parts)))
-                yield code("{} = {}", name, self._layer("Activation", code("{}", name), "tanh"))
+                if activation != "linear":
+                    activate = make_activation(activation, self._name())
+                    yield code("{} = {}({})", name, activate, name)
                 yield code("{} = {}({})", name, self.layers[vector], name)
                 yield code("{} = {}[:, :, :, 0]", name, name)
                 return
@@ -327,6 +337,15 @@ class RecipeVerbs(KerasVerbs):
                 return self._layer("Softmax", self.write(x))
             case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
                 return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
+            case core.SplitHeads(x, core.Setting(_, number)):
+                # Not a Reshape, which would warn that it drops the mask.
+                parts = code("keras.ops.split({}, {!r}, axis=-1)", self.write(x), number)
+                return code("keras.ops.stack({}, axis=1)", parts)
+            case core.Scores(core.SplitHeads() as queries, keys):
+                parts = listed(self.write(queries), self.write(keys))
+                return code('keras.ops.einsum("bhqf,bhmf->bhqm", {})', parts)
+            case core.MergeHeads(core.Mix(weights, core.SplitHeads() as x)):
+                return self._merge_heads(weights, x)
             case core.Scores(queries, keys):
                 parts = listed(self.write(queries), self.write(keys))
                 return code('keras.ops.einsum("bqf,bmf->bqm", {})', parts)
@@ -354,6 +373,23 @@ class RecipeVerbs(KerasVerbs):
         """Return what windows pool, numbers for what is true at real steps."""
         steps = self.write(x)
         return code("keras.ops.cast({}, x.dtype)", steps) if isinstance(x, core.Column) else steps
+
+    def _merge_heads(self, weights: core.Expression, x: core.SplitHeads) -> Code:
+        """Return the contexts of all heads side by side."""
+        parts = listed(self.write(weights), self.write(x))
+        contexts = code('keras.ops.einsum("bhqm,bhmf->bqhf", {})', parts)
+        shape = (-1, self._width(x.x))
+        return code("{}({})", call("keras.layers.Reshape", shape, name=self._name()), contexts)
+
+    def _width(self, x: core.Expression) -> int:
+        """Return the number of features of a value that the layer takes."""
+        match x:
+            case core.Repeat(one):
+                return self._width(one)
+            case core.Name(name) | core.EarlierOutput(name):
+                return nodes.width(self.shapes[name])
+            case _:
+                raise AssertionError("it is computed by the layer")
 
     def _number(self, value: float) -> Code:
         # A file of Keras is JSON, which has no infinity.

@@ -293,10 +293,8 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
                 continue
             case nodes.Repeat():
                 alike = names[1:]
-            case nodes.Joined():
-                alike = names
             case _:
-                alike = names[:1]
+                alike = tuple(nodes.paced_by(layer, names))
         for name in alike:
             if steps.get(layer.name, 0) is None and steps.get(name, 0) is None:
                 equal[first(layer.name)] = first(name)

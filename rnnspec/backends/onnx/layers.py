@@ -325,7 +325,8 @@ class Layers:
             core.EarlierOutput(over): sequences.take(over, "bsf"),
             keys: sequences.take(attention.keys, "bsf"),
         }
-        if not attention.additive:
+        heads = attention.heads if isinstance(attention, nodes.Attention) else 1
+        if not attention.additive and heads == 1:
             values[core.Transpose(keys)] = name = array(attention.keys, "Transposed")
             if not into.has(name):
                 into.add(name, "Transpose", values[keys], perm=(0, 2, 1))
@@ -349,7 +350,7 @@ class Layers:
         after = None if is_vector else padding
         values: dict[core.Expression, str] = {}
         if not isinstance(layer, nodes.Joined):
-            is_one = is_vector and isinstance(layer, nodes.Attention)
+            is_one = isinstance(layer, nodes.Attention) and len(layer.input) == 1
             values[X] = sequences.take(source, "bf" if is_one else axes)
         output_axes: Axes = "bf" if is_vector else axes
         match layer:
@@ -377,6 +378,7 @@ class Layers:
             case nodes.Attention():
                 values |= self._memory(layer)
                 padding = None
+                after = sequences.padding(layer.over) if layer.is_along_memory else after
             case nodes.AttentionPooling(query=str() as query):
                 values[core.EarlierOutput(query)] = sequences.take(query, "bf")
             case _:

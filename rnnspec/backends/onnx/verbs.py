@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.onnx.graph import FLOAT
+from rnnspec.backends.onnx.graph import BOOL, FLOAT
 from rnnspec.backends.onnx.sequences import TO_END
 from rnnspec.backends.onnx.slots import after, array
 from rnnspec.errors import GenerationError
@@ -57,7 +57,9 @@ _OPERATORS = {
 }
 _RESULTS = {
     "steps": ("Steps",),
+    **{name: (name.capitalize(),) for name in ("queries", "keys", "values", "context")},
     "scores": ("Score", "Real_Score"),
+    "seen": ("Seen",),
     "share": ("Share",),
     "mean": ("Mean",),
     "variance": ("Variance",),
@@ -136,7 +138,7 @@ class Recipe:
         self.used_names.add(name)
         return name
 
-    def _add(  # noqa: PLR0912 - a branch for each verb
+    def _add(  # noqa: PLR0912, PLR0915 - a branch for each verb
         self, value: core.Expression, name: str
     ) -> str:
         into, axes, write = self.into, self.axes, self._write
@@ -203,6 +205,8 @@ class Recipe:
                 return into.add(name, "Concat", *map(write, parts), axis=last)
             case core.Flatten(x):
                 return into.add(name, "Flatten", write(x), axis=1)
+            case core.SplitHeads() | core.MergeHeads() | core.Row(heads=True) | core.Seen():
+                return self._of_queries(value, name)
             case core.Scores():
                 return self._scores(value, name)
             case core.Mix(weights, x):
@@ -349,9 +353,46 @@ class Recipe:
         arrays = map(self._write, (conv.kernel, *bias))
         return into.add(name, "Conv", x, *arrays, **self._window_options(conv.window))
 
+    def _of_queries(
+        self, value: core.SplitHeads | core.MergeHeads | core.Row | core.Seen, name: str
+    ) -> str:
+        """Return an array with heads as its second axis, or one that had them; or what is seen."""
+        into = self.into
+        match value:
+            case core.SplitHeads(x, core.Setting(_, number)):
+                # (batch, steps, heads, size) first: 0 keeps a size.
+                shape = into.integers(f"Heads_{number}", 0, 0, int(number), -1)
+                parts = into.add(f"{name}_Parts", "Reshape", self._write(x), shape)
+                return into.add(name, "Transpose", parts, perm=(0, 2, 1, 3))
+            case core.MergeHeads(x):
+                whole = self._write(x)
+                parts = into.add(self._name("Parts"), "Transpose", whole, perm=(0, 2, 1, 3))
+                return into.add(name, "Reshape", parts, into.integers("Merged", 0, 0, -1))
+            case core.Row(mask):
+                row = self._write(core.Row(mask))
+                return into.add(name, "Unsqueeze", row, into.integers("Axis_1", 1))
+            case core.Seen(scores, real):
+                return self._seen(self._write(scores), real, name)
+            case _:
+                assert_never(value)
+
+    def _seen(self, scores: str, real: core.Row | None, name: str) -> str:
+        """Return where a query may see a step."""
+        into = self.into
+        shape = into.add(self._name("Scores_Shape"), "Shape", scores)
+        is_true = into.add(self._name("True"), "Cast", into.scalar("One", 1), to=BOOL)
+        ones = into.add(self._name("All"), "Expand", is_true, shape)
+        earlier = name if real is None else self._name("Earlier")
+        into.add(earlier, "Trilu", ones, upper=0)
+        return earlier if real is None else into.add(name, "And", earlier, self._write(real))
+
     def _scores(self, scores: core.Scores, name: str) -> str:
         """Return the score of each query and key, (batch, queries, steps)."""
         into, query = self.into, self._write(scores.queries)
+        if isinstance(scores.keys, core.SplitHeads):
+            split = self._write(scores.keys)
+            keys = into.add(self._name("Transposed"), "Transpose", split, perm=(0, 1, 3, 2))
+            return into.add(name, "MatMul", query, keys)
         if scores.vector is None:
             keys = self._write(core.Transpose(scores.keys))
             return into.add(name, "MatMul", query, keys)
@@ -363,7 +404,9 @@ class Recipe:
             for index, about in enumerate(("Queries", "Keys")):
                 beside[index] = into.add(self._name(about), "Unsqueeze", beside[index], at[index])
         total = into.add(self._name("Sum"), "Add", *beside)
-        hidden = into.add(self._name("Hidden"), "Tanh", total)
+        hidden = total
+        if scores.activation != "linear":
+            hidden = into.activate(self._name("Hidden"), total, scores.activation)
         products = into.add(self._name("Product"), "MatMul", hidden, self._write(scores.vector))
         if one_query:
             return into.add(name, "Transpose", products, perm=(0, 2, 1))

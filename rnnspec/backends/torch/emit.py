@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeGuard, assert_never
 
 from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
@@ -33,7 +33,7 @@ from rnnspec.errors import listed as listed_words
 from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
-from rnnspec.ir.fields import SCALING, Fields, shared_refusals
+from rnnspec.ir.fields import ATTENTION, SCALING, Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, named_params
 from rnnspec.source.code import Code, Module, OutputStatement, call, code, function, lines, listed
@@ -77,7 +77,7 @@ _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
-    f"{SCALING}"
+    f"{SCALING} {ATTENTION}"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -88,6 +88,8 @@ _FIELDS: dict[Form, Fields] = {
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
 )
+_PRODUCT = Fields("Node.source Attention.heads Attention.causal")
+"""The fields that ``scaled_dot_product_attention`` stands for."""
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
@@ -504,20 +506,28 @@ class TorchWalk(RecurrentCalls):
             case core.Repeat(x, steps):
                 count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
                 return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
-            case core.Row(mask):
+            case core.Row(mask, heads=False):
                 return code("{}.unsqueeze(1)", self.write(mask))
+            case core.Seen(scores, None):
+                return code("torch.ones_like({}, dtype=torch.bool).tril()", self.write(scores))
+            case core.Seen(_, core.Row(mask, heads) as real):
+                sizes = code("-1, {}{}.shape[1], -1", Code("-1, " * heads), self.write(mask))
+                return code("{}.expand({}).tril()", self.write(real), sizes)
+            case core.SplitHeads(x, number):
+                split = "{}.unflatten(-1, ({}, -1)).transpose(1, 2)"
+                return code(split, self._operand(x), self.write(number))
+            case core.MergeHeads(x):
+                return code("{}.transpose(1, 2).flatten(2)", self._operand(x))
             case core.Pick("last", x, mask):
                 step = code(
                     "{m}.shape[1] - 1 - {m}.flip(1).int().argmax(dim=1)", m=self.write(mask)
                 )
                 rows = code("torch.arange({x}.shape[0], device={x}.device)", x=self.write(x))
                 return code("{}[{}, {}]", self.write(x), rows, step)
-            case core.Scores(queries, keys, core.Param(_, name)):
+            case core.Scores(queries, keys, core.Param(_, name), activation):
                 # One vector for each query and each key.
-                both = code(
-                    "torch.tanh({}.unsqueeze(2) + {}.unsqueeze(1))",
-                    *map(self.write, (queries, keys)),
-                )
+                both = code("{}.unsqueeze(2) + {}.unsqueeze(1)", *map(self.write, (queries, keys)))
+                both = both if activation == "linear" else self.activate(activation, both)
                 return code("self.{}({}).squeeze(-1)", name, both)
             case core.Spread(vector, x):
                 # Not expand: cuDNN takes only states that are contiguous.
@@ -533,6 +543,30 @@ class TorchWalk(RecurrentCalls):
                 return 3
             case _:
                 return super()._binding(value)
+
+    def return_composed(
+        self, layer: nodes.Composed | nodes.Learned, results: Sequence[core.Result]
+    ) -> Iterator[Code]:
+        """Yield the statements that compute a layer, and return its output."""
+        if not _is_product_attention(layer):
+            yield from super().return_composed(layer, results)
+            return
+        split = [result for result in results if isinstance(result.value, core.SplitHeads)]
+        yield from self.statements(split)
+        arguments = [code("queries, keys, values")]
+        if layer.masked:
+            seen = "seen" if layer.causal else "real"
+            yield from self.statements(result for result in results if result.name == seen)
+            yield code("# Where no step is real, all are seen, because a softmax of none is NaN.")
+            yield code("some = {}.any(dim=-1, keepdim=True)", seen)
+            arguments.append(code("{} | ~some", seen))
+        elif layer.causal:
+            arguments.append(code("is_causal=True"))
+        arguments.append(code("scale=1.0" if layer.scale == 1.0 else "scale=self.scale"))
+        attend = code("nn.functional.scaled_dot_product_attention({})", listed(*arguments))
+        yield code("context = {}", attend)
+        context = code("torch.where(some, context, 0)") if layer.masked else code("context")
+        yield code("return {}.transpose(1, 2).flatten(2)", context)
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
@@ -585,6 +619,12 @@ class TorchWalk(RecurrentCalls):
                 case [*before, OutputStatement(value=value)] if _CALLED_FUNCTION.fullmatch(value):
                     return lines(before, code("return {}", value))
         return super().finish(statements)
+
+
+def _is_product_attention(layer: nodes.Composed | nodes.Learned) -> TypeGuard[nodes.Attention]:
+    """True if a function of PyTorch computes a layer."""
+    is_of_heads = isinstance(layer, nodes.Attention) and layer.heads > 1
+    return is_of_heads and not any(_PRODUCT.missing(layer))
 
 
 def _make(class_: str, /, *positional: Code | Literal, **arguments: Code | Literal) -> Code:

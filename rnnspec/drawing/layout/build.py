@@ -84,6 +84,7 @@ from rnnspec.ir.nodes import (
     TokenInput,
     VectorInput,
     WindowPooling,
+    is_along_memory,
 )
 
 _MARGIN = 16.0
@@ -233,7 +234,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_both_ways(drawing, layer)
         case Joined():
             draw_append(drawing, layer) if isinstance(layer, Append) else draw_join(drawing, layer)
-        case _ if layer.time_axis == "new":
+        case _ if layer.time_axis == "new" or is_along_memory(layer):
             draw_spread(drawing, layer)
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)

@@ -407,6 +407,8 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
             case Append(output=(None, _)):
                 parts = (planned[part][0].length if part in planned else 1 for part in layer.of)
                 planned[layer.name] = (steps_of(sum(parts), names[layer.name]), None, None)
+            case Attention(is_along_memory=True, over=over):
+                planned[layer.name] = (planned[over][0], None, over)
             case _ if layer.time_axis == "new":
                 length = layer.output[0] or 1
                 planned[layer.name] = (steps_of(length, names[layer.name]), None, None)

@@ -253,9 +253,11 @@ def draw_pool(
 def draw_spread(drawing: Drawing, layer: Layer) -> None:
     """Draw a layer that begins a time axis of its own across the width.
 
-    A repeat takes a vector, the others take a sequence.
+    A repeat takes a vector, and so does an attention along its memory, which comes from the side;
+    the others take a sequence.
     """
-    y = drawing.place(13, 48, drawing.entry(layer))
+    beside = [memory.name for memory in memories(layer)]
+    y = drawing.place(13, 48 + 18 * len(beside), drawing.entry(layer))
     if isinstance(layer, LastSteps):
         drawing.outlets = _last_ports(drawing, layer)
     axis = drawing.axes[layer.name]
@@ -265,6 +267,7 @@ def draw_spread(drawing: Drawing, layer: Layer) -> None:
     x, wide = (left + right) / 2, right - left
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
     _rise_all(drawing, layer.name, name, y + 13)
+    draw_memories(drawing, beside, [Outlet(x, y - 13, name, wide / 2)])
     drawing.axis, drawing.columns = axis, axis.columns
     drawing.complete_row([Outlet(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
 

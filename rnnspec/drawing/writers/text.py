@@ -48,6 +48,7 @@ from rnnspec.drawing.writers.characters import (
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     Append,
+    Attention,
     AttentionPooling,
     Conv,
     Dropout,
@@ -69,6 +70,7 @@ from rnnspec.ir.nodes import (
     VectorInput,
     Windowed,
     WindowPooling,
+    is_along_memory,
     sources,
 )
 from rnnspec.ir.notation import describe
@@ -324,7 +326,7 @@ class _Picture:
                     self.canvas.mark(row, self._places(layer), "┊")
             case Pooling() | AttentionPooling() | Flatten():
                 self._draw_pooling(layer, label)
-            case _ if layer.time_axis == "new":
+            case _ if layer.time_axis == "new" or is_along_memory(layer):
                 self._draw_spread(layer, label)
             case Recurrent(merge=None):
                 self._draw_arrows(self._places(layer), len(label) - 1, dashed=bool(layer.dropout))
@@ -486,6 +488,8 @@ class _Picture:
         steps = Steps(length=length, columns=self.grid.usual(length), name=name)
         if isinstance(layer, Repeat) and layer.like is not None:
             steps = replace(self._values[layer.like][0].steps, padded=False)
+        if isinstance(layer, Attention):
+            steps = self._values[layer.over][0].steps
         self.axis = self.grid.axis(steps)
         self.place = None
         after = [column.x for column in self.axis.columns]

@@ -105,6 +105,8 @@ def key_beside(key: str, part: str, present: Iterable[str]) -> str | None:
     if part not in ("attention", "step_attention"):
         return None
     if "over" in present and _keys().only_there[part].get(squeeze(key)) == "over":
+        if part == "attention":
+            return "the steps of 'over' are the keys, and the values unless 'values' names others"
         return "the steps of 'over' are the keys and the values; others are not supported"
     return None
 

@@ -460,7 +460,7 @@ def _expected_names(kind: str, path: Path) -> str:
 
 
 _ATTENTION = "a mapping like {over: encoder, score: general}"
-_NAMES = frozenset({"of", "like", "over", "query", "stream", "initial_state"})
+_NAMES = frozenset({"of", "like", "over", "values", "query", "stream", "initial_state"})
 """Keys with the names of layers and inputs."""
 
 _EXPECTED_IN_CELLS: dict[Path, str] = {
