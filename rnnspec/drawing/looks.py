@@ -212,7 +212,7 @@ def _join(*settings: str) -> str:
 def _embedding(layer: Embedding) -> str:
     return _join(
         f"{count_words(layer.vocabulary, 'token')} to {layer.dim:,}",
-        "" if layer.table is None else f"shares the vectors of {layer.table}",
+        "" if layer.shares is None else f"shares the vectors of {layer.shares}",
         "" if layer.pretrained is None else "pretrained",
         "" if layer.trainable else "frozen",
     )

@@ -510,8 +510,8 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
     def new(name: str) -> str:
         return names.get(name, name)
 
-    source = layer.source and new(layer.source)
-    renamed: nodes.Layer = replace(layer, name=new(layer.name), source=source)
+    source, shares = layer.source and new(layer.source), layer.shares and new(layer.shares)
+    renamed: nodes.Layer = replace(layer, name=new(layer.name), source=source, shares=shares)
     match renamed:
         case nodes.Residual(start=start):
             return replace(renamed, start=new(start))
@@ -519,8 +519,6 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
             return replace(renamed, of=tuple(map(new, of)))
         case nodes.Dense(tied=str() as tied):
             return replace(renamed, tied=new(tied))
-        case nodes.Embedding(table=str() as table):
-            return replace(renamed, table=new(table))
         case nodes.Repeat(like=str() as like):
             return replace(renamed, like=new(like))
         case nodes.AttentionPooling(query=str() as query):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def add_item(graph: GraphBuilder, index: int, layer: models.AnyLayer) -> None:
     """Add an item of ``rnn``."""
     path: Path = ("rnn", index)
-    graph.place = path
+    graph.begin_item(index)
     if isinstance(layer, models.Formula):
         _add_join(graph, path, layer, layer.of)
     elif isinstance(layer, models.JoinLayer):
@@ -438,7 +438,7 @@ def _tied(graph: GraphBuilder, path: Path, units: int) -> str | None:
     tables = [
         layer
         for layer in graph.layers
-        if isinstance(layer, nodes.Embedding) and layer.table is None
+        if isinstance(layer, nodes.Embedding) and layer.shares is None
     ]
     if len(tables) > 1:
         names = ", ".join(f"'{table.name}'" for table in tables)

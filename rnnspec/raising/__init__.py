@@ -92,8 +92,8 @@ def _inputs(graph: GraphReader) -> Words:
     for network_input in inputs:
         section = input_words(graph, models.NamedInput, network_input)
         layer = graph.embeddings.get(network_input.name)
-        if layer is not None and layer.table is not None:
-            section["embedding"] = tables[layer.table]
+        if layer is not None and layer.shares is not None:
+            section["embedding"] = tables[layer.shares]
         elif isinstance(network_input, nodes.TokenInput | nodes.LabelInput):
             section["embedding"] = _embedding(graph, network_input, models.InputEmbedding)
         sections[network_input.name] = section

@@ -66,7 +66,7 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
     """Read the keys of a layer, which is at a place among the layers that items have."""
     graph = reader.graph
     match layer:
-        case nodes.Embedding(masked=masked, table=table):
+        case nodes.Embedding(masked=masked, shares=table):
             words = embedding_words(graph, layer, models.InputEmbedding, masked=masked)
             return words | ({"embedding": table} if table else {})
         case nodes.Residual():

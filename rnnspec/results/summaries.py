@@ -13,7 +13,6 @@ from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     Dense,
-    Embedding,
     EquationCell,
     Recurrent,
     SimpleRNN,
@@ -206,8 +205,7 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         takes = sources_of[layer.name]
         takes = () if takes == (before,) else takes
         takes = tuple(map(network.called, takes))
-        shares = layer.tied if isinstance(layer, Dense) else None
-        shares = layer.table if isinstance(layer, Embedding) else shares
+        shares = (layer.tied if isinstance(layer, Dense) else None) or layer.shares
         shape = (None, *layer.output)
         arrays = tuple(_arrays(layer, (places or {}).get(layer.name, {})))
         kind, number = type_name(layer), count(layer)

@@ -55,7 +55,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
+    "Network.outputs Network.result Network.stream Node.source Node.shares Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
     f"{SCALING}"
 )
@@ -66,7 +66,7 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Node.shares Recurrent.attention Recurrent.backward Recurrent.initial"
 )
 
 
@@ -214,7 +214,7 @@ class JaxWalk(RecurrentCalls):
         """Yield the call of a convolution, with zeros for padding, and with its state."""
         *before, _ = expand(layer, self.form_of(layer))
         yield from self._unless_zeros(layer, before)
-        yield self.call(layer.name)
+        yield self.call(layer.owner)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
@@ -308,7 +308,7 @@ class JaxWalk(RecurrentCalls):
         over = Code()
         if layer.masked:
             over = code("mask=norm_mask({})", self.mask)
-        yield self.call(layer.name, over)
+        yield self.call(layer.owner, over)
 
     def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return a module of a generated class, which scores the steps and weights them."""
@@ -341,7 +341,7 @@ class JaxWalk(RecurrentCalls):
             if layer.units is None:
                 yield from self.statements(expand(layer, self.form_of(layer)))
                 return
-        yield self.call(layer.name, self.mask if layer.masked else "", query)
+        yield self.call(layer.owner, self.mask if layer.masked else "", query)
 
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
@@ -460,7 +460,7 @@ def _make(class_: str, /, *positional: Literal, **arguments: Code | Literal) -> 
 
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward Node.shares"
     " Recurrent.state_names"
     " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
     " StepAttention.width StepAttention.size StepAttention.scale"

@@ -49,7 +49,7 @@ _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields(f"Dropout.variational Recurrent.state_names {SCALING}")
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Recurrent.attention "
+    "Network.outputs Network.result Network.stream Node.source Node.shares Recurrent.attention "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
     f"{SCALING}"

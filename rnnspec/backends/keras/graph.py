@@ -254,7 +254,7 @@ class FunctionalModel:
         return code("keras.ops.{}({})", function, number)
 
     def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
-        table = layer.table or layer.name
+        table = layer.owner
         if table not in self.tables:
             yield OutputStatement(code("{}({})", self._make_embedding(layer), x))
             return

@@ -148,6 +148,8 @@ def stepwise_reason(layer: Recurrent) -> str:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if layer.shares:
+        return ()
     match layer:
         case Recurrent():
             of_cell = _unfused_slots if stepwise_reason(layer) else fused_slots

@@ -74,7 +74,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
+    "Network.outputs Network.result Network.stream Node.source Node.shares Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
     f"{SCALING}"
 )
@@ -85,11 +85,11 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Node.shares Recurrent.attention Recurrent.backward Recurrent.initial"
 )
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward Node.shares"
     " Recurrent.state_names"
     " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
     " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
@@ -321,7 +321,7 @@ class TorchWalk(RecurrentCalls):
             yield code("{} = {}.transpose(1, 2)", state.name, steps)
         else:
             yield from channels.pad(self, window, layer.input[0])
-        yield self.call(layer.name)
+        yield self.call(layer.owner)
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
@@ -374,7 +374,7 @@ class TorchWalk(RecurrentCalls):
     def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
         """Yield the call of a batch norm, which in training takes the mask."""
         takes_mask = layer.masked and self.form == "training"
-        yield self.call(layer.name, self.mask if takes_mask else "")
+        yield self.call(layer.owner, self.mask if takes_mask else "")
 
     def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return the linear layer of the query, of the hidden layer of the steps, or both."""
@@ -392,7 +392,7 @@ class TorchWalk(RecurrentCalls):
         """Yield the statements that weight the steps, and sum them."""
         hidden = self.x
         if layer.units is not None:
-            yield code("hidden = self.{}[{!r}]({})", layer.name, "hidden", hidden)
+            yield code("hidden = self.{}[{!r}]({})", layer.owner, "hidden", hidden)
             hidden = code("hidden")
         if layer.activation != "linear":
             yield code("hidden = {}", self.activate(layer.activation, hidden))
@@ -401,9 +401,9 @@ class TorchWalk(RecurrentCalls):
             yield from self.need((layer.query,))
             yield code("scores = {} @ {}.unsqueeze(-1)", hidden, self.output(layer.query))
         elif layer.units is None:
-            yield code("scores = self.{}({})", layer.name, hidden)
+            yield code("scores = self.{}({})", layer.owner, hidden)
         else:
-            yield code("scores = self.{}[{!r}]({})", layer.name, "query", hidden)
+            yield code("scores = self.{}[{!r}]({})", layer.owner, "query", hidden)
         _, *results = expand(layer, self.form_of(layer))
         yield from self.statements(results)
 

@@ -244,7 +244,7 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
             scope.account.leave(setting, op.target)
     modules: tuple[str, ...] = (op.target,)
     if shared:
-        layer, modules = replace(layer, table=shared[0]), ()
+        layer, modules = replace(layer, shares=shared[0]), ()
     at = scope.embeddings[tokens.at] = scope.add(layer, tokens.at, modules=modules)
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 

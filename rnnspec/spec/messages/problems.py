@@ -62,6 +62,7 @@ def find_problems(error: ValidationError, document: Document) -> Findings:
             # pydantic also reports a list as too short because its items are invalid.
             if (detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"])
             and not _is_consequence(detail["loc"], cells, settings)
+            and not models.is_taken_over(document, _path(detail["loc"]))
         )
     ]
     slips = _slips(flaws, document)
