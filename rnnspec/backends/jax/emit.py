@@ -66,7 +66,7 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Node.shares Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
 )
 
 

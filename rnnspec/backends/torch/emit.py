@@ -85,7 +85,7 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Node.shares Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
 )
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
