@@ -1219,8 +1219,8 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
 
 
 def learned_of(layer: Layer) -> tuple[Learned, ...]:
-    """Return the first states of a layer that are its arrays."""
-    return layer.learned if isinstance(layer, Recurrent) else ()
+    """Return the first states of a layer that are arrays of its own."""
+    return layer.learned if isinstance(layer, Recurrent) and not layer.shares else ()
 
 
 def contexts_of(network: Network, layer: Layer) -> Iterator[str]:

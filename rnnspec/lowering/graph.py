@@ -229,7 +229,7 @@ class GraphBuilder:
         section, *rest = self.place or ("",)
         if section != "rnn" or not used_params(layer):
             return layer
-        declared = self.spec.rnn[int(rest[0])]
+        declared, layer = self.spec.rnn[int(rest[0])], replace(layer, shares=None)
         if self.sharing is None:
             if declared.name:
                 self.owners.setdefault(declared.name, []).append(layer)

@@ -156,7 +156,7 @@ class FunctionalModel:
 
     def _learn(self, layer: nodes.Layer) -> Iterator[Code]:
         """Yield the statements of the first states that are arrays of a layer."""
-        for vector in () if layer.shares else nodes.learned_of(layer):
+        for vector in nodes.learned_of(layer):
             self.values[vector.name] = variable = self.variable(vector.name)
             one = self.one("ones_like", self.sources[layer.name][0])
             yield code("{} = {}({})", variable, make_learned(vector), one)
