@@ -1268,6 +1268,12 @@ def with_arrays(layer: Layer) -> Layer:
     return replace(layer, name=layer.owner, shares=None) if layer.shares else layer
 
 
+def common_steps(network: Network, layer: Layer) -> int | None:
+    """Return the steps of what a layer takes at each call, None if that is any number."""
+    lengths = {other.input[0] for other in network.layers if other.owner == layer.owner}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
 def called_again(network: Network) -> frozenset[str]:
     """Return the names of the layers whose arrays others share."""
     return frozenset(layer.shares for layer in network.layers if layer.shares)

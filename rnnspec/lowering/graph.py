@@ -442,9 +442,7 @@ def _difference(layer: nodes.Layer, other: nodes.Layer, name: str) -> str:
         kinds = ["a sequence" if len(e.input) > 1 else "a vector" for e in (other, layer)]
         return f"expected {kinds[0]}, as {its} is; received {kinds[1]}"
     if layer.input[-1] != other.input[-1]:
-        return (
-            f"expected {other.input[-1]} features, those of {its}; received {layer.input[-1]}"
-        )
+        return f"expected {other.input[-1]} features, those of {its}; received {layer.input[-1]}"
     padded = [getattr(e, "masked", False) for e in (other, layer)]
     if padded[0] != padded[1]:
         has = ["with padding" if masked else "without padding" for masked in padded]

@@ -43,7 +43,7 @@ class ComposedLayers(Verbs):
             node
             for layer in self.network.layers
             for node in (*nodes.learned_of(layer), layer)
-            if isinstance(node, nodes.Learned | nodes.InstanceNorm)
+            if isinstance(node, nodes.Learned | nodes.InstanceNorm) and layer.shares is None
         )
 
     @property

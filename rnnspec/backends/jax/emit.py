@@ -22,10 +22,12 @@ from rnnspec.backends.jax.cells import (
 from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_classes
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
+from rnnspec.errors import Refusal
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import X, expand, of_all_steps
 from rnnspec.ir.fields import SCALING, Fields, shared_refusals
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.params import directions
 from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, Module, call, code, function, listed
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
-    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
@@ -473,7 +474,17 @@ _ARGUMENTS = Fields(
 """The fields that the generated classes take as arguments where their layers differ."""
 
 
-def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
+def _shared_convs(network: nodes.Network) -> Iterator[Refusal]:
+    """Yield a refusal of each convolution that is called in chunks, and before them."""
+    in_chunks, by_name = streamed(network), {layer.name: layer for layer in network.layers}
+    for layer in network.layers:
+        if isinstance(layer, nodes.Conv) and layer.shares and layer.window.reach:
+            if (layer.name in in_chunks) != (by_name[layer.owner].name in in_chunks):
+                reason = f"{layer.shares} adds other steps before the first chunk than in chunks"
+                yield Refusal(layer.name, "shares", reason)
+
+
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
     network = with_distinct_cells(network, class_name)
     attentions = pooling_classes(network).items()
@@ -491,6 +502,7 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),
         *mask_refusals(network),
+        *(_shared_convs(network) if form == "step" else ()),
     )
 
 

@@ -218,7 +218,12 @@ class FunctionalModel:
         elif getattr(layer, "masked", False):
             variables["mask"] = self.masks.variable(self.sources[layer.name][0])
         # What scores and scales by arrays has the name of a layer itself.
-        made = layers_of_arrays(nodes.with_arrays(layer)).items()
+        owner = nodes.with_arrays(layer)
+        if layer.owner in self.again:
+            # One call may have another number of steps than the next one.
+            steps = nodes.common_steps(self.network, layer)
+            owner = replace(owner, input=(steps, *owner.input[1:]))
+        made = layers_of_arrays(owner).items()
         layers = {param: self._once(layer, of_array) for param, of_array in made}
         own = () if layers or isinstance(layer, nodes.ComposedNode) else (layer.name,)
         return RecipeVerbs(
@@ -351,9 +356,7 @@ class FunctionalModel:
         assert isinstance(owner, nodes.Recurrent)
         returns_states = self.form == "step" or self._returns_states(layer)
         gives_contexts = self._gives_contexts(layer)
-        made = make_recurrent(
-            owner, returns_states=returns_states, returns_context=gives_contexts
-        )
+        made = make_recurrent(owner, returns_states=returns_states, returns_context=gives_contexts)
         return self._once(layer, made)
 
     def _ports_of(self, layer: nodes.Recurrent) -> tuple[list[nodes.Port], list[nodes.Port]]:

@@ -130,7 +130,9 @@ def activations(cell: StandardCell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
-_OPERATOR = Fields("Node.source Node.shares Recurrent.backward Recurrent.initial Recurrent.state_names")
+_OPERATOR = Fields(
+    "Node.source Node.shares Recurrent.backward Recurrent.initial Recurrent.state_names"
+)
 """The fields that a fused operator stands for."""
 
 

@@ -293,7 +293,7 @@ class TorchWalk(RecurrentCalls):
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution, with padding that is the same at both ends."""
-        window, steps = layer.window, layer.input[0]
+        window, steps = layer.window, nodes.common_steps(self.network, layer)
         padding: Literal = channels.own_padding(window, steps)
         if padding and window.stride == 1 and window.reach == 2 * padding:
             padding = "same"
@@ -320,7 +320,7 @@ class TorchWalk(RecurrentCalls):
             steps = code("{}[:, :, -{!r}:]", self.x, window.reach)
             yield code("{} = {}.transpose(1, 2)", state.name, steps)
         else:
-            yield from channels.pad(self, window, layer.input[0])
+            yield from channels.pad(self, window, nodes.common_steps(self.network, layer))
         yield self.call(layer.owner)
 
     def _is_filled(self, layer: nodes.Layer) -> bool:

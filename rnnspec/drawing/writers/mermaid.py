@@ -24,7 +24,6 @@ from rnnspec.ir.nodes import (
     AttentionPooling,
     Dense,
     Dropout,
-    Embedding,
     Layer,
     Learned,
     Network,
