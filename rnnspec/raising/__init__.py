@@ -183,7 +183,7 @@ def _with_reads(graph: GraphReader, items: Sequence[Item]) -> Iterator[tuple[Wor
         words, main, recurrent = item.words, item.main, item.recurrent
         if main is not None and main != previous and "of" not in words:
             words["of"] = graph.read(main)
-        front = {key: words[key] for key in ("type", "name", "of") if key in words}
+        front = {key: words[key] for key in ("type", "name", "shares", "of") if key in words}
         yield front | words, graph.base(recurrent.name) if recurrent else ""
         previous = item.output
         if previous in graph.pooled:

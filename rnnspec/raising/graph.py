@@ -156,6 +156,7 @@ class GraphReader:
         """The names of poolings that have to give the final states of blocks."""
         self._source = source
         self._defaults = self._default_names()
+        self._again = nodes.called_again(network) - self._embedded.keys()
         self._sequences = self._find_sequences()
         self._padded = self._find_padded()
 
@@ -275,6 +276,9 @@ class GraphReader:
 
     def name(self, layer: nodes.Layer) -> Words:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
+        if layer.name in self._again:
+            # Without its name, no other layer could share its arrays.
+            return {"name": self.base(layer.name)}
         return {} if self.has_default_name(layer) else {"name": layer.name}
 
     def has_default_name(self, layer: nodes.Layer) -> bool:

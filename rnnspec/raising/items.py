@@ -167,6 +167,20 @@ class ItemReader:
 
     def _item(self, at: int, end: int) -> Item:
         """Read the item of ``rnn`` that begins at a place."""
+        item = self._whole_item(at, end)
+        layer = item.recurrent or item.layers[0]
+        if layer.shares is None:
+            return item
+        # The layer with the arrays has the other keys.
+        words = {key: value for key, value in item.words.items() if key in models.OWN_KEYS}
+        owner = self.graph.by_name[layer.shares]
+        if isinstance(layer, nodes.Recurrent) and isinstance(owner, nodes.Recurrent):
+            over, its = (one.attention and one.attention.over for one in (layer, owner))
+            words |= {"attention": item.words["attention"]} if over != its else {}
+        return replace(item, words=words | {"shares": self.graph.base(layer.shares)})
+
+    def _whole_item(self, at: int, end: int) -> Item:
+        """Read the item of ``rnn`` that begins at a place, with all of its keys."""
         layer = self._layers[at]
         if isinstance(layer, nodes.Recurrent) or self.is_dropout_of_block(at):
             return self._block(at, end)
@@ -245,7 +259,8 @@ class ItemReader:
         if isinstance(layer, nodes.Repeat) and layer.like is not None:
             return {"like": self.graph.read(layer.like, beside=True)}
         model = _model(layer)
-        keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
+        own = ("name", "shares")
+        keys = [key for key in model.model_fields if key not in own and hasattr(layer, key)]
         values = {key: activation_words(getattr(layer, key)) for key in keys}
         return self.graph.keys(model, **values)
 

@@ -40,12 +40,18 @@ def settings(network: nodes.Network) -> tuple[Words, list[Words]]:
     layers = [
         {key: _plain(value) for key, value in words.items() if key != "name"}
         for layer in network.layers
-        for words in [_layer(reader, cells, layer, places.get(layer.name))]
+        for words in [_layer(reader, cells, layer, places.get(layer.name)) | _shares(graph, layer)]
     ]
     whole = _network(graph)
     if graph.problems:
         raise ModelError(tuple(graph.problems))
     return whole, layers
+
+
+def _shares(graph: GraphReader, layer: nodes.Layer) -> Words:
+    """Return the key of the layer whose arrays a layer shares, but for embeddings."""
+    is_embedding = isinstance(layer, nodes.Embedding)
+    return {} if layer.shares is None or is_embedding else {"shares": graph.base(layer.shares)}
 
 
 def _plain(value: Any) -> Any:

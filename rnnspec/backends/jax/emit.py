@@ -476,12 +476,12 @@ _ARGUMENTS = Fields(
 
 def _shared_convs(network: nodes.Network) -> Iterator[Refusal]:
     """Yield a refusal of each convolution that is called in chunks, and before them."""
-    in_chunks, by_name = streamed(network), {layer.name: layer for layer in network.layers}
+    in_chunks = streamed(network)
     for layer in network.layers:
-        if isinstance(layer, nodes.Conv) and layer.shares and layer.window.reach:
-            if (layer.name in in_chunks) != (by_name[layer.owner].name in in_chunks):
-                reason = f"{layer.shares} adds other steps before the first chunk than in chunks"
-                yield Refusal(layer.name, "shares", reason)
+        is_apart = (layer.name in in_chunks) != (layer.owner in in_chunks)
+        if isinstance(layer, nodes.Conv) and layer.window.reach and is_apart:
+            reason = f"{layer.owner} adds other steps before the first chunk than in chunks"
+            yield Refusal(layer.name, "shares", reason)
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
