@@ -239,9 +239,19 @@ class GraphBuilder:
         if other is None:
             return layer
         if message := _difference(layer, other, str(getattr(declared, "shares", ""))):
+            if self._differs(declared):
+                # A key has been refused.
+                return layer
             self.refuse((*self.place, "of" if declared.of else "shares"), message, code="E439")
             return layer
         return replace(layer, shares=other.name)
+
+    def _differs(self, declared: models.AnyLayer) -> bool:
+        """True if an item has other settings than that whose arrays it shares."""
+        shares = getattr(declared, "shares", None)
+        others = [item for item in self.spec.rnn if item.name == shares]
+        keys = type(declared).model_fields.keys() - {*models.OWN_KEYS, "attention"}
+        return any(getattr(declared, k) != getattr(others[0], k, None) for k in keys)
 
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
         """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
@@ -448,10 +458,6 @@ def _difference(layer: nodes.Layer, other: nodes.Layer, name: str) -> str:
         has = ["with padding" if masked else "without padding" for masked in padded]
         return f"expected a sequence {has[0]}, as {its} is; received one {has[1]}"
     if isinstance(layer, nodes.Recurrent) and isinstance(other, nodes.Recurrent):
-        learns = [e.initial == "learned" for e in (other, layer)]
-        if learns[0] != learns[1]:
-            states = ["learned" if learned else "not learned" for learned in learns]
-            return f"expected first states that are {states[0]}, as in {quoted(name)}"
         # What one call takes beside its input is not that of another.
         layer = replace(layer, initial=other.initial)
         if layer.attention and other.attention:

@@ -255,6 +255,11 @@ def _other_settings(spec: Spec, index: int, at: int) -> Iterator[Broken]:
     layer, other = spec.rnn[index], spec.rnn[at]
     for key in type(layer).model_fields:
         own, its = getattr(layer, key), getattr(other, key)
+        if key == "initial_state" and "learned" in (own, its) and own != its:
+            # It is an array of the layer.
+            learned = "learned" if its == "learned" else "no learned states"
+            message = f"expected {learned}, as in {quoted(str(other.name))}"
+            yield (("rnn", index, key), "E439", message)
         if isinstance(own, StepAttention) and isinstance(its, StepAttention):
             # Another call may attend to another layer.
             its = its.model_copy(update={"over": own.over})
