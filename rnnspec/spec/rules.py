@@ -224,7 +224,7 @@ def _shared_layers(spec: Spec) -> Iterator[Broken]:
             message = f"expected a layer of type {layer.type}; {quoted(name)} is of {other.type}"
             yield (path, "E439", message)
         elif its is not None:
-            message = f"{quoted(name)} has the arrays of {quoted(its)}: write 'shares: {its}'"
+            message = f"{quoted(name)} has no arrays of its own; did you mean {quoted(its)}?"
             yield (path, "E439", message)
         elif isinstance(layer, BatchNorm):
             message = (

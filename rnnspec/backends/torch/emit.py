@@ -165,7 +165,9 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
             reason="which is redundant: only the sum of both matters",
         )
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and plan_of(layer).has_redundant_bias
+        if isinstance(layer, nodes.Recurrent)
+        and plan_of(layer).has_redundant_bias
+        and layer.shares is None
     )
 
 
