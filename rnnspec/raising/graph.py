@@ -292,6 +292,12 @@ class GraphReader:
         name = self.aliases.get(name, name)
         return name if self.placed else self._defaults.get(name, name)
 
+    def tied(self, layer: nodes.Dense) -> bool | str:
+        """Return the key of the embedding whose vectors the kernel of a layer is."""
+        tables = [e for e in self.by_name.values() if isinstance(e, nodes.Embedding)]
+        several = sum(table.shares is None for table in tables) > 1
+        return self.base(layer.tied) if layer.tied and several else layer.tied is not None
+
     def read(self, name: str, *, beside: bool = False) -> str:
         """Return what a spec calls a value that a layer takes.
 

@@ -107,8 +107,8 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
             return {"last_steps": count}
         case nodes.Pooling() | nodes.Flatten():
             return {"pooling": reader.pool(layer)}
-        case nodes.Dense(tied=tied):
-            return reader.fields(layer) | {"tied": tied is not None}
+        case nodes.Dense():
+            return reader.fields(layer) | {"tied": graph.tied(layer)}
         case _:
             return reader.fields(layer)
 

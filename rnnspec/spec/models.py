@@ -1167,10 +1167,15 @@ class Head(Model):
         default="linear",
     )
     bias: bool = _key("Gives the output layer a bias. Needs `units`.", False, default=True)
-    tied: bool = _key(
-        "If true, the kernel of the output layer is the transpose of the embedding. "
+    tied: Annotated[
+        Annotated[bool, Tag("switch")] | Annotated[str, Tag("name")],
+        Discriminator(lambda value: "name" if isinstance(value, str) else "switch"),
+    ] = _key(
+        "If true, the kernel of the output layer is the transpose of the embedding; of several, "
+        "that of the input with this name. "
         "Its input must have the size of a vector, and `units` is the vocabulary.",
         True,
+        "words",
         default=False,
     )
     normalize: Literal["none", "l2"] = _key(
