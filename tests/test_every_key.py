@@ -191,9 +191,25 @@ def graph(layer: Data, *, named: bool) -> Data:
     }
 
 
+SHARED: Data = {
+    "version": 1,
+    "name": "net",
+    "input": {"length": 5, "features": 4},
+    "cells": {"mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}}},
+    "rnn": [
+        layer
+        for is_owner in (True, False)
+        for kind, keys in {
+            **dict.fromkeys(("simple", "lstm", "gru", "mine", "dense"), {"units": 4}),
+            "conv": {"filters": 4, "kernel_size": 2, "padding": "same"},
+            **dict.fromkeys(("layer_norm", "instance_norm", "batch_norm"), {}),
+        }.items()
+        for layer in [{"type": kind, **({"name": f"a_{kind}"} if is_owner else {}), **keys}]
+    ],
+}
 CHAINS = [
     {key: value for key, value in base.items() if value is not None}
-    for base in (TOKENS, NUMBERS, STACK, TIED, CELLS, KNOWN)
+    for base in (TOKENS, NUMBERS, STACK, TIED, CELLS, KNOWN, SHARED)
 ]
 BASES = [
     *CHAINS,
@@ -227,6 +243,8 @@ CANDIDATES: list[Any] = [
     *("learned", "given", "backward", "sequence", "add", "multiply", "steps"),
     *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
+    *("a_simple", "a_lstm", "a_gru", "a_mine", "a_dense", "a_conv"),
+    *("a_layer_norm", "a_instance_norm"),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
@@ -244,6 +262,8 @@ NO_PART_OF_THE_NETWORK = {
     ("Formula", "type"): "tells a formula from others, which have other keys",
     ("Pool", "type"): "tells a pool from others, which have other keys",
     ("Hidden", "of"): "is refused: a hidden layer takes the one before it",
+    ("Hidden", "shares"): "is refused: a hidden layer has arrays of its own",
+    ("BatchNorm", "shares"): "is refused: its running statistics would be of two inputs",
     ("Data", "examples"): "is for the advice of rnnspec lint",
     ("Expect", "parameters"): "is a promise, kept before anything is built",
     ("Expect", "max_parameters"): "is a promise, kept before anything is built",

@@ -204,6 +204,9 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
         read.update(sources[layer.name])
     # The contexts of a layer are those of its sequence.
     read.update(port.layer for port in ports if not port.state)
+    # Layers that share their arrays return alike.
+    owners = {layer.owner for layer in draft.layers if layer.name in read}
+    read.update(layer.name for layer in draft.layers if layer.owner in owners)
     settled, replaced = list[nodes.Layer](), dict[str, str]()
     for layer in draft.layers:
         placed = rename_layer(layer, replaced)

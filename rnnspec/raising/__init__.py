@@ -231,7 +231,7 @@ def _other(words: Words) -> str:
 
 def _is_copy(words: Words, before: Words, *, first: bool) -> bool:
     """True if a layer is a copy of the one before it, which may be the first of its stack."""
-    if "attention" in words or "name" in words or "name" in before or "of" in words:
+    if not {"attention", "name", "of", "shares"}.isdisjoint(words) or "name" in before:
         return False
     if isinstance(words.get("initial_state"), dict) and not _other(words):
         return False

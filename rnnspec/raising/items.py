@@ -162,8 +162,18 @@ class ItemReader:
             and isinstance(before, nodes.Recurrent)
             and self.graph.feeds(at - 1)
             and self.graph.has_default_name(layer)
+            and self._is_shared_alike(before, layer)
             and (before.return_sequences or self.graph.gives_state(before, behind(layer)))
         )
+
+    def _is_shared_alike(self, recurrent: nodes.Recurrent, norm: nodes.LayerNorm) -> bool:
+        """True if a norm behind a recurrent layer is shared with it, or neither is shared."""
+        again = nodes.called_again(self.graph.network)
+        if recurrent.shares is None:
+            norms = [norm.name in again, recurrent.name in again]
+            return norm.shares is None and norms[0] == norms[1]
+        owner = self.graph.by_name.get(norm.shares or "")
+        return owner is not None and self.graph.main(owner) == recurrent.shares
 
     def _item(self, at: int, end: int) -> Item:
         """Read the item of ``rnn`` that begins at a place."""
