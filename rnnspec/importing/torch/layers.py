@@ -124,7 +124,6 @@ def _share(scope: ModuleScope, path: str, last: int) -> None:
     for (at, step), first in zip(new, own, strict=False):
         if type(step.layer) is not type(first) or step.arrays:
             raise RefusedError(_CALLED_AGAIN)
-        step.modules = ()
         scope.steps[at].layer = replace(step.layer, shares=first.name)
 
 

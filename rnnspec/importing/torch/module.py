@@ -225,11 +225,13 @@ def _with_arrays(
 
     Otherwise each comes with its level.
     """
+    steps = [step for step in steps if step.layer.shares is None]
     # Between the layers of a stack, there may be learned states.
     stacks = [key for key, _ in groupby(s.modules for s in steps if s.modules or s.arrays)]
     levels = dict[tuple[str, ...], list[str]]()
     for step in scope.steps.values():
-        levels.setdefault(step.modules, []).append(step.layer.name)
+        if step.layer.shares is None:
+            levels.setdefault(step.modules, []).append(step.layer.name)
     used = {step.layer.name for step in steps}
     before: tuple[str, ...] = ()
     for step in steps:
