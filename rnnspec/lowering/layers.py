@@ -448,9 +448,7 @@ def _tied(graph: GraphBuilder, path: Path, declared: bool | str, units: int) -> 
     return embedding.name
 
 
-def _find_table(
-    graph: GraphBuilder, path: Path, declared: bool | str
-) -> nodes.Embedding | None:
+def _find_table(graph: GraphBuilder, path: Path, declared: bool | str) -> nodes.Embedding | None:
     """Return the embedding that a head names, or the only one; None, with a problem, if none."""
     tables = [
         layer
@@ -476,7 +474,9 @@ def _find_table(
     if len(tables) > 1:
         names = [f"'tied: {place}'" for place in places.values()]
         message = "'tied: true' needs a network with one embedding, this one has "
-        message = f"{message}{listed([f'{name!r}' for name in places])}: write {listed(names, 'or')}"
+        message = (
+            f"{message}{listed([f'{name!r}' for name in places])}: write {listed(names, 'or')}"
+        )
         graph.refuse(path, message, code="E422", key=True)
     return tables[0] if len(tables) == 1 else None
 

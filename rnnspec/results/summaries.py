@@ -60,8 +60,8 @@ class LayerSummary:
     """One row of a summary; the first axis of the output shape, the batch, is ``None``.
 
     ``takes`` names the layers whose output the layer takes, unless it is that of the layer before
-    it. ``shares`` is the layer whose arrays it has, of a tied kernel the embedding. ``arrays`` are the parameters of a
-    cell of the spec, and the states that the layer learned to begin as.
+    it. ``shares`` is the layer whose arrays it has, of a tied kernel the embedding. ``arrays`` are
+    the parameters of a cell of the spec, and the states that the layer learned to begin as.
     """
 
     name: str
@@ -71,11 +71,6 @@ class LayerSummary:
     takes: tuple[str, ...] = ()
     shares: str | None = None
     arrays: tuple[ArraySummary, ...] = ()
-
-    @property
-    def shared(self) -> str:
-        """What it shares of another layer."""
-        return "vectors" if self.type in ("Embedding", "Dense") else "arrays"
 
     @property
     def cells(self) -> tuple[tuple[str, str, str], ...]:
@@ -116,8 +111,9 @@ class Summary:
         """Inputs, joins, shared vectors, outputs, slow layers, other counts: what no row shows."""
         inputs = (f"Input {name}: {shape}" for name, shape in self.inputs.items())
         takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
+        tables = {row.name for row in self.layers if row.type == "Embedding"}
         shares = (
-            f"{row.name} shares the {row.shared} of {row.shares}"
+            f"{row.name} shares the {'vectors' if row.shares in tables else 'arrays'} of {row.shares}"
             for row in self.layers
             if row.shares
         )
