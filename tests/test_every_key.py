@@ -191,20 +191,19 @@ def graph(layer: Data, *, named: bool) -> Data:
     }
 
 
+_KEYS_OF: dict[str, Data] = {
+    **{kind: {"units": 4} for kind in ("simple", "lstm", "gru", "mine", "dense")},
+    "conv": {"filters": 4, "kernel_size": 2, "padding": "same"},
+    **{norm: {} for norm in ("layer_norm", "instance_norm", "batch_norm")},
+}
 SHARED: Data = {
     "version": 1,
     "name": "net",
     "input": {"length": 5, "features": 4},
     "cells": {"mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}}},
     "rnn": [
-        layer
-        for is_owner in (True, False)
-        for kind, keys in {
-            **dict.fromkeys(("simple", "lstm", "gru", "mine", "dense"), {"units": 4}),
-            "conv": {"filters": 4, "kernel_size": 2, "padding": "same"},
-            **dict.fromkeys(("layer_norm", "instance_norm", "batch_norm"), {}),
-        }.items()
-        for layer in [{"type": kind, **({"name": f"a_{kind}"} if is_owner else {}), **keys}]
+        *({"type": kind, "name": f"a_{kind}", **keys} for kind, keys in _KEYS_OF.items()),
+        *({"type": kind, **keys} for kind, keys in _KEYS_OF.items()),
     ],
 }
 CHAINS = [

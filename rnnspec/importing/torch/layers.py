@@ -128,7 +128,7 @@ def _share(scope: ModuleScope, path: str, last: int) -> None:
 
 
 def _call_with_arrays(  # noqa: PLR0913, PLR0917 - a call, and what is called
-    m: Operators, op: Op, of_zoo: str, kind: str, args: Any, kwargs: Any
+    m: Operators, op: Op, of_zoo: ZooLayer | None, kind: str, args: Any, kwargs: Any
 ) -> Any:
     """Return the result of a module with arrays."""
     scope = m.scope
