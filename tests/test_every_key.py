@@ -199,10 +199,18 @@ _KEYS_OF: dict[str, Data] = {
 SHARED: Data = {
     "version": 1,
     "name": "net",
-    "input": {"length": 5, "features": 4},
+    "input": {"length": 4, "features": 4},
     "cells": {"mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}}},
     "rnn": [
-        *({"type": kind, "name": f"a_{kind}", **keys} for kind, keys in _KEYS_OF.items()),
+        *(
+            layer
+            for kind, keys in _KEYS_OF.items()
+            for layer in (
+                {"type": kind, "name": f"a_{kind}", **keys},
+                # So that no other layer takes one with a name by default.
+                {"type": "activation", "activation": "tanh", "of": f"a_{kind}"},
+            )
+        ),
         *({"type": kind, **keys} for kind, keys in _KEYS_OF.items()),
     ],
 }

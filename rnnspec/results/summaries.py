@@ -112,8 +112,9 @@ class Summary:
         inputs = (f"Input {name}: {shape}" for name, shape in self.inputs.items())
         takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
         tables = {row.name for row in self.layers if row.type == "Embedding"}
+        what = {row.name: "vectors" if row.shares in tables else "arrays" for row in self.layers}
         shares = (
-            f"{row.name} shares the {'vectors' if row.shares in tables else 'arrays'} of {row.shares}"
+            f"{row.name} shares the {what[row.name]} of {row.shares}"
             for row in self.layers
             if row.shares
         )
