@@ -1268,6 +1268,18 @@ def with_arrays(layer: Layer) -> Layer:
     return replace(layer, name=layer.owner, shares=None) if layer.shares else layer
 
 
+def turned(network: Network) -> frozenset[str]:
+    """Return the layers that read in the other direction than that whose arrays they share."""
+    backward = {
+        layer.name: layer.backward for layer in network.layers if isinstance(layer, Recurrent)
+    }
+    return frozenset(
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, Recurrent) and layer.backward != backward[layer.owner]
+    )
+
+
 def common_steps(network: Network, layer: Layer) -> int | None:
     """Return the steps of what a layer takes at each call, None if that is any number."""
     lengths = {other.input[0] for other in network.layers if other.owner == layer.owner}

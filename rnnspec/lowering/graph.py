@@ -250,7 +250,7 @@ class GraphBuilder:
         """True if an item has other settings than that whose arrays it shares."""
         shares = getattr(declared, "shares", None)
         others = [item for item in self.spec.rnn if item.name == shares]
-        keys = type(declared).model_fields.keys() - {*models.OWN_KEYS, "attention"}
+        keys = type(declared).model_fields.keys() - {*models.OWN_KEYS, "attention", "direction"}
         return any(getattr(declared, k) != getattr(others[0], k, None) for k in keys)
 
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
@@ -459,7 +459,7 @@ def _difference(layer: nodes.Layer, other: nodes.Layer, name: str) -> str:
         return f"expected a sequence {has[0]}, as {its} is; received one {has[1]}"
     if isinstance(layer, nodes.Recurrent) and isinstance(other, nodes.Recurrent):
         # What one call takes beside its input is not that of another.
-        layer = replace(layer, initial=other.initial)
+        layer = replace(layer, initial=other.initial, backward=other.backward)
         if layer.attention and other.attention:
             over, keys = other.attention.over, other.attention.keys
             layer = replace(layer, attention=replace(layer.attention, over=over, keys=keys))

@@ -187,6 +187,8 @@ class ItemReader:
         if isinstance(layer, nodes.Recurrent) and isinstance(owner, nodes.Recurrent):
             over, its = (one.attention and one.attention.over for one in (layer, owner))
             words |= {"attention": item.words["attention"]} if over != its else {}
+            if layer.backward != owner.backward:
+                words["direction"] = "backward" if layer.backward else "forward"
         return replace(item, words=words | {"shares": self.graph.base(layer.shares)})
 
     def _whole_item(self, at: int, end: int) -> Item:

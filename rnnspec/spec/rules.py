@@ -263,7 +263,7 @@ def _other_settings(spec: Spec, index: int, at: int) -> Iterator[Broken]:
         if isinstance(own, StepAttention) and isinstance(its, StepAttention):
             # Another call may attend to another layer.
             its = its.model_copy(update={"over": own.over})
-        if key in OWN_KEYS or own == its:
+        if key in {*OWN_KEYS, "direction"} or own == its:
             continue
         pairs = {key: (own, its)}
         if key == "settings":

@@ -60,8 +60,15 @@ class RecurrentCalls(Walk):
                 if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
                     parts.setdefault("", []).append(targets[kinds[0]])
             module = code("{}.{}", layer.owner, path) if path else layer.owner
-            arguments = listed(self.x, self.mask if layer.masked else "", state, *memory)
+            # The module reads in the direction of the layer that has its arrays.
+            flip = "[:, ::-1]" if layer.name in nodes.turned(self.network) else ""
+            mask = code(f"{{}}{flip}", self.mask) if layer.masked else ""
+            arguments = listed(code(f"{{}}{flip}", self.x), mask, state, *memory)
             yield self.give(code("self.{}({})", module, arguments), *result)
+            if flip and self.gives_outputs(layer):
+                yield self.give(code(f"{{}}{flip}", name), name)
+            if flip and (contexts := self._contexts_of(layer)) and contexts != "_":
+                yield code(f"{{}} = {{}}{flip}", contexts, contexts)
             if has_state and not layer.return_sequences and kinds[0] in read:
                 yield self.give(targets[kinds[0]], name)
         if layer.merge is not None:
