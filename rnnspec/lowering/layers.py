@@ -473,10 +473,9 @@ def _find_table(graph: GraphBuilder, path: Path, declared: bool | str) -> nodes.
         return None
     if len(tables) > 1:
         names = [f"'tied: {place}'" for place in places.values()]
-        message = "'tied: true' needs a network with one embedding, this one has "
-        message = (
-            f"{message}{listed([f'{name!r}' for name in places])}: write {listed(names, 'or')}"
-        )
+        has = listed([f"{name!r}" for name in places])
+        message = f"'tied: true' needs a network with one embedding, this one has {has}"
+        message = f"{message}; expected {listed(names, 'or')}"
         graph.refuse(path, message, code="E422", key=True)
     return tables[0] if len(tables) == 1 else None
 

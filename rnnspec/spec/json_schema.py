@@ -503,8 +503,8 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             section = reference.rpartition("/")[2]
             inside = _mapping(getattr(models, section), parts[section], parts)
             return {"type": [kind, "object"], "if": {"type": "object"}, "then": inside}
-        case {"oneOf": [{"type": str() as kind}, {"type": str() as other}]}:
-            return {"type": [kind, other]}
+        case _ if key == "tied":
+            return {"type": ["boolean", "string"]}
         case _ if key == "initial_state":
             return _initial_state(model, plain["oneOf"][0])
         case {"oneOf": [{"enum": _}, *_]}:
