@@ -412,6 +412,141 @@ rnn:
 - {type: concat, of: [decayed_1, alone]}
 heads: {steps: {pooling: none, units: 2}, last: {of: alone.h, units: 2}}
 """
+SIAMESE = """\
+version: 1
+name: siamese
+inputs:
+  premise: {embedding: {vocabulary: 20, dim: 5, mask_zero: true}}
+  hypothesis: {embedding: premise}
+stream: hypothesis
+rnn:
+- {type: lstm, name: first, units: 4, bidirectional: true, of: premise}
+- {type: lstm, name: second, shares: first, of: hypothesis}
+- {type: concat, of: [first.state, second.state]}
+- {type: dense, units: 3, name: da}
+- {type: dense, name: db, shares: da, of: concat_1}
+- {type: add, of: [da, db]}
+head: {units: 3, activation: softmax, pooling: none}
+"""
+SHARED_STACKS = """\
+version: 1
+name: shared_stacks
+inputs:
+  a: {features: 3, mask_value: 0.0}
+  b: {features: 3, mask_value: 0.0}
+stream: b
+rnn:
+- {type: gru, name: enc, units: 4, layers: 2, layer_norm: true, dropout: 0.2,
+  recurrent_dropout: 0.1, of: a, initial_state: learned}
+- {type: gru, name: again, shares: enc, of: b, initial_state: learned}
+- {type: pool, pooling: last, of: enc, name: p}
+- {type: pool, pooling: last, of: again, name: q}
+- {type: concat, of: [p, q]}
+head: {units: 3, pooling: none}
+"""
+CALLED_TWICE = """\
+version: 1
+name: called_twice
+inputs:
+  a: {features: 3, length: 6}
+  b: {features: 3, length: 8}
+stream: b
+rnn:
+- {type: conv, name: ca, filters: 4, kernel_size: 3, padding: causal, of: a}
+- {type: layer_norm, name: na}
+- {type: instance_norm, name: ia}
+- {type: dense, name: da, units: 4, activation: relu}
+- {type: simple, name: ra, units: 4, residual: true}
+- {type: conv, name: cb, of: b, shares: ca}
+- {type: layer_norm, name: nb, shares: na}
+- {type: instance_norm, name: ib, shares: ia}
+- {type: dense, name: db, shares: da}
+- {type: simple, name: rb, shares: ra, initial_state: {of: ra}}
+- {type: gru, name: g1, units: 4, of: rb}
+- {type: gru, name: g2, shares: g1}
+- {type: gru, name: g3, shares: g1}
+heads: {o: {units: 3, of: g3}, p: {of: ra, pooling: mean}}
+"""
+SHARED_CELLS = """\
+version: 1
+name: shared_cells
+inputs:
+  a: {features: 3, mask_value: 0.0}
+  b: {features: 3, mask_value: 0.0}
+stream: b
+cells:
+  fed:
+    states: [h, c]
+    equations: {f: sigmoid(W @ x + U @ h + b), c: f * c + (1 - f) * tanh(V @ x),
+  h: tanh(p * c)}
+rnn:
+- {type: fed, name: first, units: 4, of: a, bidirectional: true}
+- {type: fed, name: second, shares: first, of: b, initial_state: {of: first}}
+- {type: concat, of: [first.c, second.c]}
+- {type: fed, name: third, units: 3, of: first}
+- {type: fed, name: fourth, shares: third, of: second}
+heads: {one: {of: concat_1, units: 2}, two: {of: third, pooling: last, units: 2},
+  three: {of: fourth, pooling: none, units: 2}}
+"""
+SHARED_ATTENTION = """\
+version: 1
+name: shared_attention
+inputs:
+  a: {features: 3, mask_value: 0.0}
+  b: {features: 3, mask_value: 0.0}
+stream: b
+rnn:
+- {type: gru, name: encoder, units: 4, of: a}
+- {type: lstm, name: first, units: 4, of: a, attention: {over: encoder, score: general}}
+- {type: lstm, name: second, shares: first, of: b}
+- {type: concat, of: [first.context, first]}
+- {type: pool, pooling: mean}
+- {type: concat, of: [mean_pooling_1, second.state]}
+head: {of: concat_2, units: 2}
+"""
+SHARED_STREAM = """\
+version: 1
+name: shared_stream
+inputs:
+  a: {features: 3}
+  b: {features: 3}
+stream: b
+rnn:
+- {type: conv, name: ca, filters: 4, kernel_size: 1, of: a}
+- {type: layer_norm, name: na}
+- {type: dense, name: da, units: 4, activation: relu}
+- {type: lstm, name: ra, units: 4}
+- {type: conv, name: cb, of: b, shares: ca}
+- {type: layer_norm, name: nb, shares: na}
+- {type: dense, name: db, shares: da}
+- {type: lstm, name: rb, shares: ra, initial_state: {of: ra}}
+- {type: gru, name: g1, units: 4, of: rb}
+- {type: gru, name: g2, shares: g1}
+- {type: gru, name: g3, shares: g1}
+head: {units: 3, pooling: none}
+"""
+SHARED_PAIRS = """\
+version: 1
+name: shared_pairs
+inputs:
+  a: {features: 3, mask_value: 0.0}
+  b: {features: 3, mask_value: 0.0}
+cells:
+  two:
+    inputs: [x, s]
+    states: [h]
+    equations: {h: "tanh(W @ x + V @ s + U @ h)"}
+rnn:
+- {type: gru, name: g, units: 4, of: a, reset_after: false, merge: sum,
+  bidirectional: true, recurrent_activation: hard_sigmoid, recurrent_dropout: 0.2}
+- {type: gru, name: g2, shares: g, of: b, initial_state: {of: g}}
+- {type: two, name: t, units: 3, of: {x: g2, s: g.state}}
+- {type: two, name: t2, shares: t, of: {x: g2, s: g2.state}, initial_state: {h: t.h}}
+- {type: simple, name: s, units: 3, activation: relu, of: t2, direction: backward}
+- {type: simple, name: s2, shares: s, of: s}
+- {type: pool, pooling: max}
+head: {units: 3, pooling: none}
+"""
 GRAPHS = (
     TRANSLATION,
     JOINED,
@@ -430,7 +565,12 @@ GRAPHS = (
     ENDED,
     FORMULAS,
     SEVERAL_INPUTS,
+    SIAMESE,
+    SHARED_CELLS,
+    SHARED_STREAM,
 )
+SHARED = (SHARED_STACKS, CALLED_TWICE, SHARED_ATTENTION, SHARED_PAIRS)
+
 OWN = """\
 version: 1
 name: own
@@ -885,6 +1025,7 @@ ALL = (
     *(
         *GRAPHS,
         *IN_C[:4],
+        *SHARED,
         BARE,
         BRANCHES,
         SETTINGS,

@@ -351,20 +351,22 @@ def node_types() -> list[type]:
 
 
 # A layer's input is the output of the layer before it, as the verification of the network ensures.
-# Only a layer that begins a head, or is in a list of poolings, has a source.
+# Only a layer that begins a head, or is in a list of poolings, has a source, and some have arrays
+# that another one shares.
+DECLARED = ("source", "shares")
 FIELDS = sorted(
     {
         (kind.__name__, field.name)
         for kind in node_types()
         for field in fields(kind)
         if (field.name != "input" or kind is Network)
-        and (field.name != "source" or len(SEEN[kind.__name__, "source"]) > 1)
+        and (field.name not in DECLARED or len(SEEN[kind.__name__, field.name]) > 1)
     }
 )
 
 
 DECIDED = re.compile(
-    r".*\.(input|inputs|masked|layers|source|outputs|result|of)|Embedding\.vocabulary|Pooling\.backward"
+    r".*\.(input|inputs|masked|layers|source|shares|outputs|result|of)|Embedding\.vocabulary|Pooling\.backward"
     r"|StepAttention\.size|Network\.stream|VectorInput\.state"
     r"|Attention\.memory|StepAttention\.width"
 )

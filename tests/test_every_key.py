@@ -205,9 +205,32 @@ def graph(layer: Data, *, named: bool) -> Data:
     }
 
 
+_KEYS_OF: dict[str, Data] = {
+    **{kind: {"units": 4} for kind in ("simple", "lstm", "gru", "mine", "dense")},
+    "conv": {"filters": 4, "kernel_size": 2, "padding": "same"},
+    **{norm: {} for norm in ("layer_norm", "instance_norm", "batch_norm")},
+}
+SHARED: Data = {
+    "version": 1,
+    "name": "net",
+    "input": {"length": 4, "features": 4},
+    "cells": {"mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}}},
+    "rnn": [
+        *(
+            layer
+            for kind, keys in _KEYS_OF.items()
+            for layer in (
+                {"type": kind, "name": f"a_{kind}", **keys},
+                # So that no other layer takes one with a name by default.
+                {"type": "activation", "activation": "tanh", "of": f"a_{kind}"},
+            )
+        ),
+        *({"type": kind, **keys} for kind, keys in _KEYS_OF.items()),
+    ],
+}
 CHAINS = [
     {key: value for key, value in base.items() if value is not None}
-    for base in (TOKENS, NUMBERS, STACK, TIED, CELLS, KNOWN)
+    for base in (TOKENS, NUMBERS, STACK, TIED, CELLS, KNOWN, SHARED)
 ]
 BASES = [
     *CHAINS,
@@ -241,6 +264,8 @@ CANDIDATES: list[Any] = [
     *("learned", "given", "backward", "sequence", "add", "multiply", "steps"),
     *("dot", "scaled_dot", "general", "context", "scores", {"over": "a", "score": "general"}),
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
+    *("a_simple", "a_lstm", "a_gru", "a_mine", "a_dense", "a_conv"),
+    *("a_layer_norm", "a_instance_norm"),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
@@ -258,6 +283,8 @@ NO_PART_OF_THE_NETWORK = {
     ("Formula", "type"): "tells a formula from others, which have other keys",
     ("Pool", "type"): "tells a pool from others, which have other keys",
     ("Hidden", "of"): "is refused: a hidden layer takes the one before it",
+    ("Hidden", "shares"): "is refused: a hidden layer has arrays of its own",
+    ("BatchNorm", "shares"): "is refused: its running statistics would be of two inputs",
     ("Data", "examples"): "is for the advice of rnnspec lint",
     ("Expect", "parameters"): "is a promise, kept before anything is built",
     ("Expect", "max_parameters"): "is a promise, kept before anything is built",

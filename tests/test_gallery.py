@@ -63,6 +63,7 @@ ROWS = {
     "stock_price_lstm": [10_400, 20_200, 20_200, 20_200, 51],
     "temperature_conv_gru": [2_272, 5_152, 6_240, 33],
     "text_rcnn": [1_428_600, 1_140_736, 8_130],
+    "sentence_similarity_lstm": [70_200],
     "tied_word_model": [6_655_600, 320_800, 320_800, 33_278],
     "trigger_word_gru": [297_136, 784, 124_800, 512, 98_688, 512, 129],
     "active_learning_bilstm": [384_000, 41_216, 1_300, 21],

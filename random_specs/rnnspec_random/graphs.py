@@ -41,6 +41,7 @@ _SEQUENCE_LAYERS = (
     *("join",) * 4,
     *("attention",) * 3,
 )
+_SHAREABLE = (*models.RECURRENT, *CELLS, "dense", "layer_norm", "instance_norm")
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
 
 
@@ -113,6 +114,8 @@ class _Graph:
         """What a layer reads that does not say so, empty if it must."""
         # The final state of a layer with its name, which reads the layer itself.
         self.parts: list[tuple[_Value, _Value]] = []
+        # Each layer whose arrays another one may share, with what it reads and gives.
+        self.shareable: list[tuple[Words, _Value, _Value]] = []
 
     def finish(self, spec: Words) -> Words:
         """Add the layers, their cells and initializers, and the heads to the inputs of a spec."""
@@ -218,6 +221,9 @@ class _Graph:
         if read is not None and (read.name != self.last or self.draw(st.integers(0, 3)) == 0):
             layer["of"] = read.name
         value.name = self.last = layer["name"]
+        is_alone = not {"attention", "shares"} & layer.keys()
+        if read is not None and is_alone and layer["type"] in _SHAREABLE:
+            self.shareable.append((layer, read, value))
         value.is_read = False
         self.layers.append(layer)
         self.values.append(value)
@@ -225,6 +231,8 @@ class _Graph:
 
     def add_layer(self) -> None:
         """Append a layer, and before it those that it needs."""
+        if self.shareable and self.draw(st.integers(0, 5)) == 0 and self._add_shared():
+            return
         vector = self.pick_vector() if self.draw(st.integers(0, 3)) == 0 else None
         read = vector or self.pick()
         kind = self.draw(st.sampled_from(_SEQUENCE_LAYERS if read.axis else _VECTOR_LAYERS))
@@ -296,6 +304,24 @@ class _Graph:
             context.is_read = self.draw(st.integers(0, 2)) > 0
             self.values.append(context)
         return value
+
+    def _add_shared(self) -> bool:
+        """Append a layer with the arrays of another one, if something else fits it."""
+        calls = [
+            (layer, value, read)
+            for layer, other, value in self.shareable
+            for read in self.values
+            if (read.width, read.masked) == (other.width, other.masked)
+            and (read.axis is None) == (other.axis is None)
+        ]
+        if not calls:
+            return False
+        layer, value, read = self.draw(st.sampled_from(calls))
+        keys = {"type": layer["type"], "shares": layer["name"]}
+        if layer.get("initial_state") == "learned":
+            keys["initial_state"] = "learned"
+        self.add(keys, replace(read, width=value.width, ways=value.ways), read)
+        return True
 
     def _add_fused(self, read: _Value) -> None:
         """Append a layer whose cell takes a sequence, and another one or a vector."""

@@ -370,7 +370,7 @@ def layer_keys(draw: st.DrawFn, kind: str, *without: str) -> Words:
     """Draw the keys of a layer; one without values of its own has those of its examples."""
     layer, optional = Words(), dict[str, st.SearchStrategy[Any]]()
     for key, declared in models.KINDS[kind].model_fields.items():
-        if key in ("type", "name", "of", *without):
+        if key in ("type", "name", "of", "shares", *without):
             continue
         values = _BY_KEY[key] if key in _BY_KEY else st.sampled_from(declared.examples or ())
         if declared.is_required():

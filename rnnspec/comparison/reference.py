@@ -34,7 +34,7 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.forms import with_steps
-from rnnspec.ir.params import directions, params
+from rnnspec.ir.params import directions, used_params
 from rnnspec.machine.memory import check_memory
 
 if TYPE_CHECKING:
@@ -172,8 +172,8 @@ class _ForwardPass:
         for layer in layers:
             inputs = [self.outputs[name] for name in self.sources[layer.name]]
             self.entered[layer.name] = inputs[0]
-            keys = [param.name for param in params(layer)]
-            arrays = {key: self.arrays[f"{layer.name}.{key}"] for key in keys}
+            keys = [param.name for param in used_params(layer)]
+            arrays = {key: self.arrays[f"{layer.owner}.{key}"] for key in keys}
             output = self._layer(layer, arrays, inputs)
             exact = isinstance(layer, nodes.Join) and layer.how == "concat"
             exact = exact or isinstance(layer, _EXACT)
@@ -189,7 +189,7 @@ class _ForwardPass:
         x = inputs[0]
         match layer:
             case nodes.Embedding():
-                return self.arrays[f"{layer.table or layer.name}.embeddings"].take(x, axis=0)
+                return arrays["embeddings"].take(x, axis=0)
             case nodes.Recurrent():
                 return self._recurrent(layer, arrays, x)
             case nodes.Attention():

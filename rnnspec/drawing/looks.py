@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.drawing.scene import Role
@@ -80,8 +80,18 @@ class Look:
     kind: str
 
 
-def look(layer: Layer | Learned | Port) -> Look:  # noqa: PLR0912 - a row for each kind of layer
-    """Return the look of a layer. A new kind of layer has a row, or the look that its class has."""
+def look(layer: Layer | Learned | Port) -> Look:
+    """Return the look of a layer, which says whose arrays it shares."""
+    own = _look_of_kind(layer)
+    if isinstance(layer, Learned | Port | Embedding) or layer.shares is None:
+        return own
+    return replace(own, kind=_join(own.kind, f"shares {layer.shares}"))
+
+
+def _look_of_kind(  # noqa: PLR0912 - a row for each kind of layer
+    layer: Layer | Learned | Port,
+) -> Look:
+    """Return the look of a kind. A new kind of layer has a row, or the look that its class has."""
     match layer:
         case Embedding():
             return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
@@ -212,7 +222,7 @@ def _join(*settings: str) -> str:
 def _embedding(layer: Embedding) -> str:
     return _join(
         f"{count_words(layer.vocabulary, 'token')} to {layer.dim:,}",
-        "" if layer.table is None else f"shares the vectors of {layer.table}",
+        "" if layer.shares is None else f"shares the vectors of {layer.shares}",
         "" if layer.pretrained is None else "pretrained",
         "" if layer.trainable else "frozen",
     )

@@ -196,10 +196,16 @@ class _GraphPlan:
         others = [self.steps[user].layer for user in self._users(source) if user != _RESULT]
         into_join = any(isinstance(self.steps[i].layer, nodes.Joined) for i in joined)
         is_output = recurrent.merge in (None, "concat")
+        # All calls of a layer return alike.
+        is_shared = any(step.layer.shares == recurrent.owner for step in self.steps.values())
         if (
             is_output
             and not isinstance(recurrent.cell, nodes.EquationCell)
-            and ((sole and into_join) or any(isinstance(layer, Taken) for layer in others))
+            and (
+                (sole and into_join)
+                or is_shared
+                or any(isinstance(layer, Taken) for layer in others)
+            )
         ):
             part, size = recurrent.states[0]
             name = self.steps[at].layer.name

@@ -204,6 +204,9 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
         read.update(sources[layer.name])
     # The contexts of a layer are those of its sequence.
     read.update(port.layer for port in ports if not port.state)
+    # Layers that share their arrays return alike.
+    owners = {layer.owner for layer in draft.layers if layer.name in read}
+    read.update(layer.name for layer in draft.layers if layer.owner in owners)
     settled, replaced = list[nodes.Layer](), dict[str, str]()
     for layer in draft.layers:
         placed = rename_layer(layer, replaced)
@@ -509,8 +512,8 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
     def new(name: str) -> str:
         return names.get(name, name)
 
-    source = layer.source and new(layer.source)
-    renamed: nodes.Layer = replace(layer, name=new(layer.name), source=source)
+    source, shares = layer.source and new(layer.source), layer.shares and new(layer.shares)
+    renamed: nodes.Layer = replace(layer, name=new(layer.name), source=source, shares=shares)
     match renamed:
         case nodes.Residual(start=start):
             return replace(renamed, start=new(start))
@@ -518,8 +521,6 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
             return replace(renamed, of=tuple(map(new, of)))
         case nodes.Dense(tied=str() as tied):
             return replace(renamed, tied=new(tied))
-        case nodes.Embedding(table=str() as table):
-            return replace(renamed, table=new(table))
         case nodes.Repeat(like=str() as like):
             return replace(renamed, like=new(like))
         case nodes.AttentionPooling(query=str() as query):

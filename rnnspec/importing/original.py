@@ -40,7 +40,7 @@ from rnnspec.ir.nodes import (
     attention_of,
     least_steps,
 )
-from rnnspec.ir.params import directions, params
+from rnnspec.ir.params import directions, used_params
 from rnnspec.source.execute import execute
 from rnnspec.weights.caller_arrays import as_array
 
@@ -485,7 +485,7 @@ def _too_large(network: Network) -> str:
         numbers += _size(layer.output)
         if isinstance(layer, Recurrent):
             scanned = _size(layer.input[:1]) * len(directions(layer))
-            numbers += scanned * params(layer)[0].shape[-1]
+            numbers += scanned * used_params(layer)[0].shape[-1]
             steps += scanned
     if numbers * ROWS <= _MOST_NUMBERS and steps <= _MOST_STEPS:
         return ""

@@ -44,7 +44,7 @@ from rnnspec.words import CellActivation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-FIELDS = Fields("Node.source Recurrent.state_names")
+FIELDS = Fields("Node.source Node.shares Recurrent.state_names")
 """The fields that a layer is written from if its cell is written from its equations."""
 ARRAYS = {"W": "kernel", "U": "recurrent_kernel", "b": "bias", "d": "recurrent_bias"}
 """The canonical array of each parameter, by its letter."""

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from rnnspec.words import JoinHow, Merge
 
 FIELDS = Fields(
-    "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
+    "Node.source Node.shares Recurrent.attention Recurrent.backward Recurrent.initial "
     "Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
     f"{SCALING} {ATTENTION}"
@@ -93,7 +93,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
     """
     match layer:
         case nodes.Embedding():
-            yield Result("x", Embed(X, Param(layer.table or layer.name, "embeddings")))
+            yield Result("x", Embed(X, Param(layer.owner, "embeddings")))
         case nodes.Recurrent():
             yield from _recurrent(layer, form)
         case nodes.Learned():
@@ -275,7 +275,7 @@ def is_state(layer: nodes.Pooling) -> bool:
 
 
 def _norm(layer: nodes.BatchNorm | nodes.LayerNorm, form: Form) -> Norm:
-    norm = Norm(X, layer.name, layer.epsilon, "features", layer.scale, layer.offset)
+    norm = Norm(X, layer.owner, layer.epsilon, "features", layer.scale, layer.offset)
     match layer:
         case nodes.LayerNorm():
             return norm
@@ -305,15 +305,15 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     squared = Name("variance") + Setting("epsilon", layer.epsilon)
     yield Result("deviation", Function("sqrt", squared))
     yield Result("x", X / Name("deviation"))
-    scaled = X * Param(layer.name, "gamma") if layer.scale else X
+    scaled = X * Param(layer.owner, "gamma") if layer.scale else X
     if layer.scale or layer.offset:
-        yield Result("x", scaled + Param(layer.name, "beta") if layer.offset else scaled)
+        yield Result("x", scaled + Param(layer.owner, "beta") if layer.offset else scaled)
 
 
 def _attend(layer: nodes.Attention) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     is_vector = len(layer.input) == 1
-    vector = Param(layer.name, "score") if layer.additive else None
+    vector = Param(layer.owner, "score") if layer.additive else None
     queries: Expression = Repeat(X, 1) if is_vector else X
     keys: Expression = EarlierOutput(layer.keys)
     values: Expression = EarlierOutput(layer.over)
@@ -373,12 +373,12 @@ def _attention_pooling(layer: nodes.AttentionPooling) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     hidden: Expression = X
     if layer.units is not None:
-        hidden = MatMul(X, Param(layer.name, "kernel"))
-        hidden = hidden + Param(layer.name, "bias") if layer.bias else hidden
+        hidden = MatMul(X, Param(layer.owner, "kernel"))
+        hidden = hidden + Param(layer.owner, "bias") if layer.bias else hidden
     if layer.activation != "linear" or layer.units is not None:
         hidden = Apply(layer.activation, hidden)
     query = EarlierOutput(layer.query) if layer.query else None
-    learned = MatMul(hidden, Param(layer.name, "query"))
+    learned = MatMul(hidden, Param(layer.owner, "query"))
     yield Result("scores", Dot(hidden, query) if query else learned)
     scores, real = Name("scores"), Name("real")
     weights: Expression = Softmax(scores)
@@ -463,7 +463,7 @@ def _conv(layer: nodes.Conv, form: Form) -> Iterator[Result]:
         yield Result(state.name, Take(X, (-window.reach, 1)))
         # The steps before the chunk are there already.
         window = replace(window, padding="valid")
-    yield from _activated(layer, Conv(X, Param(layer.name, "kernel"), window))
+    yield from _activated(layer, Conv(X, Param(layer.owner, "kernel"), window))
 
 
 def _pool_windows(layer: nodes.WindowPooling) -> PoolWindows:
@@ -546,9 +546,9 @@ def _dense(layer: nodes.Dense) -> Iterator[Result]:
         kernel = Param(layer.tied, "embeddings")
         yield from _activated(layer, MatMul(X, kernel, transposed=True))
     else:
-        yield from _activated(layer, MatMul(X, Param(layer.name, "kernel")))
+        yield from _activated(layer, MatMul(X, Param(layer.owner, "kernel")))
 
 
 def _activated(layer: nodes.Conv | nodes.Dense, total: Conv | MatMul) -> Iterator[Result]:
-    biased = total + Param(layer.name, "bias") if layer.bias else total
+    biased = total + Param(layer.owner, "bias") if layer.bias else total
     yield Result("x", biased if layer.activation == "linear" else Apply(layer.activation, biased))

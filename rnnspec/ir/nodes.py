@@ -6,7 +6,7 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, assert_never, get_args
 
@@ -172,7 +172,8 @@ class Node:
     """The base of all layers: a name, the shape of the input, and the layer that this comes from.
 
     ``source`` is the name of that layer, or of an input. It is None for most: their input is the
-    output of the layer before them, or the first input of the network.
+    output of the layer before them, or the first input of the network. ``shares`` is the name of
+    another layer with the same settings whose arrays these are, or None if it has its own.
 
     ``no_step_form`` has the key that asks for a layer which cannot be computed in chunks, and the
     reason. ``about`` is the sentence above source that is its recipe, and below its picture.
@@ -186,6 +187,12 @@ class Node:
     name: str
     input: Shape
     source: str | None = None
+    shares: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The name of the layer that has the arrays with which it computes."""
+        return self.shares or self.name
 
     @property
     def output(self) -> Shape:
@@ -200,10 +207,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding(Node):
-    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set.
-
-    ``table`` is the name of another embedding whose vectors these are, or None.
-    """
+    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set."""
 
     acts_on: ClassVar[ActsOn] = "token"
 
@@ -213,7 +217,6 @@ class Embedding(Node):
     trainable: bool
     initializer: Initializer
     pretrained: Pretrained | None
-    table: str | None = None
 
     @property
     def output(self) -> Shape:
@@ -429,7 +432,7 @@ class Recurrent(Node):
     def learned(self) -> tuple[Learned, ...]:
         """The vectors that its states begin as, if these are arrays of the layer."""
         states = self.begins if self.initial == "learned" else ()
-        return tuple(Learned(self.name, state, self.ways * size) for state, size in states)
+        return tuple(Learned(self.owner, state, self.ways * size) for state, size in states)
 
     @property
     def standard_cell(self) -> StandardCell:
@@ -1273,8 +1276,8 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
 
 
 def learned_of(layer: Layer) -> tuple[Learned, ...]:
-    """Return the first states of a layer that are its arrays."""
-    return layer.learned if isinstance(layer, Recurrent) else ()
+    """Return the first states of a layer that are arrays of its own."""
+    return layer.learned if isinstance(layer, Recurrent) and not layer.shares else ()
 
 
 def contexts_of(network: Network, layer: Layer) -> Iterator[str]:
@@ -1315,6 +1318,34 @@ def tied_layers(network: Network) -> list[Dense]:
     """Return the layers with the vectors of an embedding and a bias of their own."""
     dense = (layer for layer in network.layers if isinstance(layer, Dense))
     return [layer for layer in dense if layer.tied and layer.bias]
+
+
+def with_arrays(layer: Layer) -> Layer:
+    """Return a layer under the name, and with the arrays, of the one whose arrays it shares."""
+    return replace(layer, name=layer.owner, shares=None) if layer.shares else layer
+
+
+def turned(network: Network) -> frozenset[str]:
+    """Return the layers that read in the other direction than that whose arrays they share."""
+    backward = {
+        layer.name: layer.backward for layer in network.layers if isinstance(layer, Recurrent)
+    }
+    return frozenset(
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, Recurrent) and layer.backward != backward[layer.owner]
+    )
+
+
+def common_steps(network: Network, layer: Layer) -> int | None:
+    """Return the steps of what a layer takes at each call, None if that is any number."""
+    lengths = {other.input[0] for other in network.layers if other.owner == layer.owner}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def called_again(network: Network) -> frozenset[str]:
+    """Return the names of the layers whose arrays others share."""
+    return frozenset(layer.shares for layer in network.layers if layer.shares)
 
 
 def least_steps(network: Network) -> int:

@@ -108,26 +108,28 @@ def _scaling(layer: Scaling) -> tuple[Param, ...]:
     return tuple(Param(name, "out", features, Constant(value)) for name, value, has in ends if has)
 
 
-def params(  # noqa: PLR0912 - a branch for each kind of layer
+def params(layer: Layer | Learned) -> tuple[Param, ...]:
+    """Return the canonical arrays of a layer, none if those of another are used."""
+    return () if not isinstance(layer, Learned) and layer.shares else used_params(layer)
+
+
+def used_params(  # noqa: PLR0912 - a branch for each kind of layer
     layer: Layer | Learned,
 ) -> tuple[Param, ...]:
-    """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
+    """Return the arrays with which a layer computes, named within it (``forward.kernel``)."""
     if isinstance(layer, LearnedFormula):
         return tuple(_parameters(layer.arrays, layer.initializers, {}))
     if isinstance(layer, ParameterFree):
         return ()
     match layer:
         case Embedding():
-            # The table of another embedding is among the arrays of that.
-            if layer.table is not None:
-                return ()
             table = (("token", layer.vocabulary), ("out", layer.dim))
             param = Param("embeddings", "token out", table, layer.initializer)
             return (param if layer.trainable else replace(param, learned_from=None),)
         case Recurrent():
             ways = directions(layer)
             arrays = (param for prefix in ways for param in _direction(layer, prefix))
-            learned = (replace(params(e)[0], name=e.param) for e in layer.learned)
+            learned = (replace(used_params(e)[0], name=e.param) for e in layer.learned)
             return (*learned, *arrays, *_asking(layer))
         case Learned():
             # Zeros, as in most networks that learn it.

@@ -68,7 +68,7 @@ def dump(network: Network) -> str:
             f"    {field.name}: {getattr(layer, field.name)!r}"
             for field in fields(layer)
             if field.name not in ("name", "input")  # in the first line
-            and (field.name != "source" or layer.source)
+            and (field.name not in ("source", "shares") or getattr(layer, field.name))
         ]
         for param in params(layer):
             frozen = "" if param.trainable else " frozen"

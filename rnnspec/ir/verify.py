@@ -30,6 +30,7 @@ from rnnspec.ir.nodes import (
     sources,
     width,
 )
+from rnnspec.ir.params import used_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,8 @@ def verify(network: Network) -> Network:
         finite = all(_is_finite(value) for value in values if not isinstance(value, str))
         _require(finite, f"{layer.name} contains a non-finite number")
         _require_other(layer, shapes, inputs, outputs)
-        if isinstance(layer, Dense | Embedding):
+        _require_owner(layer, by_name)
+        if isinstance(layer, Dense):
             _require_table(layer, by_name)
         # After the check, so that a residual cannot start at itself.
         inputs[layer.name] = layer.input
@@ -116,19 +118,22 @@ def _require_other(
             pass
 
 
-def _require_table(layer: Dense | Embedding, by_name: Mapping[str, Layer]) -> None:
-    """Check the vectors of an embedding that a layer shares."""
-    name = layer.tied if isinstance(layer, Dense) else layer.table
-    if name is None:
+def _require_owner(layer: Layer, by_name: Mapping[str, Layer]) -> None:
+    """Check that a layer can compute with the arrays that it shares."""
+    if layer.shares is None:
         return
-    table = by_name.get(name)
-    if isinstance(layer, Dense):
+    other = by_name.get(layer.shares)
+    own, its = ([(p.name, p.shape) for p in used_params(e)] for e in (layer, other or layer))
+    fits = other is not None and other.shares is None and own == its
+    _require(fits, f"{layer.name} shares the arrays of {layer.shares}, which has others")
+
+
+def _require_table(layer: Dense, by_name: Mapping[str, Layer]) -> None:
+    """Check the vectors of an embedding that a layer is tied to."""
+    if layer.tied is not None:
+        table = by_name.get(layer.tied)
         fits = isinstance(table, Embedding) and table.dim == layer.features
-        _require(fits, f"{layer.name} is tied to {name}, which has other vectors")
-    else:
-        same = (layer.vocabulary, layer.dim, None)
-        fits = isinstance(table, Embedding) and same == (table.vocabulary, table.dim, table.table)
-        _require(fits, f"{layer.name} has the table of {name}, which has another")
+        _require(fits, f"{layer.name} is tied to {layer.tied}, which has other vectors")
 
 
 def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from types import MappingProxyType
@@ -159,7 +160,26 @@ def _state_items(
         # Of an item that no layer reads, the states may be.
         if len(known) == len(own) and (own or index < len(spec.rnn) - 1):
             items[index] = reduce(or_, known, Behind())
-    return items
+    return _share_items(spec, items)
+
+
+def _share_items(spec: models.Spec, items: Mapping[int, Behind]) -> dict[int, Behind]:
+    """Return the items whose final state is all that is taken, of shared layers all or none."""
+    named = {layer.name: index for index, layer in enumerate(spec.rnn) if layer.name}
+    groups = dict[int, list[int]]()
+    for index, layer in enumerate(spec.rnn):
+        owner = named.get(getattr(layer, "shares", None) or "", index)
+        groups.setdefault(owner, []).append(index)
+    result = dict(items)
+    for group in groups.values():
+        known = [items[index] for index in group if index in items]
+        # One call may begin with other states than the next one.
+        behind = replace(reduce(or_, known, Behind()), keeps_zeros=len(group) == 1)
+        if len(group) > 1:
+            result |= dict.fromkeys(group, behind)
+        if len(known) < len(group):
+            result = {index: item for index, item in result.items() if index not in group}
+    return result
 
 
 def _behind(layer: models.PointwiseLayer) -> Behind:

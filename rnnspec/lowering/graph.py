@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.errors import Problem, listed
 from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir import nodes
-from rnnspec.ir.params import too_large
+from rnnspec.ir.params import too_large, used_params
 from rnnspec.lowering.cells import default_initializers, read_initializer
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
@@ -142,6 +142,10 @@ class GraphBuilder:
         """What the next layer takes, None if it has to say so."""
         self.items: dict[str, int] = {}
         """The items of ``rnn`` by the name of their last layer."""
+        self.owners = dict[str, list[nodes.Layer]]()
+        """The layers with arrays of each item of ``rnn`` with a name."""
+        self.sharing: list[nodes.Layer] | None = None
+        """The layers whose arrays those of the current item share, None if it has its own."""
         self.defaults = default_initializers(spec)
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
@@ -220,8 +224,44 @@ class GraphBuilder:
         """Let the next layer take the output of an earlier one, or an input."""
         self.last = name
 
+    def begin_item(self, index: int) -> None:
+        """Begin an item of ``rnn``, whose layers have the arrays of another one if it shares."""
+        self.place = ("rnn", index)
+        shares = getattr(self.spec.rnn[index], "shares", None)
+        self.sharing = None if shares is None else list(self.owners.get(shares, ()))
+
+    def _share(self, layer: nodes.Layer) -> nodes.Layer:
+        """Return a layer of an item, with the arrays of that of another item if it shares these."""
+        section, *rest = self.place or ("",)
+        if section != "rnn" or not used_params(layer):
+            return layer
+        declared, layer = self.spec.rnn[int(rest[0])], replace(layer, shares=None)
+        if self.sharing is None:
+            if declared.name:
+                self.owners.setdefault(declared.name, []).append(layer)
+            return layer
+        # With other problems, there may be none.
+        other = self.sharing.pop(0) if self.sharing else None
+        if other is None:
+            return layer
+        if message := _difference(layer, other, str(getattr(declared, "shares", ""))):
+            if self._differs(declared):
+                # A key has been refused.
+                return layer
+            self.refuse((*self.place, "of" if declared.of else "shares"), message, code="E439")
+            return layer
+        return replace(layer, shares=other.name)
+
+    def _differs(self, declared: models.AnyLayer) -> bool:
+        """True if an item has other settings than that whose arrays it shares."""
+        shares = getattr(declared, "shares", None)
+        others = [item for item in self.spec.rnn if item.name == shares]
+        keys = type(declared).model_fields.keys() - {*models.OWN_KEYS, "attention", "direction"}
+        return any(getattr(declared, k) != getattr(others[0], k, None) for k in keys)
+
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
         """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
+        layer = self._share(layer)
         before = self.layers[-1].name if self.layers else self.inputs[0].name
         if self.last != before and not isinstance(layer, nodes.Joined):
             layer = replace(layer, source=self.last)
@@ -427,6 +467,31 @@ class GraphBuilder:
             of_steps = Value(port.output, None, masked=False) if state else self.values[layer.name]
             self.values[port.name] = replace(of_steps, shape=port.output)
         return port.name
+
+
+def _difference(layer: nodes.Layer, other: nodes.Layer, name: str) -> str:
+    """Return a message: a layer cannot have the arrays of another; empty if it can."""
+    its = f"the input of {quoted(name)}"
+    if len(layer.input) != len(other.input):
+        kinds = ["a sequence" if len(e.input) > 1 else "a vector" for e in (other, layer)]
+        return f"expected {kinds[0]}, as {its} is; received {kinds[1]}"
+    if layer.input[-1] != other.input[-1]:
+        return f"expected {other.input[-1]} features, those of {its}; received {layer.input[-1]}"
+    padded = [getattr(e, "masked", False) for e in (other, layer)]
+    if padded[0] != padded[1]:
+        has = ["with padding" if masked else "without padding" for masked in padded]
+        return f"expected a sequence {has[0]}, as {its} is; received one {has[1]}"
+    if isinstance(layer, nodes.Recurrent) and isinstance(other, nodes.Recurrent):
+        # What one call takes beside its input is not that of another.
+        layer = replace(layer, initial=other.initial, backward=other.backward)
+        if layer.attention and other.attention:
+            over, keys = other.attention.over, other.attention.keys
+            layer = replace(layer, attention=replace(layer.attention, over=over, keys=keys))
+    same = replace(layer, name=other.name, input=other.input, source=other.source)
+    if same != other:
+        # A cell with several inputs of other sizes, which are as many features together.
+        return f"expected inputs of the sizes of those of {quoted(name)}, received others"
+    return ""
 
 
 def _fields(node: type[nodes.Layer]) -> tuple[str, ...]:

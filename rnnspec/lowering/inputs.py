@@ -157,7 +157,7 @@ def _add_embedding(
             trainable=embedding.trainable,
             initializer=read_initializer(graph.spec.initializers.embedding),
             pretrained=pretrained,
-            table=table,
+            shares=table,
         ),
         (*graph.place, "dim"),
     )

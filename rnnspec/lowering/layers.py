@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import listed
-from rnnspec.errors.wording import nearest
+from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def add_item(graph: GraphBuilder, index: int, layer: models.AnyLayer) -> None:
     """Add an item of ``rnn``."""
     path: Path = ("rnn", index)
-    graph.place = path
+    graph.begin_item(index)
     if isinstance(layer, models.Formula):
         _add_join(graph, path, layer, layer.of)
     elif isinstance(layer, models.JoinLayer):
@@ -422,7 +422,7 @@ def add_head(graph: GraphBuilder, path: Path, head: models.Head) -> None:
             _add_dropout(graph, hidden.dropout, (*inner, "dropout"))
     graph.place = path
     if head.units is not None:
-        tied = _tied(graph, path, head.units) if head.tied else None
+        tied = _tied(graph, path, head.tied, head.units) if head.tied else None
         _add_keys(graph, path, nodes.Dense, head, tied=tied)
     elif head.activation != "linear":
         name = graph.name("activation", (*path, "name"), head.name)
@@ -432,23 +432,11 @@ def add_head(graph: GraphBuilder, path: Path, head: models.Head) -> None:
         graph.add(nodes.Normalize(name=name, input=graph.shape))
 
 
-def _tied(graph: GraphBuilder, path: Path, units: int) -> str | None:
+def _tied(graph: GraphBuilder, path: Path, declared: bool | str, units: int) -> str | None:
     """Return the name of the embedding whose vectors are the kernel of the output layer."""
-    tables = [
-        layer
-        for layer in graph.layers
-        if isinstance(layer, nodes.Embedding) and layer.table is None
-    ]
-    if len(tables) > 1:
-        names = ", ".join(f"'{table.name}'" for table in tables)
-        message = f"'tied' needs a network with one embedding, this one has {names}"
-        if len({(table.vocabulary, table.dim) for table in tables}) == 1:
-            first, *others = (str(graph.places[table.name][1]) for table in tables)
-            message = f"{message} (for one, write 'embedding: {first}' in the input '{others[0]}')"
-        graph.refuse((*path, "tied"), message, code="E422", key=True)
-    if len(tables) != 1:
+    embedding = _find_table(graph, (*path, "tied"), declared)
+    if embedding is None:
         return None
-    (embedding,) = tables
     if graph.shape[-1] != embedding.dim:
         message = f"the vectors of the embedding have size {embedding.dim}, expected that of the"
         message = f"{message} input of the output layer, {graph.shape[-1]}"
@@ -457,6 +445,38 @@ def _tied(graph: GraphBuilder, path: Path, units: int) -> str | None:
         message = f"the vocabulary has {embedding.vocabulary} tokens, expected 'units', {units}"
         graph.refuse((*path, "tied"), message, code="E422", key=True)
     return embedding.name
+
+
+def _find_table(graph: GraphBuilder, path: Path, declared: bool | str) -> nodes.Embedding | None:
+    """Return the embedding that a head names, or the only one; None, with a problem, if none."""
+    tables = [
+        layer
+        for layer in graph.layers
+        if isinstance(layer, nodes.Embedding) and layer.shares is None
+    ]
+    # The only embedding of an input without a name has its own.
+    paths = {table.name: graph.places[table.name] for table in tables}
+    places = {name: str(path[1]) if len(path) > 1 else name for name, path in paths.items()}
+    if isinstance(declared, str):
+        # An input may have the vectors of another one.
+        found = graph.by_name.get(graph.blocks.get(declared, declared))
+        owner = graph.by_name[found.owner] if found else None
+        if isinstance(owner, nodes.Embedding):
+            return owner
+        names = list(places.values())
+        message = f"expected an input with an embedding: {listed(names, 'or')}"
+        near = nearest(declared, names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        if tables:
+            graph.refuse(path, f"{message}; received {quoted(declared)}{hint}", code="E422")
+        return None
+    if len(tables) > 1:
+        names = [f"'tied: {place}'" for place in places.values()]
+        has = listed([f"{name!r}" for name in places])
+        message = f"'tied: true' needs a network with one embedding, this one has {has}"
+        message = f"{message}; expected {listed(names, 'or')}"
+        graph.refuse(path, message, code="E422", key=True)
+    return tables[0] if len(tables) == 1 else None
 
 
 def _add_dropout(graph: GraphBuilder, rate: float, path: Path) -> None:

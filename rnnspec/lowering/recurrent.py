@@ -211,7 +211,8 @@ def _initial(
         case "zeros":
             return ()
         case "learned":
-            for vector in replace(recurrent, initial=declared).learned:
+            own = replace(recurrent, initial=declared).learned if graph.sharing is None else ()
+            for vector in own:
                 graph.reserve(vector.name, path)
             return declared
         case "given":

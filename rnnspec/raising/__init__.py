@@ -92,8 +92,8 @@ def _inputs(graph: GraphReader) -> Words:
     for network_input in inputs:
         section = input_words(graph, models.NamedInput, network_input)
         layer = graph.embeddings.get(network_input.name)
-        if layer is not None and layer.table is not None:
-            section["embedding"] = tables[layer.table]
+        if layer is not None and layer.shares is not None:
+            section["embedding"] = tables[layer.shares]
         elif isinstance(network_input, nodes.TokenInput | nodes.LabelInput):
             section["embedding"] = _embedding(graph, network_input, models.InputEmbedding)
         sections[network_input.name] = section
@@ -183,7 +183,7 @@ def _with_reads(graph: GraphReader, items: Sequence[Item]) -> Iterator[tuple[Wor
         words, main, recurrent = item.words, item.main, item.recurrent
         if main is not None and main != previous and "of" not in words:
             words["of"] = graph.read(main)
-        front = {key: words[key] for key in ("type", "name", "of") if key in words}
+        front = {key: words[key] for key in ("type", "name", "shares", "of") if key in words}
         yield front | words, graph.base(recurrent.name) if recurrent else ""
         previous = item.output
         if previous in graph.pooled:
@@ -231,7 +231,7 @@ def _other(words: Words) -> str:
 
 def _is_copy(words: Words, before: Words, *, first: bool) -> bool:
     """True if a layer is a copy of the one before it, which may be the first of its stack."""
-    if "attention" in words or "name" in words or "name" in before or "of" in words:
+    if not {"attention", "name", "of", "shares"}.isdisjoint(words) or "name" in before:
         return False
     if isinstance(words.get("initial_state"), dict) and not _other(words):
         return False

@@ -191,6 +191,7 @@ class GraphReader:
         """The names of poolings that have to give the final states of blocks."""
         self._source = source
         self._defaults = self._default_names()
+        self._again = nodes.called_again(network) - self._embedded.keys()
         self._sequences = self._find_sequences()
         self._padded = self._find_padded()
 
@@ -316,6 +317,9 @@ class GraphReader:
 
     def name(self, layer: nodes.Layer) -> Words:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
+        if layer.name in self._again:
+            # Without its name, no other layer could share its arrays.
+            return {"name": self.base(layer.name)}
         return {} if self.has_default_name(layer) else {"name": layer.name}
 
     def has_default_name(self, layer: nodes.Layer) -> bool:
@@ -328,6 +332,12 @@ class GraphReader:
             return self._embedded[name]
         name = self.aliases.get(name, name)
         return name if self.placed else self._defaults.get(name, name)
+
+    def tied(self, layer: nodes.Dense) -> bool | str:
+        """Return the key of the embedding whose vectors the kernel of a layer is."""
+        tables = [e for e in self.by_name.values() if isinstance(e, nodes.Embedding)]
+        several = sum(table.shares is None for table in tables) > 1
+        return self.base(layer.tied) if layer.tied and several else layer.tied is not None
 
     def read(self, name: str, *, beside: bool = False) -> str:
         """Return what a spec calls a value that a layer takes.

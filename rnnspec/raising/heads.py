@@ -122,7 +122,7 @@ def read_head(graph: GraphReader, reader: ItemReader, segment: Segment, trunk: s
             models.Head,
             activation=activation_words(last.activation),
             bias=last.bias,
-            tied=last.tied is not None,
+            tied=graph.tied(last),
         )
     elif isinstance(last, nodes.Activate) and is_activated:
         words |= {**graph.name(last), "activation": activation_words(last.activation)}

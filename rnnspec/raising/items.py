@@ -163,11 +163,37 @@ class ItemReader:
             and isinstance(before, nodes.Recurrent)
             and self.graph.feeds(at - 1)
             and self.graph.has_default_name(layer)
+            and self._is_shared_alike(before, layer)
             and (before.return_sequences or self.graph.gives_state(before, behind(layer)))
         )
 
+    def _is_shared_alike(self, recurrent: nodes.Recurrent, norm: nodes.LayerNorm) -> bool:
+        """True if a norm behind a recurrent layer is shared with it, or neither is shared."""
+        again = nodes.called_again(self.graph.network)
+        if recurrent.shares is None:
+            norms = [norm.name in again, recurrent.name in again]
+            return norm.shares is None and norms[0] == norms[1]
+        owner = self.graph.by_name.get(norm.shares or "")
+        return owner is not None and self.graph.main(owner) == recurrent.shares
+
     def _item(self, at: int, end: int) -> Item:
         """Read the item of ``rnn`` that begins at a place."""
+        item = self._whole_item(at, end)
+        layer = item.recurrent or item.layers[0]
+        if layer.shares is None:
+            return item
+        # The layer with the arrays has the other keys.
+        words = {key: value for key, value in item.words.items() if key in models.OWN_KEYS}
+        owner = self.graph.by_name[layer.shares]
+        if isinstance(layer, nodes.Recurrent) and isinstance(owner, nodes.Recurrent):
+            over, its = (one.attention and one.attention.over for one in (layer, owner))
+            words |= {"attention": item.words["attention"]} if over != its else {}
+            if layer.backward != owner.backward:
+                words["direction"] = "backward" if layer.backward else "forward"
+        return replace(item, words=words | {"shares": self.graph.base(layer.shares)})
+
+    def _whole_item(self, at: int, end: int) -> Item:
+        """Read the item of ``rnn`` that begins at a place, with all of its keys."""
         layer = self._layers[at]
         if isinstance(layer, nodes.Recurrent) or self.is_dropout_of_block(at):
             return self._block(at, end)
@@ -249,7 +275,8 @@ class ItemReader:
         if isinstance(layer, nodes.Repeat) and layer.like is not None:
             return {"like": self.graph.read(layer.like, beside=True)}
         model = _model(layer)
-        keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
+        own = ("name", "shares")
+        keys = [key for key in model.model_fields if key not in own and hasattr(layer, key)]
         values = {key: activation_words(getattr(layer, key)) for key in keys}
         return self.graph.keys(model, **values)
 

@@ -40,12 +40,18 @@ def settings(network: nodes.Network) -> tuple[Words, list[Words]]:
     layers = [
         {key: _plain(value) for key, value in words.items() if key != "name"}
         for layer in network.layers
-        for words in [_layer(reader, cells, layer, places.get(layer.name))]
+        for words in [_layer(reader, cells, layer, places.get(layer.name)) | _shares(graph, layer)]
     ]
     whole = _network(graph)
     if graph.problems:
         raise ModelError(tuple(graph.problems))
     return whole, layers
+
+
+def _shares(graph: GraphReader, layer: nodes.Layer) -> Words:
+    """Return the key of the layer whose arrays a layer shares, but for embeddings."""
+    is_embedding = isinstance(layer, nodes.Embedding)
+    return {} if layer.shares is None or is_embedding else {"shares": graph.base(layer.shares)}
 
 
 def _plain(value: Any) -> Any:
@@ -66,7 +72,7 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
     """Read the keys of a layer, which is at a place among the layers that items have."""
     graph = reader.graph
     match layer:
-        case nodes.Embedding(masked=masked, table=table):
+        case nodes.Embedding(masked=masked, shares=table):
             words = embedding_words(graph, layer, models.InputEmbedding, masked=masked)
             return words | ({"embedding": table} if table else {})
         case nodes.Residual():
@@ -101,8 +107,8 @@ def _layer(  # noqa: PLR0912 - a case for each kind of layer
             return {"last_steps": count}
         case nodes.Pooling() | nodes.Flatten():
             return {"pooling": reader.pool(layer)}
-        case nodes.Dense(tied=tied):
-            return reader.fields(layer) | {"tied": tied is not None}
+        case nodes.Dense():
+            return reader.fields(layer) | {"tied": graph.tied(layer)}
         case _:
             return reader.fields(layer)
 

@@ -13,7 +13,6 @@ from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     Dense,
-    Embedding,
     EquationCell,
     Recurrent,
     SimpleRNN,
@@ -61,8 +60,8 @@ class LayerSummary:
     """One row of a summary; the first axis of the output shape, the batch, is ``None``.
 
     ``takes`` names the layers whose output the layer takes, unless it is that of the layer before
-    it. ``shares`` is the embedding whose vectors are its kernel. ``arrays`` are the parameters of a
-    cell of the spec, and the states that the layer learned to begin as.
+    it. ``shares`` is the layer whose arrays it has, of a tied kernel the embedding. ``arrays`` are
+    the parameters of a cell of the spec, and the states that the layer learned to begin as.
     """
 
     name: str
@@ -112,8 +111,12 @@ class Summary:
         """Inputs, joins, shared vectors, outputs, slow layers, other counts: what no row shows."""
         inputs = (f"Input {name}: {shape}" for name, shape in self.inputs.items())
         takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
+        tables = {row.name for row in self.layers if row.type == "Embedding"}
+        what = {row.name: "vectors" if row.shares in tables else "arrays" for row in self.layers}
         shares = (
-            f"{row.name} shares the vectors of {row.shares}" for row in self.layers if row.shares
+            f"{row.name} shares the {what[row.name]} of {row.shares}"
+            for row in self.layers
+            if row.shares
         )
         outputs = (f"Output {name}: {layer}" for name, layer in self.outputs.items())
         reasons = {
@@ -206,8 +209,7 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         takes = sources_of[layer.name]
         takes = () if takes == (before,) else takes
         takes = tuple(map(network.called, takes))
-        shares = layer.tied if isinstance(layer, Dense) else None
-        shares = layer.table if isinstance(layer, Embedding) else shares
+        shares = (layer.tied if isinstance(layer, Dense) else None) or layer.shares
         shape = (None, *layer.output)
         arrays = tuple(_arrays(layer, (places or {}).get(layer.name, {})))
         kind, number = type_name(layer), count(layer)

@@ -46,6 +46,7 @@ class ComposedLayers(Verbs):
             for layer in self.network.layers
             for node in (*nodes.learned_of(layer), layer)
             if isinstance(node, nodes.Learned | nodes.InstanceNorm | nodes.LearnedFormula)
+            if layer.shares is None
         )
 
     @property

@@ -123,11 +123,13 @@ class LayerWriter(ComposedLayers):
         return code("self.{} = {}", layer.name, self.make_composed(layer))
 
     def _make(self, layer: nodes.Layer) -> Code:
-        """Return the statements that create the module of a layer."""
+        """Return the statements that create the module of a layer, none if another one has it."""
+        if layer.shares:
+            return Code()
         match layer:
             case nodes.ComposedNode():
                 return self._make_composed(layer)
-            case nodes.Embedding(table=None):
+            case nodes.Embedding():
                 return self.embedding(layer)
             case nodes.Dropout():
                 return self.dropout(layer)
@@ -163,12 +165,12 @@ class LayerWriter(ComposedLayers):
             return
         match layer:
             case nodes.Embedding():
-                yield self.call(layer.table or layer.name)
+                yield self.call(layer.owner)
             case nodes.Dropout():
                 if self.dropout(layer):
                     yield self.call(layer.name)
             case nodes.LayerNorm():
-                yield self.call(layer.name)
+                yield self.call(layer.owner)
             case nodes.Conv():
                 yield from self.run_conv(layer)
                 yield from self.activated(layer)
@@ -199,14 +201,14 @@ class LayerWriter(ComposedLayers):
         """Yield the statement that calls a layer."""
         match layer:
             case nodes.InstanceNorm():
-                yield self.call(layer.name, self.mask if layer.masked else "")
+                yield self.call(layer.owner, self.mask if layer.masked else "")
             case nodes.Attention():
                 is_vector = len(layer.input) == 1
                 queries = code("{}[:, None]" if is_vector else "{}", self.x)
                 yield from self.need((layer.over, layer.keys))
                 keys, values, mask = self.memory(layer)
                 values = values if layer.gives == "context" else Code()
-                call = code("self.{}({})", layer.name, listed(queries, keys, values, mask))
+                call = code("self.{}({})", layer.owner, listed(queries, keys, values, mask))
                 of_one = "{}.swapaxes(1, 2)" if layer.is_along_memory else "{}[:, 0]"
                 yield self.give(code(of_one if is_vector else "{}", call))
             case nodes.LearnedFormula():
@@ -218,7 +220,7 @@ class LayerWriter(ComposedLayers):
 
     def project(self, layer: nodes.Dense) -> Iterator[Code]:
         """Yield the statement that computes a dense layer without its activation."""
-        yield self.give(self.project_tied(layer)) if layer.tied else self.call(layer.name)
+        yield self.give(self.project_tied(layer)) if layer.tied else self.call(layer.owner)
 
     def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Iterator[Code]:
         """Yield the statement that applies the activation of a layer, none if it is linear."""

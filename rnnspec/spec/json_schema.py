@@ -459,16 +459,21 @@ def _mapping(model: type[models.Model], plain: Schema, parts: dict[str, Schema])
         key: _property(model, key, schema, parts)
         for key, schema in plain["properties"].items()
         # A hidden layer takes the one before it.
-        if key != models.SETTINGS and not (key == "of" and model is models.Hidden)
+        if key != models.SETTINGS and not (key in ("of", "shares") and model is models.Hidden)
     }
-    required = {"required": plain["required"]} if "required" in plain else {}
+    needed, within = plain.get("required", []), dict(WITHIN.get(name, {}))
+    if "shares" in properties and (others := [key for key in needed if key not in models.OWN_KEYS]):
+        # The layer with the arrays has the other keys.
+        needed = [key for key in needed if key in models.OWN_KEYS]
+        alone = {"if": {"required": ["shares"]}, "else": {"required": others}}
+        within["allOf"] = [*within.get("allOf", ()), alone]
     return {
         **about,
         "type": "object",
         "additionalProperties": False,
-        **required,
+        **({"required": needed} if needed else {}),
         "properties": properties,
-        **WITHIN.get(name, {}),
+        **within,
     }
 
 
@@ -513,6 +518,8 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             section = reference.rpartition("/")[2]
             inside = _mapping(getattr(models, section), parts[section], parts)
             return {"type": [kind, "object"], "if": {"type": "object"}, "then": inside}
+        case _ if key == "tied":
+            return {"type": ["boolean", "string"]}
         case _ if key == "initial_state":
             return _initial_state(model, plain["oneOf"][0])
         case {"oneOf": [{"enum": _}, *_]}:
@@ -732,5 +739,5 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
             }
             for kind, model in kinds.items()
         ]
-        + ([_apply("of", False)] if default else [cell]),
+        + ([_apply("of", False), _apply("shares", False)] if default else [cell]),
     }

@@ -509,6 +509,19 @@ class _Layer(Model):
     )
 
 
+class _Shared(_Layer):
+    shares: OptionalName = _key(
+        "The name of a layer before this one whose arrays this one computes with: that layer, "
+        "called once more. It has the same type, and the keys that are left out.",
+        "encoder",
+        default=None,
+    )
+
+
+OWN_KEYS = frozenset({"type", "name", "of", "shares", "initial_state"})
+"""The keys that a layer with ``shares`` does not take over from the other one."""
+
+
 InitialState = Annotated[
     Annotated[Literal["zeros", "learned", "given"], Tag("name")]
     | Annotated[
@@ -536,7 +549,7 @@ class StepAttention(_Scored):
     )
 
 
-class _Recurrent(_Layer):
+class _Recurrent(_Shared):
     type: str
     name: OptionalName = _key(
         "The name of the layer; by default its type and a number, such as lstm_1.",
@@ -696,7 +709,7 @@ class RepeatVector(_Layer):
     )
 
 
-class Dense(_Layer):
+class Dense(_Shared):
     """A dense layer, at each time step."""
 
     type: Literal["dense"]
@@ -710,7 +723,7 @@ class Dense(_Layer):
     bias: bool = _key("Gives the layer a bias.", False, default=True)
 
 
-class Conv(_Layer):
+class Conv(_Shared):
     """A convolution over the time steps."""
 
     type: Literal["conv"]
@@ -780,7 +793,7 @@ class AveragePool(_WindowPooling):
     type: Literal["average_pool"]
 
 
-class BatchNorm(_Layer):
+class BatchNorm(_Shared):
     """Normalizes each feature over the batch and its steps; in inference, by moving averages."""
 
     type: Literal["batch_norm"]
@@ -800,7 +813,7 @@ class BatchNorm(_Layer):
     offset: bool = _OFFSET
 
 
-class LayerNormLayer(_Layer):
+class LayerNormLayer(_Shared):
     """Normalizes the features of each time step."""
 
     type: Literal["layer_norm"]
@@ -816,7 +829,7 @@ class LayerNormLayer(_Layer):
     offset: bool = _OFFSET
 
 
-class InstanceNorm(_Layer):
+class InstanceNorm(_Shared):
     """Normalizes each feature of a sequence over its time steps, leaving out padding."""
 
     type: Literal["instance_norm"]
@@ -1235,10 +1248,15 @@ class Head(Model):
         default="linear",
     )
     bias: bool = _key("Gives the output layer a bias. Needs `units`.", False, default=True)
-    tied: bool = _key(
-        "If true, the kernel of the output layer is the transpose of the embedding. "
+    tied: Annotated[
+        Annotated[bool, Tag("switch")] | Annotated[str, Tag("name")],
+        Discriminator(lambda value: "name" if isinstance(value, str) else "switch"),
+    ] = _key(
+        "If true, the kernel of the output layer is the transpose of the embedding; of several, "
+        "that of the input with this name. "
         "Its input must have the size of a vector, and `units` is the vocabulary.",
         True,
+        "words",
         default=False,
     )
     normalize: Literal["none", "l2"] = _key(
@@ -1278,9 +1296,41 @@ class Expect(Model):
 _Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
 
 
+def complete_sharing(layers: list[Any]) -> list[Any]:
+    """Return layers of which those that share arrays have all keys of the layer with the arrays."""
+    named = dict[str, dict[Any, Any]]()
+    completed = list[Any]()
+    for layer in layers:
+        keys = layer
+        if isinstance(layer, dict):
+            if isinstance(shares := layer.get("shares"), str) and shares in named:
+                other = named[shares]
+                if other.get("type") == layer.get("type"):
+                    keys = {key: other[key] for key in other if key not in OWN_KEYS} | layer
+            if isinstance(name := layer.get("name"), str):
+                named.setdefault(name, keys)
+        completed.append(keys)
+    return completed
+
+
+def is_taken_over(document: "Document", path: tuple[str | int, ...]) -> bool:
+    """True if a layer of ``rnn`` has a key from the layer whose arrays it shares."""
+    match path:
+        case ("rnn", int() as at, key, *_) if key not in OWN_KEYS and at > 0:
+            shares = document.value(("rnn", at, "shares"))
+            if shares is None or document.contains(("rnn", at, key)):
+                return False
+            layers = document.value(("rnn",))[: at + 1]
+            return complete_sharing(layers)[-1] is not layers[-1]
+        case _:
+            return False
+
+
 def _as_layers(value: Any, info: ValidationInfo) -> Any:
     """Return the layers as a tuple, with the settings of cells under a key of their own."""
     layers = [value] if isinstance(value, dict) else value
+    if isinstance(layers, list):
+        layers = complete_sharing(layers)
     cells = info.context.settings if info.context else {}
     if not isinstance(layers, list) or not cells:
         return _as_tuple(layers)

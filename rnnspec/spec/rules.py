@@ -9,20 +9,24 @@ from rnnspec.errors import listed
 from rnnspec.errors.wording import nearest, quoted
 from rnnspec.spec.models import (
     LSTM,
+    OWN_KEYS,
     RECURRENT,
     Attention,
     AttentionLayer,
+    BatchNorm,
     CellLayer,
     Conv,
     Dropout,
     Embedding,
     Head,
+    Model,
     Pool,
     RecurrentLayer,
     RepeatVector,
     Spec,
     StepAttention,
     ZooCell,
+    is_taken_over,
 )
 from rnnspec.spec.names import MAX_CELL_NAME_LENGTH
 from rnnspec.spec.yaml.text import Path
@@ -43,18 +47,23 @@ Broken = tuple[Path, str, str]
 """A broken rule: the path of the key, the code and the message."""
 
 
+_ABOUT_VALUES = frozenset({"E401", "E419", "E433", "E439", "E602"})
+
+
 def broken_rules(spec: Spec) -> tuple[Problem, ...]:
     """Return a problem for each rule that ``spec`` breaks."""
     return tuple(
         spec.document.problem(path, message, code=code, key=_is_about_key(path, code))
         for rule in _RULES
         for path, code, message in rule(spec)
+        # The layer with the arrays has the same problem.
+        if not is_taken_over(spec.document, path)
     )
 
 
 def _is_about_key(path: Path, code: str) -> bool:
     """True if a broken rule is about a key: not the document, an item or a value."""
-    return bool(path) and isinstance(path[-1], str) and code not in ("E401", "E419", "E433", "E602")
+    return bool(path) and isinstance(path[-1], str) and code not in _ABOUT_VALUES
 
 
 def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
@@ -182,6 +191,9 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
                 message = "'of' is for layers of 'rnn' and for heads; a hidden layer takes the one "
                 message = f"{message}before it"
                 yield ((*where, "hidden", index, "of"), "E425", message)
+            if getattr(hidden, "shares", None) is not None:
+                message = "'shares' is for layers of 'rnn', not for those of a head"
+                yield ((*where, "hidden", index, "shares"), "E439", message)
     for path, layers in lists:
         for index, layer in enumerate(layers):
             match layer:
@@ -232,6 +244,87 @@ def _heads_of(layer: AttentionLayer, heads: int, path: Path) -> Iterator[Broken]
     elif layer.units % heads:
         message = f"expected 'units' that 'heads: {heads}' divides, received {layer.units}"
         yield ((*path, "units"), "E438", message)
+
+
+def _shared_layers(spec: Spec) -> Iterator[Broken]:
+    declared = {layer.name: index for index, layer in enumerate(spec.rnn) if layer.name}
+    for index, layer in enumerate(spec.rnn):
+        name = getattr(layer, "shares", None)
+        if name is None:
+            continue
+        path, at = ("rnn", index, "shares"), declared.get(name)
+        if at is None or at >= index:
+            yield (path, "E439", _no_layer_to_share(spec, index, name, at))
+            continue
+        other = spec.rnn[at]
+        its = getattr(other, "shares", None)
+        if other.type != layer.type:
+            message = f"expected a layer of type {layer.type}; {quoted(name)} is of {other.type}"
+            yield (path, "E439", message)
+        elif its is not None:
+            message = f"{quoted(name)} has no arrays of its own; did you mean {quoted(its)}?"
+            yield (path, "E439", message)
+        elif isinstance(layer, BatchNorm):
+            message = (
+                "a 'batch_norm' has running statistics, which would be of both inputs: write one "
+                "for each"
+            )
+            yield (path, "E439", message)
+        else:
+            yield from _other_settings(spec, index, at)
+
+
+def _no_layer_to_share(spec: Spec, index: int, name: str, at: int | None) -> str:
+    layer = spec.rnn[index]
+    if at is not None:
+        of = "this layer itself" if at == index else "a layer behind this one"
+        return f"expected a layer before this one, {quoted(name)} is {of}"
+    names = [one.name for one in spec.rnn[:index] if one.type == layer.type and one.name]
+    near = nearest(name, names)
+    if near:
+        hint = f"did you mean {near!r}?"
+    else:
+        hint = f"expected {listed(names, 'or')}" if names else "give that layer a 'name'"
+    return f"no layer before this one has the name {quoted(name)}; {hint}"
+
+
+def _other_settings(spec: Spec, index: int, at: int) -> Iterator[Broken]:
+    """Yield each setting in which a layer differs from the one whose arrays it shares."""
+    layer, other = spec.rnn[index], spec.rnn[at]
+    for key in type(layer).model_fields:
+        own, its = getattr(layer, key), getattr(other, key)
+        if key == "initial_state" and "learned" in (own, its) and own != its:
+            # It is an array of the layer.
+            learned = "learned" if its == "learned" else "no learned states"
+            message = f"expected {learned}, as in {quoted(str(other.name))}"
+            yield (("rnn", index, key), "E439", message)
+        if isinstance(own, StepAttention) and isinstance(its, StepAttention):
+            # Another call may attend to another layer.
+            its = its.model_copy(update={"over": own.over})
+        if key in {*OWN_KEYS, "direction"} or own == its:
+            continue
+        pairs = {key: (own, its)}
+        if key == "settings":
+            pairs = {name: (own.get(name), its.get(name)) for name in {**own, **its}}
+        for name, (received, expected) in pairs.items():
+            if received != expected:
+                message = f"expected {_shown(expected)}, as in {quoted(str(other.name))}"
+                message = f"{message}; received {_shown(received)}"
+                yield (("rnn", index, name), "E439", message)
+
+
+def _shown(value: object) -> str:
+    """Return a value as in a spec; None is a key that is not written."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case Model():
+            parts = (f"{key}: {_shown(getattr(value, key))}" for key in value.model_fields_set)
+            return f"{{{', '.join(sorted(parts))}}}"
+        case _:
+            return str(value)
 
 
 def _scores(spec: Spec) -> Iterator[Broken]:
@@ -370,6 +463,7 @@ _RULES = (
     _empty_sections,
     _recurrent_layers,
     _idle_settings,
+    _shared_layers,
     _scores,
     _repeats,
     _recurrent_layer,

@@ -481,5 +481,5 @@ def padded(network: Network) -> set[str]:
     return {
         f"{layer.name}.embeddings"
         for layer in network.layers
-        if isinstance(layer, nodes.Embedding) and layer.masked and not layer.table
+        if isinstance(layer, nodes.Embedding) and layer.masked and not layer.shares
     }

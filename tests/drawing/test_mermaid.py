@@ -70,7 +70,7 @@ def check(network: Network) -> None:
     assert sum(text.endswith("the input as it was") for _, _, text, _ in edges) == len(sums)
     tied = [layer.tied for layer in network.layers if isinstance(layer, Dense) and layer.tied]
     tied += [
-        layer.table for layer in network.layers if isinstance(layer, Embedding) and layer.table
+        layer.shares for layer in network.layers if isinstance(layer, Embedding) and layer.shares
     ]
     assert sum(text == "shared vectors" for _, _, text, _ in edges) == len(tied)
     check_sources(network, nodes, edges)

@@ -50,6 +50,22 @@ TEMPLATES = {
         "  - {type: dense, units: 2, name: later}\n"
     ),
     "ATTENDING": (f"{ENCODED}rnn: [{{type: gru, units: 4, of: source, name: enc}}, TEXT]\n"),
+    "SHARES": (
+        f"{HEAD}inputs: {{a: {{features: 3}}, b: {{features: 3}}, c: {{features: 2}}, "
+        "p: {features: 3, mask_value: 0.0}, v: {features: 3, per: sequence}}\n"
+        "rnn:\n"
+        "- {type: lstm, units: 4, name: first, of: a}\n"
+        "- {type: dense, units: 2, name: flat, of: a}\n"
+        "- {type: batch_norm, name: normed, of: a}\n"
+        "- {TEXT, name: tested}\n"
+        "- {type: concat, of: [a, b, flat, normed], name: rest}\n"
+        "- {type: concat, of: [first.state, v], name: end}\n"
+        "- {type: pool, pooling: mean, of: c, name: g}\n"
+        "- {type: pool, pooling: mean, of: p, name: h}\n"
+        "heads: {one: {of: tested, pooling: mean}, two: {of: rest, pooling: mean}, "
+        "three: {of: end, units: 2, pooling: none}, four: {of: g, pooling: none}, "
+        "five: {of: h, pooling: none}}\n"
+    ),
     "HEAD": f"{HEAD}input: {{features: 3, length: 6}}\n{RNN}head: TEXT\n",
 }
 

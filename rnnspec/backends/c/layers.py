@@ -271,7 +271,7 @@ class Layers:
 
     def _weights(self, layer: nodes.Layer | str, path: str, parameter: str) -> dict[str, str]:
         """Return the arguments that are an array, none if the layer does not have it."""
-        name = layer if isinstance(layer, str) else layer.name
+        name = layer if isinstance(layer, str) else layer.owner
         stored = self.arrays.get((name, path))
         if stored is None:
             return {}
@@ -455,7 +455,7 @@ class Layers:
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
         paths = arrays_of_cell(layer)
-        arrays = {path: self.arrays[layer.name, f"{prefix}{path}"] for path in paths}
+        arrays = {path: self.arrays[layer.owner, f"{prefix}{path}"] for path in paths}
         lines = CellLines.of(
             layer,
             arrays,
@@ -487,12 +487,12 @@ class Layers:
         product = ""
         if attention.projects:
             values |= self._weights(layer, "attention.kernel", "attention_kernel")
-            product = self._product(self.arrays[layer.name, "attention.kernel"])
+            product = self._product(self.arrays[layer.owner, "attention.kernel"])
             floats += attention.size
         if attention.additive:
             values |= self._weights(layer, "attention.score", "score")
             floats += attention.size
-        asking = attention_of_step(layer, attention, layer.name)
+        asking = attention_of_step(layer, attention, layer.owner)
         own, settings = self._attention_function(asking)
         return replace(own, product=product), values | settings, floats
 

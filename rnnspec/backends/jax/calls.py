@@ -59,9 +59,16 @@ class RecurrentCalls(Walk):
                 yield zeros
                 if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
                     parts.setdefault("", []).append(targets[kinds[0]])
-            module = code("{}.{}", layer.name, path) if path else layer.name
-            arguments = listed(self.x, self.mask if layer.masked else "", state, *memory)
+            module = code("{}.{}", layer.owner, path) if path else layer.owner
+            # The module reads in the direction of the layer that has its arrays.
+            flip = "[:, ::-1]" if layer.name in nodes.turned(self.network) else ""
+            mask = code(f"{{}}{flip}", self.mask) if layer.masked else ""
+            arguments = listed(code(f"{{}}{flip}", self.x), mask, state, *memory)
             yield self.give(code("self.{}({})", module, arguments), *result)
+            if flip and self.gives_outputs(layer):
+                yield self.give(code(f"{{}}{flip}", name), name)
+            if flip and (contexts := self._contexts_of(layer)) and contexts != "_":
+                yield code(f"{{}} = {{}}{flip}", contexts, contexts)
             if has_state and not layer.return_sequences and kinds[0] in read:
                 yield self.give(targets[kinds[0]], name)
         if layer.merge is not None:
@@ -75,8 +82,8 @@ class RecurrentCalls(Walk):
         values, statement = list[Code](), Code()
         memory = self.output(layer.attention.over) if layer.attention else Code()
         own = [
-            code("self.{}.{}.dtype", layer.name, Code(slot.path))
-            for slot in slots(layer)
+            code("self.{}.{}.dtype", layer.owner, Code(slot.path))
+            for slot in slots(nodes.with_arrays(layer))
             if slot.module is None
         ]
         dtype = code("jnp.result_type({})", listed(self.x, memory, *own[:1]))
@@ -120,7 +127,7 @@ class RecurrentCalls(Walk):
             state = code("({})", state)
         first, mask = "x" if layer.return_sequences else "_", self.mask if layer.masked else ""
         arguments = listed(self.x, mask, state, *self._memory_of(layer))
-        run = code("self.{}({})", layer.name, arguments)
+        run = code("self.{}({})", layer.owner, arguments)
         yield self.give(run, first, self._contexts_of(layer), state)
         if not layer.return_sequences:
             yield self.give(code("{}", names[0]))

@@ -23,10 +23,12 @@ from rnnspec.backends.jax.cells import (
 from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_classes
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
+from rnnspec.errors import Refusal
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import X, expand, of_all_steps
 from rnnspec.ir.fields import ATTENTION, SCALING, Fields, shared_refusals
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.params import directions
 from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, Module, call, code, function, listed
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
-    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
@@ -56,7 +57,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
+    "Network.outputs Network.result Network.stream Node.source Node.shares Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
     f"{SCALING} {ATTENTION}"
 )
@@ -216,7 +217,7 @@ class JaxWalk(RecurrentCalls):
         """Yield the call of a convolution, with zeros for padding, and with its state."""
         *before, _ = expand(layer, self.form_of(layer))
         yield from self._unless_zeros(layer, before)
-        yield self.call(layer.name)
+        yield self.call(layer.owner)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
@@ -312,7 +313,7 @@ class JaxWalk(RecurrentCalls):
         over = Code()
         if layer.masked:
             over = code("mask=norm_mask({})", self.mask)
-        yield self.call(layer.name, over)
+        yield self.call(layer.owner, over)
 
     def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return a module of a generated class, which scores the steps and weights them."""
@@ -345,7 +346,7 @@ class JaxWalk(RecurrentCalls):
             if layer.units is None:
                 yield from self.statements(expand(layer, self.form_of(layer)))
                 return
-        yield self.call(layer.name, self.mask if layer.masked else "", query)
+        yield self.call(layer.owner, self.mask if layer.masked else "", query)
 
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
@@ -464,7 +465,7 @@ def _make(class_: str, /, *positional: Literal, **arguments: Code | Literal) -> 
 
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward Node.shares"
     " Recurrent.state_names"
     " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
     " StepAttention.width StepAttention.size StepAttention.scale"
@@ -477,7 +478,17 @@ _ARGUMENTS = Fields(
 """The fields that the generated classes take as arguments where their layers differ."""
 
 
-def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
+def _shared_convs(network: nodes.Network) -> Iterator[Refusal]:
+    """Yield a refusal of each convolution that is called in chunks, and before them."""
+    in_chunks = streamed(network)
+    for layer in network.layers:
+        is_apart = (layer.name in in_chunks) != (layer.owner in in_chunks)
+        if isinstance(layer, nodes.Conv) and layer.window.reach and is_apart:
+            reason = f"{layer.owner} adds other steps before the first chunk than in chunks"
+            yield Refusal(layer.name, "shares", reason)
+
+
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
     network = with_distinct_cells(network, class_name)
     attentions = pooling_classes(network).items()
@@ -495,6 +506,7 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),
         *mask_refusals(network),
+        *(_shared_convs(network) if form == "step" else ()),
     )
 
 

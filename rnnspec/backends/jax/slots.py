@@ -27,6 +27,8 @@ _ATTENTION_PATHS = {"kernel": "hidden.kernel", "bias": "hidden.bias", "query": "
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if layer.shares:
+        return ()
     match layer:
         case Recurrent():
             return tuple(_recurrent(layer))

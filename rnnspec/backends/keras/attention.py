@@ -28,15 +28,16 @@ def attending_layers(network: Network) -> list[Recurrent]:
 def parts_of_attention(network: Network) -> Iterator[Code]:
     """Yield the classes of the recurrent layers that attend to another sequence."""
     kinds = dict[str, list[Recurrent]]()
-    contexts = {port.layer for port in network.ports.values() if not port.state}
     attending = attending_layers(network)
+    owners = {layer.name: layer.owner for layer in attending}
+    contexts = {owners[port.layer] for port in network.ports.values() if not port.state}
     for layer in attending:
         assert layer.attention is not None
         kinds.setdefault(wrapper_class(layer.attention), []).append(layer)
     for name in dict.fromkeys(map(rnn_class, attending)):
         yield _rnn(network.name, name)
     for layers in kinds.values():
-        returns_context = any(layer.name in contexts for layer in layers)
+        returns_context = any(layer.owner in contexts for layer in layers)
         yield _Wrapper(network.name, layers, returns_context=returns_context).write()
 
 

@@ -49,7 +49,7 @@ _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields(f"Dropout.variational Recurrent.state_names {SCALING}")
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Recurrent.attention "
+    "Network.outputs Network.result Network.stream Node.source Node.shares Recurrent.attention "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
     f"{SCALING} {ATTENTION}"
@@ -416,6 +416,9 @@ def _refusals(network: nodes.Network) -> Iterator[Refusal]:
         if (name := f"{network_input.name}_masking") in names:
             reason = f"in Keras, the masking of {network_input.name} is a layer of this name"
             yield Refusal(name, "name", reason)
+    for name in sorted(nodes.turned(network)):
+        reason = "a layer of Keras reads in one direction, and another layer shares it"
+        yield Refusal(name, "direction", reason)
     for layer in network.layers:
         for role, name in parts_of(layer).items():
             if name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.attention import takes_keys
@@ -76,7 +76,11 @@ class FunctionalModel:
         self.starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
         self.checked = checked_parts(network)
         self.tables = shared_tables(network)
-        self.defined = set[str]()
+        self.again = nodes.called_again(network).union(self.tables)
+        self.defined = dict[str, Code]()
+        """The variable of each layer that is called more than once, by name."""
+        self.definitions = list[Code]()
+        """The statements that make such layers, which come before their first call."""
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
         beside = network.ports or network.learned
@@ -112,7 +116,9 @@ class FunctionalModel:
                 yield from self._learn(layer)
             if layer.name not in computed:
                 continue
-            statements = chain(self._connect(layer), self.masks.after(layer))
+            statements = [*self._connect(layer), *self.masks.after(layer)]
+            yield from self.definitions
+            self.definitions.clear()
             yield from self._store(layer.name, statements)
 
     def value(self, name: str) -> Code:
@@ -192,7 +198,7 @@ class FunctionalModel:
                 parts_of_formula = (self._operand(layer, name) for name in dict.fromkeys(layer.of))
                 inputs = listed(*parts_of_formula)
                 yield OutputStatement(code("{}([{}])", make_formula(layer), inputs))
-            case _ if made := make_layer(layer):
+            case _ if made := self._once(layer, make_layer(nodes.with_arrays(layer)) or Code()):
                 memory = [self.value(name) for name in self.sources[layer.name][1:]]
                 taken = [code("[{}]", listed(x, *memory)) if memory else x]
                 yield OutputStatement(
@@ -212,7 +218,13 @@ class FunctionalModel:
         elif getattr(layer, "masked", False):
             variables["mask"] = self.masks.variable(self.sources[layer.name][0])
         # What scores and scales by arrays has the name of a layer itself.
-        layers = layers_of_arrays(layer)
+        owner = nodes.with_arrays(layer)
+        if layer.owner in self.again:
+            # One call may have another number of steps than the next one.
+            steps = nodes.common_steps(self.network, layer)
+            owner = replace(owner, input=(steps, *owner.input[1:]))
+        made = layers_of_arrays(owner).items()
+        layers = {param: self._once(layer, of_array) for param, of_array in made}
         own = () if layers or isinstance(layer, nodes.ComposedNode) else (layer.name,)
         return RecipeVerbs(
             variables=variables,
@@ -255,16 +267,27 @@ class FunctionalModel:
         return code("keras.ops.{}({})", function, number)
 
     def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
-        table = layer.table or layer.name
-        if table not in self.tables:
-            yield OutputStatement(code("{}({})", self._make_embedding(layer), x))
-            return
-        if table not in self.defined:
-            self.defined.add(table)
-            owner = self.by_name[table]
-            assert isinstance(owner, nodes.Embedding)
-            yield code("{} = {}", self._table(table), self._make_embedding(owner))
-        yield OutputStatement(code("{}({})", self._table(table), x))
+        owner = self.by_name[layer.owner]
+        assert isinstance(owner, nodes.Embedding)
+        made = self._once(layer, self._make_embedding(owner))
+        yield OutputStatement(code("{}({})", made, x))
+
+    def _once(self, layer: nodes.Layer, made: Code) -> Code:
+        """Return what makes a layer, or the variable of one that is called more than once."""
+        owner = layer.owner
+        if owner not in self.again or not made:
+            return made
+        if owner not in self.defined:
+            is_table = isinstance(layer, nodes.Embedding)
+            self.defined[owner] = self._table(owner) if is_table else self._name_layer(owner)
+            self.definitions.append(code("{} = {}", self.defined[owner], made))
+        return self.defined[owner]
+
+    def _name_layer(self, owner: str) -> Code:
+        """Return the variable of a layer that is called more than once."""
+        taken = {self.variable(name) for name in self.network.shapes}
+        names = chain([f"{owner}_layer"], (f"{owner}_layer_{number}" for number in count(2)))
+        return code("{}", next(name for name in names if name not in taken))
 
     def _make_embedding(self, layer: nodes.Embedding) -> Code:
         own = replace(layer, masked=masks_zero(self.network, layer))
@@ -282,17 +305,15 @@ class FunctionalModel:
             self.masks.argument(layer),
             code("initial_state=[{}]", listed(*first)) if first else Code(),
         )
-        yield self._explain_padding(layer, contexts)
-        # The output of Keras is zeros if no step is real; the state is then the first one.
-        needs_state = bool(contexts) or (bool(first) and layer.masked)
-        reads_state = needs_state and not layer.return_sequences
-        output = code("steps" if contexts else "_" if reads_state else "x")
-        if not finals and not reads_state:
-            made = make_recurrent(layer, returns_context=bool(contexts))
+        gives_contexts = self._gives_contexts(layer)
+        yield self._explain_padding(layer, gives_contexts=gives_contexts)
+        reads_state = self._reads_state(layer)
+        output = code("steps" if gives_contexts else "_" if reads_state else "x")
+        made = self._make_recurrent(layer)
+        if not self._returns_states(layer):
             yield assignment([output], code("{}({})", made, arguments))
         else:
             targets = self._state_variables(layer, finals, needs_output=reads_state)
-            made = make_recurrent(layer, returns_states=True, returns_context=bool(contexts))
             yield assignment([output, *targets], code("{}({})", made, arguments))
             yield from self._final_states(layer, finals, targets)
             if reads_state:
@@ -301,10 +322,43 @@ class FunctionalModel:
                     yield OutputStatement(code("{}([{}])", make_merge(layer), listed(*outputs)))
                 elif outputs[0] != "x":
                     yield OutputStatement(outputs[0])
-        if layer.backward and (layer.return_sequences or contexts):
+        if layer.backward and (layer.return_sequences or gives_contexts):
             yield code("# Keras returns the steps in the order in which it reads them.")
             yield assignment([output], code("keras.ops.flip({}, axis=1)", output))
         yield from self._take_contexts(layer, contexts)
+
+    def _called_alike(self, layer: nodes.Recurrent) -> Iterator[nodes.Recurrent]:
+        """Yield the layers that are calls of the same one, which returns the same at each."""
+        if layer.owner not in self.again:
+            yield layer
+            return
+        for other in self.network.layers:
+            if isinstance(other, nodes.Recurrent) and other.owner == layer.owner:
+                yield other
+
+    def _gives_contexts(self, layer: nodes.Recurrent) -> bool:
+        """True if a layer returns its contexts behind its outputs."""
+        return any(self._ports_of(other)[1] for other in self._called_alike(layer))
+
+    def _reads_state(self, layer: nodes.Recurrent) -> bool:
+        """True if the output of a layer is its final state, and not what Keras returns."""
+        # The output of Keras is zeros if no step is real; the state is then the first one.
+        differs = self._gives_contexts(layer) or (bool(layer.first_states) and layer.masked)
+        return differs and not layer.return_sequences
+
+    def _returns_states(self, layer: nodes.Recurrent) -> bool:
+        """True if a layer returns its final states too."""
+        calls = self._called_alike(layer)
+        return any(self._ports_of(call)[0] or self._reads_state(call) for call in calls)
+
+    def _make_recurrent(self, layer: nodes.Recurrent) -> Code:
+        """Return what makes a recurrent layer, or the variable of one that is called again."""
+        owner = nodes.with_arrays(layer)
+        assert isinstance(owner, nodes.Recurrent)
+        returns_states = self.form == "step" or self._returns_states(layer)
+        gives_contexts = self._gives_contexts(layer)
+        made = make_recurrent(owner, returns_states=returns_states, returns_context=gives_contexts)
+        return self._once(layer, made)
 
     def _ports_of(self, layer: nodes.Recurrent) -> tuple[list[nodes.Port], list[nodes.Port]]:
         """Return the final states of a recurrent layer that are taken, and its contexts."""
@@ -322,9 +376,9 @@ class FunctionalModel:
         return code("[{}]", listed(*memory))
 
     @staticmethod
-    def _explain_padding(layer: nodes.Recurrent, contexts: Sequence[nodes.Port]) -> Code:
+    def _explain_padding(layer: nodes.Recurrent, *, gives_contexts: bool) -> Code:
         """Return a comment about the argument by which the output at padding is zeros."""
-        if not (contexts and layer.masked):
+        if not (gives_contexts and layer.masked):
             return Code()
         return code("# At padding, Keras on JAX would repeat the state, without a context.")
 
@@ -332,13 +386,14 @@ class FunctionalModel:
         self, layer: nodes.Recurrent, contexts: Sequence[nodes.Port]
     ) -> Iterator[Code]:
         """Yield the statements that part the output from the contexts behind it."""
-        if not contexts:
+        if not self._gives_contexts(layer):
             return
-        variable, (_, size) = self.variable(contexts[0].name), layer.states[0]
-        yield code("{} = steps[:, :, {!r}:]", variable, size)
+        _, size = layer.states[0]
+        for port in contexts:
+            self.values[port.name] = variable = self.variable(port.name)
+            yield code("{} = steps[:, :, {!r}:]", variable, size)
         if layer.return_sequences:
             yield OutputStatement(code("steps[:, :, :{!r}]", size))
-        self.values[contexts[0].name] = variable
 
     def _state_variables(
         self, layer: nodes.Recurrent, finals: Sequence[nodes.Port], *, needs_output: bool
@@ -404,10 +459,11 @@ class FunctionalModel:
     def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
         finals, contexts = self._ports_of(layer)
-        yield self._explain_padding(layer, contexts)
+        gives_contexts = self._gives_contexts(layer)
+        yield self._explain_padding(layer, gives_contexts=gives_contexts)
         # Not the output if it is the last one, which is zeros after a chunk of padding alone.
-        output = "steps" if contexts else "x" if layer.return_sequences else "_"
-        made = make_recurrent(layer, returns_states=True, returns_context=bool(contexts))
+        output = "steps" if gives_contexts else "x" if layer.return_sequences else "_"
+        made = self._make_recurrent(layer)
         arguments = listed(
             x,
             self._memory(layer),
@@ -433,7 +489,10 @@ class FunctionalModel:
             conv = replace(layer, window=replace(layer.window, padding="valid"))
             yield OutputStatement(code("{}({})", make_padding(layer, padding), x))
             x = code("x")
-        yield OutputStatement(code("{}({})", make_conv(conv), x))
+        owner = nodes.with_arrays(conv)
+        assert isinstance(owner, nodes.Conv)
+        made = self._once(layer, make_conv(owner))
+        yield OutputStatement(code("{}({})", made, x))
 
     def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]

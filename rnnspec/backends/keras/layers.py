@@ -397,7 +397,7 @@ def compare_padding(network_input: nodes.Input) -> Iterator[Code]:
 def shared_tables(network: nodes.Network) -> dict[str, bool]:
     """Return the embeddings that are called more than once; true if one projects vectors too."""
     tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
-    shared = {layer.table for layer in network.layers if isinstance(layer, nodes.Embedding)}
+    shared = {layer.shares for layer in network.layers if isinstance(layer, nodes.Embedding)}
     return {name: name in tied for name in (*tied, *shared) if name}
 
 

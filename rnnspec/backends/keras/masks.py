@@ -118,7 +118,7 @@ class Masks:
             masks = [passed.get(name, _NO_MASK) for name in sources]
             match layer:
                 case nodes.Embedding():
-                    passes = masks_zero(self.network, by_name[layer.table or layer.name])
+                    passes = masks_zero(self.network, by_name[layer.owner])
                     mask = self.of(layer.name) if passes else _NO_MASK
                 case nodes.Recurrent():
                     keeps = _takes_one(layer) and not layer.backward and self.form != "step"
@@ -206,7 +206,7 @@ def has_masking(network: nodes.Network, network_input: nodes.Input) -> bool:
 def masks_zero(network: nodes.Network, table: nodes.Layer) -> bool:
     """True if an embedding of Keras makes a mask: all that share its vectors have padding."""
     tables = (layer for layer in network.layers if isinstance(layer, nodes.Embedding))
-    shared = [other for other in tables if table.name in (other.name, other.table)]
+    shared = [other for other in tables if table.name in (other.name, other.shares)]
     return all(layer.masked for layer in shared)
 
 

@@ -33,6 +33,8 @@ _ASKING = "attention."
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if layer.shares:
+        return ()
     match layer:
         case Recurrent():
             asking = (

@@ -48,7 +48,7 @@ class StepContext:
         """Add the nodes of the context for the state before a step, and return it."""
         attention, query = self.attention, state
         if attention.projects:
-            kernel = array(self.layer.name, "Attention_Kernel")
+            kernel = array(self.layer.owner, "Attention_Kernel")
             query = into.add("Query", "MatMul", state, kernel)
         asking = attention_of_step(self.layer, attention, "Context")
         score = core.Param(asking.name, "score")
@@ -56,7 +56,7 @@ class StepContext:
             into=into,
             layer=asking,
             values={X: query, **self.memory},
-            arrays={score: array(self.layer.name, "Attention_Score")},
+            arrays={score: array(self.layer.owner, "Attention_Score")},
             axes="bsf",
             output_axes="bf",
             padding=None,

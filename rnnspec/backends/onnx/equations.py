@@ -66,10 +66,11 @@ class EquationSteps:
     """The steps of one direction of a layer over ``x``, (steps, batch, features).
 
     What is computed before the loop is added at once. ``sequences`` are the values that the loop
-    takes of it, each with its name in the body and its size.
+    takes of it, each with its name in the body and its size. The names of arrays begin with
+    ``owner``, those of other values with ``prefix``.
     """
 
-    def __init__(self, into: Builder, layer: Recurrent, prefix: str, x: str) -> None:
+    def __init__(self, into: Builder, layer: Recurrent, prefix: str, owner: str, x: str) -> None:
         self.layer, cell = layer, layer.cell
         self.equations = applied_equations(layer)
         self.states = [(name, size) for name, (_, size) in states_of_equations(layer).items()]
@@ -80,11 +81,11 @@ class EquationSteps:
         if isinstance(cell, EquationCell):
             self.known_sizes |= cell.sizes
             for name, _ in self.equations.parameters:
-                arrays[Name(name, "parameter")] = f"{prefix}{parameter_path(name)}"
+                arrays[Name(name, "parameter")] = f"{owner}{parameter_path(name)}"
         else:
             for members in packed_arrays(cell):
                 own, _ = place(members[0])
-                self.packed[f"{prefix}{path_of(own)}"] = members
+                self.packed[f"{owner}{path_of(own)}"] = members
         attends, packed = layer.attention is not None, tuple(self.packed.values())
         self.plan = schedule(self.equations, attends=attends, packed=packed)
         self.constants = {line.name: line.value for line in self.plan.constants}

@@ -64,11 +64,6 @@ class Layers:
             for layer in network.layers
             for slot in slots(layer)
         }
-        for layer in network.layers:
-            # A tied layer may name an embedding that shares the vectors of another.
-            if isinstance(layer, nodes.Embedding) and layer.table:
-                table = core.Param(layer.table, "embeddings")
-                self.arrays[core.Param(layer.name, "embeddings")] = self.arrays[table]
         pooled = (name for name, layer in self.recurrent.items() if is_pooled(network, layer))
         self.pooled = set() if stepped else set(pooled)
         self.finals: dict[str, set[str]] = {name: set() for name in self.recurrent}
@@ -99,7 +94,7 @@ class Layers:
     def _learn(self, layer: nodes.Layer) -> None:
         """Add the first states that are arrays of a layer, for each sequence."""
         for vector in nodes.learned_of(layer):
-            array_of = self.arrays[core.Param(layer.name, vector.param)]
+            array_of = self.arrays[core.Param(layer.owner, vector.param)]
             self.spread(vector.name, array_of, vector.size)
             self.sequences.put(vector.name, "bf", vector.name)
 

@@ -123,7 +123,7 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
             operator, defaults = "GRU", ("sigmoid", "tanh")
         case _:
             assert_never(layer.standard_cell)
-    further = [array(layer.name, BIAS) if layer.bias else "", *optional]
+    further = [array(layer.owner, BIAS) if layer.bias else "", *optional]
     while further and not further[-1]:
         further.pop()
     attributes: dict[str, Attribute] = {"hidden_size": layer.units}
@@ -144,7 +144,7 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
                 attributes[key] = tuple(
                     values[place] if len(values) > place else numbers[0] for _, values in functions
                 )
-    inputs = (x, array(layer.name, "W"), array(layer.name, "R"), *further)
+    inputs = (x, array(layer.owner, "W"), array(layer.owner, "R"), *further)
     return OnnxNode(outputs, operator, inputs, tuple(attributes.items()))
 
 
@@ -261,7 +261,8 @@ def _add_scan(
         reason = "attends to another sequence"
     has = "equations" if isinstance(layer.cell, EquationCell) else "activations"
     into.block(f"A Scan, because no fused operator {reason or f'has these {has}'}.")
-    steps = EquationSteps(into, layer, prefix, run.x)
+    owner = array(layer.owner, direction_prefix(direction))
+    steps = EquationSteps(into, layer, prefix, owner, run.x)
     sequences = [name for name, *_ in steps.sequences]
     body = steps.body(masked=bool(real), with_output=with_output, context=context)
     every = steps.before.name("Every", layer.states[0][0])

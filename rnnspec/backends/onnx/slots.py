@@ -131,7 +131,9 @@ def activations(cell: StandardCell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
-_OPERATOR = Fields("Node.source Recurrent.backward Recurrent.initial Recurrent.state_names")
+_OPERATOR = Fields(
+    "Node.source Node.shares Recurrent.backward Recurrent.initial Recurrent.state_names"
+)
 """The fields that a fused operator stands for."""
 
 
@@ -149,6 +151,8 @@ def stepwise_reason(layer: Recurrent) -> str:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if layer.shares:
+        return ()
     match layer:
         case Recurrent():
             of_cell = _unfused_slots if stepwise_reason(layer) else fused_slots

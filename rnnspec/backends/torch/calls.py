@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.classes import cell_classes
 from rnnspec.backends.torch.plan import direction_key, plan_of, stack_of
-from rnnspec.backends.torch.slots import module
+from rnnspec.backends.torch.slots import called, module
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import held_values, states, states_of
 from rnnspec.ir.params import directions
@@ -52,7 +52,7 @@ class RecurrentCalls(Walk):
             first,
             *self._memory(layer),
         )
-        yield self.give(code("self.{}({})", module(layer), arguments), *targets)
+        yield self.give(code("self.{}({})", called(layer), arguments), *targets)
         if flip and (contexts := self.contexts(layer)):
             yield code("{contexts} = {contexts}.flip(1)", contexts=contexts)
         if layer.return_sequences or not plan.returns_pair:
@@ -89,7 +89,7 @@ class RecurrentCalls(Walk):
             yield code(
                 "{} = self.{}[{!r}]({})",
                 listed(*targets),
-                module(layer),
+                called(layer),
                 direction_key(key),
                 listed(
                     code(f"{{}}{flip}", inputs[name]),
@@ -353,7 +353,7 @@ class RecurrentCalls(Walk):
             first = "x" if layer.return_sequences else "_"
             memory = self._memory(layer)
             arguments = listed(self.x, self.mask if layer.masked else "", *states, *memory)
-            run = code("self.{}({})", layer.name, arguments)
+            run = code("self.{}({})", called(layer), arguments)
             yield self.give(run, first, self._contexts_target(layer), *states)
             if not layer.return_sequences:
                 yield self.give(code("{}", states[0]))
@@ -369,7 +369,7 @@ class RecurrentCalls(Walk):
             yield from self.move()
         mask = self.mask if layer.masked else ""
         arguments = listed(self.x, mask, state, *self._memory(layer))
-        run = self.give(code("self.{}({})", stack.name, arguments), *targets)
+        run = self.give(code("self.{}({})", called(layer), arguments), *targets)
         if plan_of(layer).has_single_step:
             # A scripted function takes no module, and TorchScript compiles only the branch that it
             # can reach. PyTorch documents is_scripting, and does not declare that it is exported.
@@ -383,7 +383,7 @@ class RecurrentCalls(Walk):
                 """,
                 run=run,
                 result=listed(*targets),
-                name=stack.name,
+                name=called(layer),
                 state=state,
             )
         else:
@@ -413,5 +413,5 @@ class RecurrentCalls(Walk):
         if source := next(named, None):
             return code("{}.new_zeros({})", self.output(source), shape)
         embeddings = (layer for layer in self.network.layers if isinstance(layer, nodes.Embedding))
-        first = next(embedding for embedding in embeddings if embedding.table is None)
+        first = next(embedding for embedding in embeddings if embedding.shares is None)
         return code("self.{}.weight.new_zeros({})", first.name, shape)

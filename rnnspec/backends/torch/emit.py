@@ -75,7 +75,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
+    "Network.outputs Network.result Network.stream Node.source Node.shares Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
     f"{SCALING} {ATTENTION}"
 )
@@ -92,7 +92,7 @@ _PRODUCT = Fields("Node.source Attention.heads Attention.causal")
 """The fields that ``scaled_dot_product_attention`` stands for."""
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward Node.shares"
     " Recurrent.state_names"
     " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
     " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
@@ -168,7 +168,9 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
             reason="which is redundant: only the sum of both matters",
         )
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and plan_of(layer).has_redundant_bias
+        if isinstance(layer, nodes.Recurrent)
+        and plan_of(layer).has_redundant_bias
+        and layer.shares is None
     )
 
 
@@ -297,7 +299,7 @@ class TorchWalk(RecurrentCalls):
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution, with padding that is the same at both ends."""
-        window, steps = layer.window, layer.input[0]
+        window, steps = layer.window, nodes.common_steps(self.network, layer)
         padding: Literal = channels.own_padding(window, steps)
         if padding and window.stride == 1 and window.reach == 2 * padding:
             padding = "same"
@@ -324,8 +326,8 @@ class TorchWalk(RecurrentCalls):
             steps = code("{}[:, :, -{!r}:]", self.x, window.reach)
             yield code("{} = {}.transpose(1, 2)", state.name, steps)
         else:
-            yield from channels.pad(self, window, layer.input[0])
-        yield self.call(layer.name)
+            yield from channels.pad(self, window, nodes.common_steps(self.network, layer))
+        yield self.call(layer.owner)
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
@@ -378,7 +380,7 @@ class TorchWalk(RecurrentCalls):
     def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
         """Yield the call of a batch norm, which in training takes the mask."""
         takes_mask = layer.masked and self.form == "training"
-        yield self.call(layer.name, self.mask if takes_mask else "")
+        yield self.call(layer.owner, self.mask if takes_mask else "")
 
     def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return the linear layer of the query, of the hidden layer of the steps, or both."""
@@ -396,7 +398,7 @@ class TorchWalk(RecurrentCalls):
         """Yield the statements that weight the steps, and sum them."""
         hidden = self.x
         if layer.units is not None:
-            yield code("hidden = self.{}[{!r}]({})", layer.name, "hidden", hidden)
+            yield code("hidden = self.{}[{!r}]({})", layer.owner, "hidden", hidden)
             hidden = code("hidden")
         if layer.activation != "linear":
             yield code("hidden = {}", self.activate(layer.activation, hidden))
@@ -405,9 +407,9 @@ class TorchWalk(RecurrentCalls):
             yield from self.need((layer.query,))
             yield code("scores = {} @ {}.unsqueeze(-1)", hidden, self.output(layer.query))
         elif layer.units is None:
-            yield code("scores = self.{}({})", layer.name, hidden)
+            yield code("scores = self.{}({})", layer.owner, hidden)
         else:
-            yield code("scores = self.{}[{!r}]({})", layer.name, "query", hidden)
+            yield code("scores = self.{}[{!r}]({})", layer.owner, "query", hidden)
         _, *results = expand(layer, self.form_of(layer))
         yield from self.statements(results)
 

@@ -25,6 +25,7 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Residual,
     SimpleRNN,
+    called_again,
     sources,
 )
 from rnnspec.ir.text import cell_name, class_name, composed_class
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
-FUSED = Fields("Node.source Recurrent.backward Recurrent.initial Recurrent.state_names")
+FUSED = Fields("Node.source Node.shares Recurrent.backward Recurrent.initial Recurrent.state_names")
 """The fields that a stock layer of PyTorch stands for."""
 STACKED = Fields("Node.source Recurrent.initial Recurrent.state_names")
 """Those that a layer in a multi-layer module stands for, or a dropout between two of them."""
@@ -159,6 +160,9 @@ def plan_layers(network: Network, form: Form) -> Network:
     """Return a lowered network whose recurrent layers have their plans."""
     layers, name_class = list(network.layers), _ClassNames(network)
     in_chunks, finals = streamed(network), [port for port in network.ports.values() if port.state]
+    owners = {layer.name: layer.owner for layer in layers}
+    read = {owners[port.layer] for port in finals}
+    begin = {layer.owner for layer in layers if isinstance(layer, Recurrent) and layer.first_states}
     for run in _runs(network, _drawn_alike if form == "training" else _alike):
         size = sum(isinstance(layers[index], Recurrent) for index in run)
         rates = [
@@ -176,7 +180,7 @@ def plan_layers(network: Network, form: Form) -> Network:
                 is_stack = size > 1 or form != "training"
                 early = form == "step" and layer.name not in in_chunks
                 own: Form = "inference" if early else form
-                is_read = any(port.layer == layer.name for port in finals)
+                is_read = layer.owner in read | begin
                 if isinstance(layer.cell, EquationCell):
                     plan = name_class(Plan.of(layer, own, is_read=is_read), layer.cell)
                 else:
@@ -340,9 +344,12 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
                 waiting += [port.layer] if port else taken.get(name, ())
         return False
 
+    again = called_again(network)
+
     def fit(upper: Recurrent, lower: Recurrent) -> bool:
         for layer in (upper, lower):
-            if stepwise_reason(layer) or any(STACKED.missing(layer)):
+            # A module is called with what its own layers take.
+            if stepwise_reason(layer) or any(STACKED.missing(layer)) or layer.name in again:
                 return False
         return alike(upper, lower) and _continues(upper, lower)
 

@@ -71,6 +71,8 @@ def attributes(cell: EquationCell) -> Mapping[str, str]:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if layer.shares:
+        return ()
     match layer:
         case Recurrent(cell=EquationCell() as cell):
             names = attributes(cell)
@@ -110,6 +112,11 @@ def module(layer: Layer) -> str:
     """Return the name of the attribute that holds these arrays."""
     stack = stack_of(layer)
     return stack.name if stack else layer.name
+
+
+def called(layer: Layer) -> str:
+    """Return the name of the attribute that computes a layer, which others may share."""
+    return layer.shares or module(layer)
 
 
 def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:

@@ -24,7 +24,6 @@ from rnnspec.ir.nodes import (
     AttentionPooling,
     Dense,
     Dropout,
-    Embedding,
     Layer,
     Learned,
     Network,
@@ -90,10 +89,10 @@ def mermaid(network: Network) -> str:
                 chart.enter(name, sources_of[start][0], "the input as it was")
             case Dense(tied=str() as tied):
                 chart.share(tied, name)
-            case Embedding(table=str() as table):
-                chart.share(table, name)
             case _:
                 pass
+        if layer.shares:
+            chart.share(layer.shares, name)
     for index, (output, result) in enumerate(network.results.items()):
         name = f"out{index or ''}"
         chart.node(name, "result", "plain", ["ŷ", *([output] if output else [])])

@@ -47,7 +47,7 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     for place in scope.embeddings.values():
         # Only the same array of the file is shared, not an equal one.
         if scope.arrays_of(scope.steps[place]).get("embeddings") is table:
-            layer, arrays = replace(layer, table=scope.steps[place].layer.name), {}
+            layer, arrays = replace(layer, shares=scope.steps[place].layer.name), {}
     at = scope.embeddings[indices.at] = scope.add(layer, indices.at, arrays=arrays)
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 

@@ -352,8 +352,8 @@ def _place_embedding(draft: KerasDraft, layer: Foreign, node: nodes.Embedding) -
     if taken.vocabulary != node.vocabulary:
         message = f"expected the {taken.vocabulary} tokens of the other embedding of its input"
         draft.doubt(layer, f"{message}, received {node.vocabulary}")
-    if node.table is not None:
-        node = replace(node, table=draft.outputs[node.table].node)
+    if node.shares is not None:
+        node = replace(node, shares=draft.outputs[node.shares].node)
     draft.add(replace(node, masked=False), layer)
 
 

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _LAYER = "{name} ({type})"
 
+_WITH_ARRAYS = (
+    *(nodes.Recurrent, nodes.Dense, nodes.Conv),
+    *(nodes.LayerNorm, nodes.InstanceNorm, nodes.BatchNorm),
+)
+"""The layers with arrays of a draft, but embeddings."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
@@ -344,7 +350,7 @@ class KerasDraft:
         # A join names what it takes.
         joins = isinstance(node, nodes.Joined) or taken_from == before
         node = replace(
-            self.drawn.set_in(node),
+            self._shared(self.drawn.set_in(node), layer),
             name=name,
             input=self.now.shape,
             source=None if joins else taken_from,
@@ -368,6 +374,22 @@ class KerasDraft:
             scores=None,
         )
         return placed
+
+    def _shared(self, node: nodes.Layer, layer: Foreign) -> nodes.Layer:
+        """Return a node with the arrays of an earlier call of its layer, if it is a later one."""
+        if not layer.shared or node.shares or not isinstance(node, _WITH_ARRAYS):
+            return node
+        alike = (
+            placed.node
+            for placed in self.placed
+            if placed.layer.name == layer.shared and type(placed.node) is type(node)
+        )
+        owner = next(alike, None)
+        if owner is None or isinstance(node, nodes.BatchNorm):
+            message = "called several times, with the same weights"
+            self.refuse(layer, f"{message}; rnnspec does not support that")
+            return node
+        return replace(node, shares=owner.name)
 
     def output(self, layer: str, number: int = 0) -> LayerOutput:
         """Return an output of a layer: behind the first, a recurrent layer has its states."""

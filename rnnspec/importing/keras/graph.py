@@ -147,7 +147,7 @@ def _flat(account: Account, layers: OrderedLayers, depth: int = 0) -> OrderedLay
         config = {"class_name": layer.kind, "config": layer.config}
         inner = _flat(account, _layers_of(account, config), depth + 1)
         ordered = ordered and inner.ordered
-        members = [member.inside(layer) for member in inner.layers]
+        members = [_inside(member, layer) for member in inner.layers]
         if layer.inputs:
             starts = [f"{layer.name}.{name}" for _, name in inner.inputs]
             starts = starts or [member.name for member in members if member.kind == "InputLayer"]
@@ -168,6 +168,14 @@ def _flat(account: Account, layers: OrderedLayers, depth: int = 0) -> OrderedLay
         for name, layer, number in layers.outputs
     )
     return OrderedLayers(flat, ordered, outputs, layers.inputs)
+
+
+def _inside(member: Foreign, model: Foreign) -> Foreign:
+    """Return a layer of a model that is itself a layer, and may be called once more."""
+    inside = member.inside(model)
+    if not model.shared or member.tied:
+        return inside
+    return replace(inside, shared=f"{model.shared}.{member.shared or member.name}")
 
 
 def _taking(layer: Foreign, tensors: Sequence[tuple[str, int]]) -> Foreign:
@@ -253,6 +261,10 @@ def _few(account: Account, layers: list[Any]) -> list[Any]:
     return layers
 
 
+_SHAREABLE = (*EMBEDDINGS, *STATES, "Dense", "Conv1D", "LayerNormalization", *MODELS)
+"""The classes of layers that may be called several times."""
+
+
 class _Graph:
     """The layers of a functional model with the calls that connect them."""
 
@@ -270,7 +282,7 @@ class _Graph:
             for member, layer in zip(members, layers, strict=True)
         }
         for layer in members:
-            if layer.kind in EMBEDDINGS and not layer.custom:
+            if layer.kind in _SHAREABLE and not layer.custom and not layer.operation:
                 self._split_calls(layer)
         for name, layer in self.layers.items():
             if layer.kind in STATES and not layer.operation:
@@ -285,7 +297,7 @@ class _Graph:
         self._order: list[str] = []
 
     def _split_calls(self, layer: Foreign) -> None:
-        """Make each later call of an embedding, which has its vectors, a layer of its own."""
+        """Make each later call of a layer, which has its arrays, a layer of its own."""
         first, *others = self.calls[layer.name] or (LayerCall((), {}),)
         if not others or any(call.constants for call in others):
             return

@@ -146,7 +146,7 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
         embedding,
         input=(length,),
         masked=settings.flag("mask_zero", False),
-        table=layer.shared or None,
+        shares=layer.shared or None,
     )
     embedding = replace(embedding, initializer=drawn) if drawn else embedding
     return pieces.Layer(layer=layer, node=embedding)

@@ -184,12 +184,14 @@ Piece = Known | Lacking
 
 
 def has_arrays(piece: Piece) -> bool:
-    """True if a file has arrays for a piece."""
+    """True if a file has arrays for a piece, which are those of its first call."""
+    if piece.layer.shared:
+        return False
     match piece:
         case NormPiece(node=nodes.LayerNorm()):
             return piece.node.scale or piece.node.offset
         case Layer(node=nodes.Dense() | nodes.Embedding()):
-            return not piece.layer.tied and not piece.layer.shared
+            return not piece.layer.tied
         case AttentionPiece(node=node):
             return node.additive and not piece.lacks
         case Layer(node=node):

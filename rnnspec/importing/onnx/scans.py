@@ -191,7 +191,7 @@ def _cells(
         for bias in {False, attends or has_recurrent_bias(cell)}:
             layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
             layer = replace(layer, input=(None, 1), attention=_ASKING if attends else None)
-            loop = EquationSteps(Builder(), layer, "", "x")
+            loop = EquationSteps(Builder(), layer, "", "", "x")
             body = loop.body(masked=masked, with_output=True, context=None)
             steps = [
                 (call.operator, dict(call.attributes), call.inputs, call.outputs)

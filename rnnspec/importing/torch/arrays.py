@@ -68,6 +68,8 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
 
 def torch_slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
+    if layer.shares:
+        return
     slots = slots_of(layer)
     if isinstance(layer, nodes.Recurrent) and not isinstance(layer.cell, nodes.EquationCell):
         for prefix in directions(layer):

@@ -60,7 +60,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 """The values of settings that the language has."""
 
 
-_CALLED_AGAIN = "called again, with the same weights; rnnspec does not support that"
+_CALLED_AGAIN = "called again, with the same weights; rnnspec does not support that here"
 
 
 _PLAIN = (
@@ -101,9 +101,37 @@ def _call(m: Operators, op: Op, arguments: Arguments) -> Any:
     if kind in _PLAIN:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
-    if kind != "Embedding" and any(op.module is module for module in scope.modules.values()):
+    known = (path for path, module in scope.modules.items() if module is op.module)
+    owner = next(known, None) if kind != "Embedding" else None
+    if owner is not None and kind == "BatchNorm1d":
         raise RefusedError(_CALLED_AGAIN)
-    scope.modules[op.target] = op.module
+    scope.modules.setdefault(owner or op.target, op.module)
+    last = len(scope.steps)
+    result = _call_with_arrays(m, op, of_zoo, kind, args, kwargs)
+    if owner is not None:
+        _share(scope, owner, last)
+    return result
+
+
+def _share(scope: ModuleScope, path: str, last: int) -> None:
+    """Let the layers of a module that is called again have the arrays of those of its first call.
+
+    The layers of the second call are those behind the ``last`` one.
+    """
+    steps = [(at, step) for at, step in scope.steps.items() if path in step.modules]
+    own = [step.layer for at, step in steps if at <= last and step.layer.shares is None]
+    new = [(at, step) for at, step in steps if at > last]
+    for (at, step), first in zip(new, own, strict=False):
+        if type(step.layer) is not type(first) or step.arrays:
+            raise RefusedError(_CALLED_AGAIN)
+        scope.steps[at].layer = replace(step.layer, shares=first.name)
+
+
+def _call_with_arrays(  # noqa: PLR0913, PLR0917 - a call, and what is called
+    m: Operators, op: Op, of_zoo: ZooLayer | None, kind: str, args: Any, kwargs: Any
+) -> Any:
+    """Return the result of a module with arrays."""
+    scope = m.scope
     if of_zoo or kind in CELLS:
         run = partial(_zoo, kind=of_zoo) if of_zoo else partial(_recurrent, kind=kind)
         return run(scope, op, *args, **kwargs)
@@ -244,7 +272,7 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
             scope.account.leave(setting, op.target)
     modules: tuple[str, ...] = (op.target,)
     if shared:
-        layer, modules = replace(layer, table=shared[0]), ()
+        layer, modules = replace(layer, shares=shared[0]), ()
     at = scope.embeddings[tokens.at] = scope.add(layer, tokens.at, modules=modules)
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 

@@ -225,11 +225,13 @@ def _with_arrays(
 
     Otherwise each comes with its level.
     """
+    steps = [step for step in steps if step.layer.shares is None]
     # Between the layers of a stack, there may be learned states.
     stacks = [key for key, _ in groupby(s.modules for s in steps if s.modules or s.arrays)]
     levels = dict[tuple[str, ...], list[str]]()
     for step in scope.steps.values():
-        levels.setdefault(step.modules, []).append(step.layer.name)
+        if step.layer.shares is None:
+            levels.setdefault(step.modules, []).append(step.layer.name)
     used = {step.layer.name for step in steps}
     before: tuple[str, ...] = ()
     for step in steps:
@@ -514,19 +516,17 @@ def _check_calls_of_layers(account: Account, operations: Sequence[Op]) -> None:
     for op in operations:
         if op.layer in CELLS:
             calls.setdefault(op.target, []).append(op)
-    several = {path: ops for path, ops in calls.items() if len(ops) > 1}
-    if several:
-        account.keep("E701", "E703")
-    for path, (first, second, *_) in several.items():
+    for path, (first, *others) in calls.items():
         behind = {first.name}
         for op in operations:
             if behind.intersection(names_in((op.args, tuple(op.kwargs.values())))):
                 behind.add(op.name)
-        advice = graph.ONE_CALL
-        if second.name not in behind:
-            advice = "a spec has no layers that share their arrays; let forward take one of them"
-        message = f"called {len(calls[path])} times, with the same weights; {advice}"
-        account.refuse(path, message, "E704", second.place.file, second.place.span)
+        again = next((op for op in others if op.name in behind), None)
+        # Calls of other inputs are layers that share their arrays.
+        if again is not None and account.problems:
+            account.keep("E701", "E703")
+            message = f"called {len(calls[path])} times, with the same weights; {graph.ONE_CALL}"
+            account.refuse(path, message, "E704", again.place.file, again.place.span)
 
 
 def _check_cells(account: Account, operations: Sequence[Op]) -> None:

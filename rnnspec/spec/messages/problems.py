@@ -62,6 +62,7 @@ def find_problems(error: ValidationError, document: Document) -> Findings:
             # pydantic also reports a list as too short because its items are invalid.
             if (detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"])
             and not _is_consequence(detail["loc"], cells, settings)
+            and not models.is_taken_over(document, _path(detail["loc"]))
         )
     ]
     slips = _slips(flaws, document)
@@ -140,6 +141,8 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
         case "missing":
             key = str(path[-1])
             hint = _POOLED if key == "over" and len(path) == len(("rnn", 0, "over")) else ""
+            if path[:1] == ("rnn",) and len(path) == len(("rnn", 0, "units")):
+                hint = hint or _nothing_shared(document, path)
             return _Flaw(path[:-1], "E304", f"missing key {key!r}{hint}", missing=key)
         case "union_tag_not_found" if path[:1] == ("rnn",) and len(path) == len(("rnn", 0)):
             return _missing_type(path, detail["input"], guess)
@@ -162,6 +165,15 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
             return _Flaw(path[:-1], *invalid_value(detail, path, document, guess), key=True)
         case _:
             return _Flaw(path, *invalid_value(detail, path, document, guess))
+
+
+def _nothing_shared(document: Document, path: Path) -> str:
+    """Return a hint for a layer that lacks a key, which that with its arrays would have."""
+    layer = document.value(path[:-1])
+    name = layer.get("shares") if isinstance(layer, dict) else None
+    if not isinstance(name, str):
+        return ""
+    return f"; no {layer.get('type')} before this one has the name {quoted(name)}"
 
 
 _POOLED = (
@@ -206,7 +218,7 @@ def _is_union(path: Path) -> bool:
     match path:
         case ("heads" | "inputs", _):
             return False
-        case (*_, "padding" | "initial_state") | ("inputs", _, "embedding"):
+        case (*_, "padding" | "initial_state" | "tied") | ("inputs", _, "embedding"):
             return True
         case ("rnn" | "initializers", _) | ("rnn", _, "layer_norm") | (*_, "hidden", int()):
             return True

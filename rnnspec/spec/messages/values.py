@@ -264,8 +264,6 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             return f" (write {size})"
         case [str(), str(), *_] if kind == "string_type" and path[-1] == "of":
             return " (a layer of type concat, add, multiply or formula joins several)"
-        case str() if path[-1] == "tied" and path[0] in ("head", "heads"):
-            return " (true is for the only embedding of the network)"
         case [str()] if kind == "string_type" and path[-1] in _NAMES:
             return " (write it without the list)"
         case int() | float() if kind == "string_type" and path[-1] == "name":
