@@ -223,7 +223,7 @@ KERAS_TYPES = {
     "Conv": ("Conv1D",),
     "Dropout": ("Dropout", "SpatialDropout1D"),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
-    "Formula": ("StandardizedFormula", "SeparatedFormula"),
+    "Formula": ("StandardizedFormula", "SeparatedFormula", "SimilarityFormula"),
     "GRU": ("GRU", "AttentionRNN"),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
@@ -244,6 +244,7 @@ KERAS_OWN = {
     "gesture_lstm_fcn": ["ExpandDims", "ExpandDims"],
     "household_forecast_lstm": _AT_EACH_STEP,
     "sentence_query_bilstm": ["Concatenate", "Einsum", "ExpandDims", "Softmax", "Einsum"],
+    "sentence_similarity_lstm": ["NotEqual", "NotEqual", *2 * ["Masking", "Any"]],
     "sentence_translation_gru": ["NotEqual", "NotEqual"],
     "story_question_lstm": _AT_EACH_STEP,
     "textbook_attention_gru": ["NotEqual", "NotEqual"],
@@ -260,6 +261,7 @@ KERAS_OWN = {
 OPERATIONS = {
     "chatbot_attention_gru": {"answer_embedding", "context"},
     "sentence_query_bilstm": {"attention_pooling_1"},
+    "sentence_similarity_lstm": {"other_sentence"},
     "story_question_lstm": {"repeat_vector_1"},
     "word_context_rcnn": {"left_embedding", "right_embedding"},
 }

@@ -165,7 +165,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     (
-        r"'tied' needs a network with one embedding",
+        r"'tied: true' needs a network with one embedding",
         {
             **INPUTS,
             "inputs": {name: {"embedding": {"vocabulary": 5, "dim": 4}} for name in ("one", "two")},
