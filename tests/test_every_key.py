@@ -139,6 +139,8 @@ LAYERS: list[Data] = [
     {"type": "attention", "over": "b", "score": "general"},
     {"type": "attention", "over": "b", "score": "additive", "units": 4},
     {"type": "gru", "units": 4, "attention": {"over": "b", "score": "scaled_dot"}},
+    {"type": "asks", "units": 4, "over": {"m": "b"}},
+    {"type": "asks", "units": 4, "over": {"m": "b"}, "score": "additive", "score_units": 4},
     {"type": "gru", "units": 4, "attention": {"over": "b", "score": "additive", "units": 4}},
 ]
 UNNAMED: list[Data] = [
@@ -156,6 +158,13 @@ UNNAMED: list[Data] = [
         "settings": {"dt": 0.5},
     },
 ]
+
+
+ASKS: Data = {
+    "states": ["h"],
+    "memory": ["m"],
+    "equations": {"h": "tanh(W @ x + U @ h + V @ attend(h, m))"},
+}
 
 
 def graph(layer: Data, *, named: bool) -> Data:
@@ -176,7 +185,10 @@ def graph(layer: Data, *, named: bool) -> Data:
             "u": {"features": 4},
             "z": {"length": 4, "embedding": "w"},
         },
-        "cells": {"mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}}},
+        "cells": {
+            "mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}},
+            **({"asks": ASKS} if layer["type"] == "asks" else {}),
+        },
         "rnn": [
             {"type": "mine", "units": 4, "of": "b", "name": "first"},
             *([{**own, "name": "own"}] if named else []),
@@ -227,6 +239,7 @@ CANDIDATES: list[Any] = [
     *("learned", "given", "backward", "sequence", "add", "multiply", "steps"),
     *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
+    *({"m": "a"}, {"m": "v"}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
@@ -244,6 +257,7 @@ NO_PART_OF_THE_NETWORK = {
     ("Formula", "type"): "tells a formula from others, which have other keys",
     ("Pool", "type"): "tells a pool from others, which have other keys",
     ("Hidden", "of"): "is refused: a hidden layer takes the one before it",
+    ("Cell", "memory"): "names what a layer gives by the same name, and equations ask",
     ("Data", "examples"): "is for the advice of rnnspec lint",
     ("Expect", "parameters"): "is a promise, kept before anything is built",
     ("Expect", "max_parameters"): "is a promise, kept before anything is built",

@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from rnnspec.words import JoinHow, Merge
 
 FIELDS = Fields(
-    "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
-    "Recurrent.state_names Pooling.backward "
+    "Node.source Embedding.table Recurrent.attention StepAttention.asked_as StepAttention.asks "
+    "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
     f"{SCALING}"
 )

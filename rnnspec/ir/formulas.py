@@ -144,8 +144,8 @@ class _Writer:
             case equations.Features(operand=operand):
                 places = expression.range_of(self._width(operand))
                 return self._slice(write(operand), places.start, len(places))
-            case equations.Transpose() | equations.Product():
-                raise AssertionError("a formula has no matrix")
+            case equations.Transpose() | equations.Product() | equations.Attend():
+                raise AssertionError("a formula has no matrix and no memory")
             case _:
                 assert_never(expression)
 
