@@ -252,6 +252,63 @@ cells:
     initialize: {b_f: ones}
   plain: {states: [z], equations: {z: tanh(W @ x + U @ z)}}
 """
+INPUT_FEEDING = """\
+version: 1
+name: input_feeding
+inputs:
+  source: {embedding: {vocabulary: 6, dim: 3, mask_zero: true}}
+  target: {features: 2, mask_value: 2.0}
+stream: target
+cells:
+  fed:
+    states: [a, h, c]
+    memory: [m]
+    sizes: {a: fed}
+    settings: {fed: 3}
+    equations:
+      u: concat(x, a)
+      f: sigmoid(W_f @ u + U_f @ h + b_f)
+      c: f * c + (1 - f) * tanh(W_g @ u + U_g @ h + b_g)
+      h: sigmoid(W_o @ u + U_o @ h + b_o) * tanh(c)
+      a: tanh(W_a @ concat(attend(A @ h, m), h) + b_a)
+rnn:
+  - {type: gru, units: 2, bidirectional: true, of: source, name: encoder}
+  - {type: fed, units: 4, of: target, dropout: 0.25, name: decoder, fed: 2, over: {m: encoder},
+    initial_state: {h: encoder.h}}
+  - {type: fed, units: 2, over: {m: source}, score: general, initial_state: learned}
+head: {pooling: none, units: 5, activation: softmax}
+"""
+"""A decoder that asks with its new state, and takes what it found in the next step."""
+TWICE_ASKED = """\
+version: 1
+name: twice_asked
+inputs:
+  kept: {length: 4, features: 3}
+  asked: {length: 3, features: 4, mask_value: 2.0}
+cells:
+  reads:
+    states: [h]
+    memory: [store]
+    sizes: {q: units}
+    equations:
+      first: attend(where(h > 0, h, 0.5 * h), store)
+      q: tanh(Q @ first + V @ x)
+      second: attend(q, store)
+      h: 0.5 * h + tanh(W @ concat(first - second, x))
+  squared:
+    states: [h]
+    memory: [query]
+    sizes: {query: units}
+    equations: {h: "tanh(W @ x + attend(h, query))"}
+rnn:
+  - {type: reads, units: 5, of: kept, over: {store: asked}, score: additive, score_units: 2,
+    name: first}
+  - {type: reads, units: 5, direction: backward, over: {store: kept}, score: additive,
+    score_units: 3, score_bias: false, layer_norm: true, residual: true}
+  - {type: squared, units: 4, over: {query: asked}, score: scaled_dot, name: last}
+heads: {one: {}, two: {of: first, pooling: mean}}
+"""
+"""Cells that ask twice, by an additive score, and by one that the sizes of queries fit."""
 RENAMED = f"""\
 version: 1
 name: renamed
@@ -560,6 +617,8 @@ GRAPHS = (
     CHOOSING,
     LOOKING_BACK,
     POINTING,
+    INPUT_FEEDING,
+    TWICE_ASKED,
     RENAMED,
     PASSED_ON,
     ENDED,

@@ -139,6 +139,8 @@ LAYERS: list[Data] = [
     {"type": "attention", "over": "b", "score": "general"},
     {"type": "attention", "over": "b", "score": "additive", "units": 4},
     {"type": "gru", "units": 4, "attention": {"over": "b", "score": "scaled_dot"}},
+    {"type": "asks", "units": 4, "over": {"m": "b"}},
+    {"type": "asks", "units": 4, "over": {"m": "b"}, "score": "additive", "score_units": 4},
     {"type": "gru", "units": 4, "attention": {"over": "b", "score": "additive", "units": 4}},
 ]
 UNNAMED: list[Data] = [
@@ -172,6 +174,13 @@ UNNAMED: list[Data] = [
 ]
 
 
+ASKS: Data = {
+    "states": ["h"],
+    "memory": ["m"],
+    "equations": {"h": "tanh(W @ x + U @ h + V @ attend(h, m))"},
+}
+
+
 def graph(layer: Data, *, named: bool) -> Data:
     """Return a spec with one of the layers, so that it is read in no time."""
     own = {**layer, "of": "c" if layer["type"] == "repeat" else "a"} if named else layer
@@ -190,7 +199,10 @@ def graph(layer: Data, *, named: bool) -> Data:
             "u": {"features": 4},
             "z": {"length": 4, "embedding": "w"},
         },
-        "cells": {"mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}}},
+        "cells": {
+            "mine": {"states": ["h"], "equations": {"h": "tanh(W @ x + U @ h)"}},
+            **({"asks": ASKS} if layer["type"] == "asks" else {}),
+        },
         "rnn": [
             {"type": "mine", "units": 4, "of": "b", "name": "first"},
             *([{**own, "name": "own"}] if named else []),
@@ -266,6 +278,7 @@ CANDIDATES: list[Any] = [
     *({"p": "b", "q": "v"}, {"y": "q - p + dt"}, {"dt": 2}),
     *("a_simple", "a_lstm", "a_gru", "a_mine", "a_dense", "a_conv"),
     *("a_layer_norm", "a_instance_norm"),
+    *({"m": "a"}, {"m": "v"}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
@@ -285,6 +298,7 @@ NO_PART_OF_THE_NETWORK = {
     ("Hidden", "of"): "is refused: a hidden layer takes the one before it",
     ("Hidden", "shares"): "is refused: a hidden layer has arrays of its own",
     ("BatchNorm", "shares"): "is refused: its running statistics would be of two inputs",
+    ("Cell", "memory"): "names what a layer gives by the same name, and equations ask",
     ("Data", "examples"): "is for the advice of rnnspec lint",
     ("Expect", "parameters"): "is a promise, kept before anything is built",
     ("Expect", "max_parameters"): "is a promise, kept before anything is built",

@@ -135,11 +135,12 @@ UNTOLD = {
         | Recurrent\.state_names | (Join|Append|LearnedFormula)\.inputs | (Vector|Label)Input\..*
         | Network\.stream
         | Embedding\.source | Attention\.memory
-        | StepAttention\.(size|width)""",
+        | StepAttention\.(size|width|asked_as|asks)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
-        | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",
+        | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state
+        | StepAttention\.asks""",
     "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features
-        | VectorInput\.state | StepAttention\.width""",
+        | VectorInput\.state | StepAttention\.(width|asks)""",
 }
 """The fields that a part has no use for, or that another part of the network decides."""
 

@@ -42,6 +42,9 @@ _SEQUENCE_LAYERS = (
     *("attention",) * 3,
 )
 _SHAREABLE = (*models.RECURRENT, *CELLS, "dense", "layer_norm", "instance_norm")
+_OF_ANY_CELL = frozenset(
+    ("units", "name", "dropout", "variational", "direction", "layer_norm", "residual")
+)
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
 
 
@@ -265,7 +268,9 @@ class _Graph:
                 ways = 0 if ends else read.ways
                 self.add(layer, replace(read, width=width, ways=ways), read)
 
-    def add_recurrent(self, read: _Value, memory: _Value | None = None) -> _Value:
+    def add_recurrent(  # noqa: PLR0912 - what it may attend to, and what of it others take
+        self, read: _Value, memory: _Value | None = None
+    ) -> _Value:
         """Append a recurrent layer, which attends to a ``memory``, or sometimes to any."""
         layer = self.draw(recurrent_layers(self.names, read.width, sequence=True, cells=self.cells))
         layer.pop("initial_state", None)
@@ -273,6 +278,10 @@ class _Graph:
             layer |= self.names.new(room=ROOM)
         if memory is None and self.draw(st.integers(0, 3)) == 0:
             memory = self.pick(steps=True)
+        asks = memory is not None and self.cells and self.draw(st.integers(0, 3)) == 0
+        if asks:
+            kept = {key: layer[key] for key in _OF_ANY_CELL & layer.keys()}
+            layer = {"type": "asking", **kept}
         if memory is not None:
             for key in ("bidirectional", "merge", "layers", "recurrent_dropout"):
                 layer.pop(key, None)
@@ -282,7 +291,13 @@ class _Graph:
                 # For scores that need equal sizes.
                 layer["units"] = memory.width
         self._begin(layer, attends=memory is not None)
-        if memory is not None:
+        if memory is not None and asks:
+            # The query of the cell has as many features as the memory, whatever its score.
+            scored = self._scored(memory, memory.width)
+            layer["over"] = {"m": scored.pop("over")}
+            layer["score"] = scored.pop("score")
+            layer |= {f"score_{key}": value for key, value in scored.items()}
+        elif memory is not None:
             layer["attention"] = self._scored(memory, width_of(layer))
         both = layer.get("bidirectional", False)
         joined = both and layer.get("merge", "concat") == "concat"
@@ -299,7 +314,7 @@ class _Graph:
                 sizes["cell"] = sizes["state"]
             for part, size in sizes.items():
                 self.parts.append((_Value(f"{layer['name']}.{part}", size), value))
-        if memory is not None:
+        if memory is not None and not asks:
             context = replace(value, name=f"{value.name}.context", width=memory.width, ways=0)
             context.is_read = self.draw(st.integers(0, 2)) > 0
             self.values.append(context)
@@ -413,7 +428,7 @@ class _Graph:
     def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""
         # The sizes of this one depend on the features that it reads.
-        types = {*models.RECURRENT, *CELLS} - {"three_states", "fused"}
+        types = {*models.RECURRENT, *CELLS} - {"three_states", "fused", "asking"}
         others = [other for other in self.layers if other["type"] in types]
         if attends:
             # Its own state is that of one layer in one direction.
@@ -424,7 +439,7 @@ class _Graph:
         match kind:
             case "learned" | "given":
                 layer["initial_state"] = kind
-            case "of" if others:
+            case "of" if others and layer["type"] != "asking":
                 other = self.draw(st.sampled_from(others))
                 # Equal states need what these keys say; what depends on the input stays.
                 for key in ("residual", "bidirectional", "merge", "direction", "layers"):

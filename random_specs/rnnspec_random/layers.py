@@ -49,6 +49,15 @@ MATRICES = st.one_of(
 )
 
 CELLS: dict[str, Words] = {
+    "asking": {
+        "states": ["a", "h"],
+        "memory": ["m"],
+        "equations": {
+            "h": "tanh(W @ x + V @ a + U @ h + b)",
+            "s": "attend(A @ h, m)",
+            "a": "tanh(W_s @ s + W_h @ h)",
+        },
+    },
     "peephole": {
         "states": ["h", "c"],
         "equations": {
@@ -264,7 +273,7 @@ def recurrent_layers(
     """Draw a recurrent layer; one that gives no ``sequence`` has no residual."""
     type_ = draw(st.sampled_from(models.RECURRENT))
     if cells and draw(st.integers(0, 4)) == 0:
-        type_ = draw(st.sampled_from(sorted(CELLS.keys() - {"fused"})))
+        type_ = draw(st.sampled_from(sorted(CELLS.keys() - {"fused", "asking"})))
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))

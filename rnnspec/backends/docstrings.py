@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LEGACY_HARD_SIGMOID = "Return clip(0.2 x + 0.5, 0, 1), which Keras 1 and 2 called hard_sigmoid."
 
+ASKS = "attend(q, {}) is the mean of the memory, weighted for the query q."
 ATTENDS = "Each x goes with a context: the mean of a memory for the state before the step."
 RETURNS = {
     "all": docstring(["Return the outputs, (batch, steps, units)."]),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from itertools import takewhile
 from math import prod
 from operator import add, ge, gt, itemgetter, le, lt, mul, sub, truediv
-from typing import TYPE_CHECKING, Literal, assert_never, cast
+from typing import TYPE_CHECKING, Any, Literal, assert_never, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from rnnspec.ir.equations import (
     NORM_EPSILON,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -648,7 +649,9 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     """
     ahead, changes = _bind_cell(layer.cell, bias=layer.bias)
     values = _name_parameters(layer, arrays) | {INPUT: x}
-    projected = [] if memory else [(name, compute(values)) for name, compute in ahead]
+    leads, ask = layer.leading is not None, partial(_ask, memory, arrays, noise)
+    values |= {_ASKED: cast("Array", ask)}
+    projected = [] if leads else [(name, compute(values)) for name, compute in ahead]
     begun = [s for s in first if s is not None]
     memories = [memory.keys, memory.values] if memory else []
     dtype = np.result_type(x, *arrays.values(), *begun, *memories)
@@ -658,17 +661,14 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     zeros = (np.zeros((len(x), size), dtype=dtype) for size in sizes)
     state = _join([z if s is None else s for z, s in zip(zeros, first, strict=True)])
     outputs = np.empty((*x.shape[:2], ends[0]), dtype=dtype)
-    width = memory.values.shape[-1] if memory else 0
+    width = layer.leading.width if layer.leading else 0
     contexts = np.empty((*x.shape[:2], width), dtype=dtype)
     padded = not mask.all()
     for t in range(x.shape[1]):
         for name, steps in projected:
             values[name] = steps[:, t]
-        if memory:
-            query = state[:, : ends[0]]
-            if "attention.kernel" in arrays:
-                query = query @ arrays["attention.kernel"]
-            contexts[:, t] = noise(memory.mean(query, arrays.get("attention.score")))
+        if leads:
+            contexts[:, t] = ask(state[:, : ends[0]])
             values[INPUT] = _join([x[:, t], contexts[:, t]])
             values |= [(name, compute(values)) for name, compute in ahead]
         values |= zip(names, np.split(state, ends[:-1], axis=-1), strict=True)
@@ -678,6 +678,20 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
         state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
         outputs[:, t] = state[:, : ends[0]]
     return outputs, np.split(state, ends[:-1], axis=-1), contexts
+
+
+_ASKED = "attend()"
+"""The key of the function that gives the context of a query; no name in equations is one."""
+
+
+def _ask(
+    memory: _StepMemory | None, arrays: Arrays, noise: Callable[[Array], Array], query: Array
+) -> Array:
+    """Return the context of a query, which is projected if there is an array for it."""
+    assert memory is not None, "lowering gives what a cell asks a memory"
+    if "attention.kernel" in arrays:
+        query = query @ arrays["attention.kernel"]
+    return noise(memory.mean(query, arrays.get("attention.score")))
 
 
 def _name_parameters(layer: nodes.Recurrent, arrays: Arrays) -> dict[str, Array]:
@@ -700,7 +714,8 @@ def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Nam
 
     def change(expression: Expression) -> Expression | None:
         kinds = {part.kind for part in walk(expression) if isinstance(part, Name)}
-        if "input" not in kinds or kinds & {"state", "line"}:
+        asks = any(isinstance(part, Attend) for part in walk(expression))
+        if "input" not in kinds or kinds & {"state", "line"} or asks:
             return None
         ahead.append((f"input {len(ahead)}", _bind(expression, cell)))
         return Name(ahead[-1][0], "input")
@@ -712,7 +727,9 @@ def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Nam
     return ahead, lines
 
 
-def _bind(expression: Expression, cell: nodes.Cell | None) -> Callable[[Arrays], Array]:
+def _bind(  # noqa: PLR0912 - a branch for each kind of expression
+    expression: Expression, cell: nodes.Cell | None
+) -> Callable[[Arrays], Array]:
     """Return a function of the values of names that computes an expression, (batch, units)."""
     match expression:
         case Name(name=name):
@@ -751,6 +768,9 @@ def _bind(expression: Expression, cell: nodes.Cell | None) -> Callable[[Arrays],
         case Part(operand=operand, index=index, count=count):
             whole = _bind(operand, cell)
             return lambda values: np.split(whole(values), count, axis=-1)[index]
+        case Attend(query=asked):
+            query_of = _bind(asked, cell)
+            return lambda values: cast("Any", values[_ASKED])(query_of(values))
         case _:
             assert_never(expression)
 

@@ -15,6 +15,7 @@ from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Comparison,
     Concat,
@@ -202,6 +203,9 @@ class _Layout:
                 return self._part(operand, f"{index + 1}/{count}")
             case Features(operand=operand, text=text):
                 return self._part(operand, text)
+            case Attend(query=query, memory=memory):
+                asked = _join(",", iter((self.place(query), identifier(memory))))
+                return MathRow((Letters("attend", "function"), Fenced("(", tuple(asked), ")")))
             case _:
                 assert_never(expression)
 

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.ir.equations import EquationError
+from rnnspec.ir.equations import EquationError, attends_of
 from rnnspec.ir.initializers import NAMED, Constant, GlorotUniform, Normal, Uniform, in_words
 from rnnspec.ir.nodes import EquationCell
 from rnnspec.ir.notation import Block, Notation, WrittenLine, write_expression
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 def define(cell: EquationCell, initial: Mapping[str, Initializer]) -> dict[str, Any]:
     """Return the definition of a cell, with the initializers that are not ``initial``."""
     equations = cell.equations
+    memory = {part.memory: part.size for part in attends_of(equations)}
     definition: dict[str, Any] = {
         "states": list(equations.states),
+        **({"memory": list(memory)} if memory else {}),
         "equations": {line.name: write_expression(line.value) for line in equations.lines},
     }
     # Scalars never follow. What else does not is seen by reading the cell again.
     sizes = {name: shape[0] for name, shape in equations.shapes if shape}
     states = {name: sizes[name] for name in equations.states if sizes[name] != "units"}
+    of_memory = {name: size for name, size in memory.items() if name != size}
+    states, sizes = of_memory | states, of_memory | sizes
     shapes = {name: list(shape) or "scalar" for name, shape in equations.parameters}
     scalars = {name: shape for name, shape in shapes.items() if shape == "scalar"}
     for said in ({"sizes": states, "parameters": scalars}, {"sizes": sizes, "parameters": shapes}):
@@ -98,13 +102,17 @@ def _read_equations(definition: Mapping[str, Any]) -> Equations:
         case _:
             raise EquationError(("equations",), 0, "expected states and equations")
     sizes, parameters = definition.get("sizes", {}), definition.get("parameters", {})
+    memory = definition.get("memory", [])
+    if not isinstance(memory, list) or not all(isinstance(name, str) for name in memory):
+        raise EquationError(("memory",), 0, "expected the names of what the cell attends to")
     if not isinstance(sizes, dict) or not isinstance(parameters, dict):
         raise EquationError(("sizes",), 0, "expected sizes and parameters by their names")
     rows = tuple(WrittenLine(name, text, ("equations", name)) for name, text in lines.items())
     notation = Notation(
         states=tuple(states),
         blocks=(Block(rows, ("equations",)),),
-        sizes={name: _read_size(name, size) for name, size in sizes.items()},
+        memory={name: _read_size(name, sizes.get(name, name)) for name in memory},
+        sizes={name: _read_size(name, size) for name, size in sizes.items() if name not in memory},
         parameters={name: _read_shape(name, shape) for name, shape in parameters.items()},
     )
     return read_cell(notation).equations

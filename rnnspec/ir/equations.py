@@ -231,6 +231,19 @@ class Features:
         return str(count) if count > 0 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """The context of a query over a ``memory``: the mean of its steps, of ``size`` features.
+
+    What the weights of the steps are is said by the layer, not by the cell.
+    """
+
+    query: Expression
+    memory: str
+    size: Size
+    column: int = field(default=0, compare=False, repr=False)
+
+
 Expression = (
     Number
     | Name
@@ -243,6 +256,7 @@ Expression = (
     | Concat
     | Part
     | Features
+    | Attend
 )
 
 
@@ -261,6 +275,8 @@ def operands(expression: Expression) -> tuple[Expression, ...]:
             return expression.left, expression.right, expression.chosen, expression.otherwise
         case Concat(parts=parts):
             return parts
+        case Attend(query=query):
+            return (query,)
         case Number() | Name():
             return ()
         case _:
@@ -296,6 +312,8 @@ def rewrite(
             return replace(expression, left=left, right=right, chosen=chosen, otherwise=otherwise)
         case Concat(parts=vectors):
             return replace(expression, parts=tuple(rewrite(part, change) for part in vectors))
+        case Attend(query=query):
+            return replace(expression, query=rewrite(query, change))
         case Number() | Name() | Transpose():
             return expression
         case _:
@@ -371,6 +389,12 @@ class Equations:
     shapes: tuple[tuple[str, Shape], ...]
 
 
+def attends_of(equations: Equations) -> Iterator[Attend]:
+    """Yield what asks a memory, in the order of the lines."""
+    for line in equations.lines:
+        yield from (part for part in walk(line.value) if isinstance(part, Attend))
+
+
 def is_linear_recurrence(equations: Equations) -> bool:
     """True if each state is a * s + b, by element, of its value s before the step.
 
@@ -422,6 +446,9 @@ def _degree(
             return None if one is None or other is None or one + other > 1 else one + other
         case Elementwise(operator="/", left=left, right=right) if of(right) == 0:
             return of(left)
+        case Attend():
+            # It is computed in each step.
+            return None
         case _:
             return 0 if all(of(part) == 0 for part in operands(expression)) else None
 

@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from rnnspec.words import JoinHow, Merge
 
 FIELDS = Fields(
-    "Node.source Node.shares Recurrent.attention Recurrent.backward Recurrent.initial "
-    "Recurrent.state_names Pooling.backward "
+    "Node.source Node.shares Recurrent.attention StepAttention.asked_as StepAttention.asks "
+    "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied "
     f"{SCALING} {ATTENTION}"
 )

@@ -150,8 +150,8 @@ class _Writer:
             case equations.Features(operand=operand):
                 places = expression.range_of(self._width(operand))
                 return self._slice(write(operand), places.start, len(places))
-            case equations.Transpose() | equations.Product():
-                raise AssertionError("a formula has no matrix but before @")
+            case equations.Transpose() | equations.Product() | equations.Attend():
+                raise AssertionError("a formula has no matrix but before @, and no memory")
             case _:
                 assert_never(expression)
 

@@ -293,12 +293,14 @@ def cell_type(cell: Cell) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepAttention:
-    """What a recurrent layer attends to at each step, before the cell.
+    """What a recurrent layer attends to at each step, before the cell or in its equations.
 
-    The query is the output state h before the step, or h W with ``projects``. Its weights over the
-    steps of the layer ``over``, of ``width`` features, and their mean, the context, are those of
-    ``Attention`` with the same fields. ``size`` is the number of features of queries and keys. The
-    cell takes [x, context].
+    The query q is the output state h before the step, and the cell takes [x, context]; or the
+    equations of the cell ask the memory of the name ``asked_as``, with queries of ``asks`` features
+    and at their place in the step. The keys are weighted for q, or q W with ``projects``. The
+    weights over the steps of the layer ``over``, of ``width`` features, and their mean, the
+    context, are those of ``Attention`` with the same fields. ``size`` is the number of features of
+    what is compared with the keys.
     """
 
     over: str
@@ -309,6 +311,8 @@ class StepAttention:
     additive: bool
     scale: float
     masked: bool
+    asked_as: str = ""
+    asks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,7 +398,17 @@ class Recurrent(Node):
     @property
     def features(self) -> int:
         """The number of features that the cell takes: those of the input, and of the context."""
-        return width(self.input) + (self.attention.width if self.attention else 0)
+        return width(self.input) + (self.leading.width if self.leading else 0)
+
+    @property
+    def leading(self) -> StepAttention | None:
+        """What it attends to before the cell, which then takes the context behind the input."""
+        return None if self.attention and self.attention.asked_as else self.attention
+
+    @property
+    def query_size(self) -> int:
+        """The number of features of its queries, before they are projected."""
+        return self.attention.asks if self.attention and not self.leading else self.states[0][1]
 
     @property
     def ways(self) -> int:
@@ -408,7 +422,7 @@ class Recurrent(Node):
             return self.states
         parts = (part for line in self.cell.equations.lines for part in walk(line.value))
         read = {part.name for part in parts if isinstance(part, Name) and part.kind == "state"}
-        if self.attention:
+        if self.leading:
             # It asks with the output.
             read.add(self.cell.equations.states[0])
         return tuple(state for state in self.states if state[0] in read)
@@ -467,8 +481,8 @@ class Recurrent(Node):
         """The values beside the output: a final one of each state, and contexts of a sequence."""
         sizes = [(state, (self.ways * size,)) for state, size in self.states]
         shapes: list[tuple[str, Shape]] = [*sizes]
-        if self.attention and self.return_sequences:
-            shapes.append(("", (self.input[0], self.attention.width)))
+        if self.leading and self.return_sequences:
+            shapes.append(("", (self.input[0], self.leading.width)))
         return tuple(Port(layer=self.name, state=name, output=shape) for name, shape in shapes)
 
     def _evaluate(self, shapes: Iterable[tuple[str, Sizes]]) -> tuple[tuple[str, int], ...]:

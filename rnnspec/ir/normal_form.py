@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.ir.equations import (
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -143,6 +144,8 @@ def _expand(  # noqa: PLR0912 - a branch for each kind of expression
         case Part(operand=operand, index=index, count=count):
             terms = _digest_terms(_expand(operand, values, colours))
             return atom(f"part {index} of {count}", terms)
+        case Attend(query=query, memory=memory):
+            return atom(f"attend {memory}", _digest_terms(_expand(query, values, colours)))
         case Elementwise(operator=operator, left=one_side, right=other_side):
             one, other = (_expand(side, values, colours) for side in (one_side, other_side))
             if operator in "+-":

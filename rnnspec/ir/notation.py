@@ -12,6 +12,7 @@ from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -30,7 +31,7 @@ from rnnspec.words import CellActivation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.ir.equations import Path, Shape
+    from rnnspec.ir.equations import Path, Shape, Size
 
 FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
 """The functions of each element."""
@@ -48,9 +49,14 @@ OTHER_FUNCTIONS: Mapping[str, str] = {
     "max": "max(v); maximum(a, b) is by element",
     "norm": "norm(v)",
     "dot": "dot(a, b), the product of two vectors",
+    "attend": "attend(q, m), the context of a query over a memory",
 }
 """The other functions, each with how it is called."""
-RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS}) - {*REDUCTIONS, "dot"}
+RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS}) - {
+    *REDUCTIONS,
+    "dot",
+    "attend",
+}
 """Names that no state, line, parameter or setting can have; others are functions before ( only."""
 
 
@@ -80,13 +86,15 @@ class Notation:
 
     ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
     they are declared; ``initialized`` has the names of the parameters with an initializer, and
-    ``sized`` the names that stand in sizes. ``inputs`` has the shapes of what the equations read.
-    If there are no states, the last line is the output.
+    ``sized`` the names that stand in sizes. ``inputs`` has the shapes of what the equations read,
+    and ``memory`` the number of features of what they attend to. If there are no states, the last
+    line is the output.
     """
 
     states: tuple[str, ...]
     blocks: tuple[Block, ...]
     inputs: Mapping[str, Shape] = field(default_factory=lambda: {INPUT: ("features",)})
+    memory: Mapping[str, Size] = field(default_factory=dict)
     output: WrittenLine | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
@@ -147,6 +155,8 @@ def write_expression(  # noqa: PLR0912 - a branch for each kind of expression
             return f"split({write_expression(operand)}, {index + 1}, {count})"
         case Features(operand=operand, text=text):
             return f"{write_expression(operand, 4)}[{text}]"
+        case Attend(query=query, memory=memory):
+            return f"attend({write_expression(query)}, {memory})"
         case _:
             assert_never(expression)
 

@@ -188,7 +188,7 @@ def _asking(layer: Recurrent) -> Iterator[Param]:
         return
     size, initializer = layer.attention.size, layer.kernel_initializer
     if layer.attention.projects:
-        sizes = (("in", layer.states[0][1]), ("out", size))
+        sizes = (("in", layer.query_size), ("out", size))
         yield Param("attention.kernel", "in out", sizes, initializer)
     if layer.attention.additive:
         yield _scoring("attention.score", size, initializer)

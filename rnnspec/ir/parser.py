@@ -13,13 +13,15 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
+from rnnspec.errors import listed
 from rnnspec.errors.wording import nearest, quoted
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -56,7 +58,7 @@ from rnnspec.ir.notation import (
 from rnnspec.ir.shapes import NAMED_SIZES, infer_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rnnspec.ir.equations import Comparison, Expression, Operator, Path, Shape
 
@@ -160,6 +162,7 @@ class _TooDeepError(EquationError):
     """An expression is too deep, of which one error is told."""
 
 
+_NO_MATRICES = (Product, ApplyToVector, Concat, Part, Features, Choose, Attend)
 _OF_OTHER_FUNCTIONS = (
     ast.Constant,
     ast.List,
@@ -220,6 +223,7 @@ class _EquationReader:
                     self.current[row.name] = name
                     self.names_of_lines[name], self.paths[name] = row.name, row.path
         self.errors.check()
+        self._check_queries(lines)
         self._check_names(lines)
         self.errors.check()
         lines = self._without_unused(lines)
@@ -243,6 +247,7 @@ class _EquationReader:
             if name in self.targets:
                 path = next(row.path for row in self.rows if row.name == name)
                 self._add(path, f"expected another name: {name} is an input", key=True)
+        self._check_memory()
         for index, name in enumerate(notation.states):
             self._check_name(name, ("states", index))
             if name in notation.states[:index]:
@@ -262,6 +267,22 @@ class _EquationReader:
                 if row.name in assigned and block.repeat is None:
                     self._add(row.path, f"{row.name} is assigned twice", key=True)
                 assigned.add(row.name)
+
+    def _check_memory(self) -> None:
+        """Check the name of the memory, which nothing else has."""
+        notation = self.notation
+        for index, name in enumerate(notation.memory):
+            self._check_name(name, ("memory", index))
+            for what, others in (
+                ("an input", notation.inputs),
+                ("a state", notation.states),
+                ("a line", self.targets),
+                ("a setting", notation.settings),
+            ):
+                if name in others:
+                    message = f"expected another name: {name} is {what} too"
+                    self._add(("memory", index), message)
+                    break
 
     def _add(self, path: Path, message: str, *, key: bool = False) -> None:
         self.errors.add(EquationError(path, 0, message, key=key))
@@ -383,8 +404,7 @@ class _EquationReader:
             raise self._refuse(left, self._chain_hint(left, right))
         matrix = self._read(left, depth + 1)
         if any(
-            (isinstance(part, Name) and part.kind != "parameter")
-            or isinstance(part, Product | ApplyToVector | Concat | Part | Features | Choose)
+            (isinstance(part, Name) and part.kind != "parameter") or isinstance(part, _NO_MATRICES)
             for part in walk(matrix)
         ):
             message = "expected a parameter, a matrix, before @"
@@ -459,6 +479,8 @@ class _EquationReader:
                 operand_of_norm = self._read(vector, depth + 1)
                 standard = ApplyToVector("standardize", operand_of_norm, epsilon, column=column)
                 return standard if function == "standardize" else self._scale(standard)
+            case "attend", [query, memory]:
+                return self._attend(tree, query, memory, depth)
             case "concat", [_, _, *_]:
                 return Concat(tuple(self._read(part, depth + 1) for part in arguments), column)
             case "split", [vector, index, count]:
@@ -474,6 +496,22 @@ class _EquationReader:
             self._read_arguments(arguments, depth)
         hint = tree_hint(tree, self.names) or f"expected {_call(function)}"
         raise self._refuse(tree, hint)
+
+    def _attend(self, tree: ast.expr, query: ast.expr, memory: ast.expr, depth: int) -> Expression:
+        asked, known = self._read(query, depth + 1), self.notation.memory
+        if isinstance(memory, ast.Name) and memory.id in known:
+            return Attend(asked, memory.id, known[memory.id], self._column(tree))
+        if not self.notation.states:
+            message = "a formula has no memory: the layer 'attention' attends to another sequence"
+            raise self._refuse(tree, message)
+        if not known:
+            name = memory.id if isinstance(memory, ast.Name) else "m"
+            message = f"the cell has no memory: write its name under 'memory', as in [{name}]"
+            raise self._refuse(memory, message)
+        received = ast.unparse(memory)
+        received = received if len(received) <= _SHOWN else "an expression"
+        message = f"expected the memory, {listed(list(known), 'or')}, received {received}"
+        raise self._refuse(memory, message)
 
     def _places(self, tree: ast.expr) -> int | tuple[int, int | None] | None:
         """Return the places between brackets, or None if they are none."""
@@ -532,6 +570,8 @@ class _EquationReader:
             raise self._refuse(tree, f"{name} is a size, which has no place in an expression")
         if name in self.notation.inputs:
             return Name(name, "input", column)
+        if name in self.notation.memory:
+            raise self._refuse(tree, f"{name} is a memory: expected attend(q, {name})")
         if name in self.notation.settings:
             self.settings.add(name)
             return Number(float(self.notation.settings[name]), column)
@@ -567,6 +607,18 @@ class _EquationReader:
             message = f"another parameter is named {own}, as a repetition of {name} is"
             raise EquationError(self.row.path, column, message)
         return Name(own, "parameter", column)
+
+    def _check_queries(self, lines: Sequence[Line]) -> None:
+        """Check that each query changes from step to step."""
+        moving = set[str]()
+        for line in lines:
+            for part in filter(_is_attend, walk(line.value)):
+                if not _moves(part.query, moving):
+                    message = "expected a query with the input or a state in it"
+                    path = self.paths[line.name]
+                    self.errors.add(EquationError(path, part.query.column, message))
+            if _moves(line.value, moving):
+                moving.add(line.name)
 
     def _check_names(self, lines: Sequence[Line]) -> None:
         """Check the names that repetition and layer norms add, and that each state is assigned."""
@@ -622,6 +674,11 @@ class _EquationReader:
                         f"made of it; use that in the block, or take {name} out of 'own'"
                     )
                     self._add((*block.path, "own"), message)
+        asked = {part.memory for line in kept for part in walk(line.value) if _is_attend(part)}
+        for index, name in enumerate(() if unused else self.notation.memory):
+            if name not in asked:
+                message = f"the memory {name} is never used: expected attend(q, {name})"
+                self._add(("memory", index), message)
         for name in () if unused else self.notation.inputs:
             if name in needed:
                 continue
@@ -652,6 +709,16 @@ class _EquationReader:
 
 _INPUTS = ("X", "input", "inputs", "input_", "inp", "xs", "x_in", "I")
 """Names by which a parameter was probably meant to be the input."""
+
+
+def _moves(expression: Expression, moving: Collection[str]) -> bool:
+    """True if a value has the input in it, or a state, or a line that is ``moving``."""
+    names = (part for part in walk(expression) if isinstance(part, Name))
+    return any(name.kind in ("input", "state") or name.name in moving for name in names)
+
+
+def _is_attend(expression: Expression) -> TypeGuard[Attend]:
+    return isinstance(expression, Attend)
 
 
 def _call(function: str) -> str:

@@ -25,6 +25,7 @@ from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -265,6 +266,8 @@ def shape_of(expression: Expression, shapes: Mapping[str, Shape]) -> Shape:
             return (size,) if size else ()
         case ApplyToVector(function=function) if function in REDUCTIONS:
             return ()
+        case Attend(size=size_of_memory):
+            return (size_of_memory,)
         case Apply() | ApplyToVector() | Elementwise() | Choose():
             # A scalar goes with all elements of the others.
             return max((shape_of(part, shapes) for part in operands(expression)), key=len)
@@ -365,10 +368,13 @@ class _Scheduler:
         return Name(name, "line")
 
     def _when(self, expression: Expression) -> When:
+        # A memory is asked in the step, even if the query is known before.
         kinds = {
-            "step" if part.kind == "state" else self.when.get(part.name, "constant")
+            "step"
+            if isinstance(part, Attend) or part.kind == "state"
+            else self.when.get(part.name, "constant")
             for part in walk(expression)
-            if isinstance(part, Name)
+            if isinstance(part, Attend | Name)
         }
         return "step" if "step" in kinds else "before" if "before" in kinds else "constant"
 

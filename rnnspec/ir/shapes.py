@@ -12,6 +12,7 @@ from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -136,6 +137,13 @@ def infer_shapes(
     inference = _Inference(lines, paths, dict(shapes))
     inference.settle()
     inference.errors.check()
+    for line in lines:
+        for part in walk(line.value):
+            # By default, a query has as many elements as a step of the memory.
+            if isinstance(part, Attend) and inference.infer(part.query) in (None, (None,)):
+                inference.line = line
+                inference.expect(part.query, (part.size,))
+                inference.settle()
     for line in lines:
         for part in walk(line.value):
             # By default, a product has as many elements as the states.
@@ -308,6 +316,9 @@ class _Inference:
                 return (size_text(add_terms([_terms(size) for size in sizes if size])),)
             case Part(operand=operand, count=count):
                 return self._infer_parts(operand, count)
+            case Attend(query=query, size=size_of_memory):
+                self._infer_vector(query)
+                return (size_of_memory,)
             case _:
                 assert_never(expression)
 
@@ -399,7 +410,7 @@ class _Inference:
                     self.expect(operand, (size_text(whole),))
             case Concat(parts=parts):
                 self._expect_parts(expression, parts, merged)
-            case Number() | Features():
+            case Number() | Features() | Attend():
                 pass
             case _:
                 assert_never(expression)

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import GenerationError
+from rnnspec.ir.equations import attends_of
 from rnnspec.ir.nodes import (
     Attention,
     AttentionPooling,
@@ -100,7 +101,8 @@ def _require_other(
             _require_states(layer, others[: len(layer.begins_as)])
             one_way = not (layer.merge or layer.dropout or layer.recurrent_dropout)
             _require(one_way, f"{layer.name} attends in both directions, or with dropout")
-            asked = attention.size if attention.projects else layer.states[0][1]
+            asked = attention.size if attention.projects else layer.query_size
+            _require_questions(layer, attention)
             _require_memory(layer, attention, asked, outputs)
         case Residual(start=start):
             fits = inputs.get(start) == layer.input
@@ -150,6 +152,15 @@ def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
     _require(not (layer.backward and layer.merge), f"{layer.name} has both directions")
     expected = [(layer.ways * n,) for name, n in layer.begins if name in layer.begins_as]
     _require(shapes == expected, f"{layer.name} begins with {shapes}, expected {expected}")
+
+
+def _require_questions(layer: Recurrent, attention: StepAttention) -> None:
+    """Check that the equations of a cell ask what its layer attends to."""
+    asked = set[str]()
+    if isinstance(layer.cell, EquationCell):
+        asked = {part.memory for part in attends_of(layer.cell.equations)}
+    expected = {attention.asked_as} - {""}
+    _require(asked == expected, f"{layer.name} asks {sorted(asked)}, expected {sorted(expected)}")
 
 
 def _require_memory(

@@ -87,6 +87,7 @@ def _names_layers(layer: models.AnyLayer) -> bool:
             return True
         case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
             has_others = layer.attention is not None or isinstance(layer.initial_state, dict)
+            has_others = has_others or getattr(layer, "over", None) is not None
             return layer.of is not None or has_others
         case _:
             return layer.of is not None
@@ -314,7 +315,7 @@ def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]
             continue
         if isinstance(layer, nodes.Recurrent):
             graph = GraphBuilder(spec, {}, ())
-            cell = read_equation_cell(graph, places[layer.name], declared, layer.features, {})
+            cell = read_equation_cell(graph, places[layer.name], declared, layer.features, {}, {})
             known = standard_cell(cell, graph.defaults)
             by_layer |= {layer.name: known.places} if isinstance(known, Recognition) else {}
     return by_layer

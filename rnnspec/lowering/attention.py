@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
@@ -10,9 +12,25 @@ from rnnspec.spec import models
 
 if TYPE_CHECKING:
     from rnnspec.lowering.graph import GraphBuilder, Path, Value
-    from rnnspec.words import Attended
+    from rnnspec.words import Attended, Score
 
-_Declared = models.AttentionLayer | models.StepAttention
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedMemory:
+    """What the equations of a cell attend to under the name ``asked_as``.
+
+    The keys of the layer say it, each at its place.
+    """
+
+    asked_as: str
+    over: str
+    score: Score
+    units: int | None
+    bias: bool
+    places: Mapping[str, Path]
+
+
+_Declared = models.AttentionLayer | models.StepAttention | AskedMemory
 
 
 def add_attention(graph: GraphBuilder, path: Path, layer: models.AttentionLayer) -> None:
@@ -110,9 +128,13 @@ def _check_heads(
 
 
 def step_attention(
-    graph: GraphBuilder, path: Path, declared: models.StepAttention, name: str, units: int
+    graph: GraphBuilder,
+    path: Path,
+    declared: models.StepAttention | AskedMemory,
+    name: str,
+    units: int,
 ) -> nodes.StepAttention | None:
-    """Return what a recurrent layer with a state of ``units`` attends to; its keys are added.
+    """Return what a recurrent layer attends to with queries of ``units``; its keys are added.
 
     None, with a problem, if there is no such layer.
     """
@@ -123,8 +145,10 @@ def step_attention(
     assert queries is not None
     keys = _add_keys(graph, path, declared, name, over)
     graph.branch(queries)
-    memory = graph.values[over]
+    memory, asked_as = graph.values[over], getattr(declared, "asked_as", "")
     return nodes.StepAttention(
+        asked_as=asked_as,
+        asks=units if asked_as else 0,
         over=over,
         keys=keys,
         width=nodes.width(memory.shape),
@@ -138,10 +162,11 @@ def step_attention(
 
 def _memory(graph: GraphBuilder, path: Path, declared: _Declared) -> str | None:
     """Return the layer or input whose steps are weighted; None, with a problem, if it has none."""
-    over = graph.find(declared.over, (*path, "over"))
+    place = _place(path, declared, "over")
+    over = graph.find(declared.over, place)
     if over is not None and len(graph.values[over].shape) < 2:
         message = f"expected a sequence; '{declared.over}' gives one vector for each sequence"
-        graph.refuse((*path, "over"), message, code="E438")
+        graph.refuse(place, message, code="E438")
         return None
     return over
 
@@ -166,6 +191,11 @@ def _values(graph: GraphBuilder, path: Path, layer: models.AttentionLayer, over:
     return over
 
 
+def _place(path: Path, declared: _Declared, key: str) -> Path:
+    """Return the place of a key of what declares an attention at ``path``."""
+    return declared.places[key] if isinstance(declared, AskedMemory) else (*path, key)
+
+
 def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str, size: int) -> int:
     """Return the size of queries and keys, given that of the queries as they are."""
     width = nodes.width(graph.values[over].shape)
@@ -187,7 +217,7 @@ def _query_size(graph: GraphBuilder, path: Path, declared: _Declared, over: str,
                 f"and {width} features; {other}"
             )
             where = "projections" if has_heads else "score"
-            graph.refuse((*path, where), message, code="E438")
+            graph.refuse(_place(path, declared, where), message, code="E438")
     return size
 
 
@@ -196,7 +226,7 @@ def _add_keys(graph: GraphBuilder, path: Path, declared: _Declared, name: str, o
     if declared.score != "additive" or declared.units is None:
         return over
     graph.branch(over)
-    where = (*path, "units")
+    where = _place(path, declared, "units")
     return _add_projection(graph, where, f"{name}_keys", declared.units, bias=declared.bias)
 
 

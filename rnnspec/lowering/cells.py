@@ -94,13 +94,15 @@ def read(
                 for size in (size_text(sizes.known[name]),)
             }
             or {INPUT: (NAMED_SIZES[1],)},
+            memory={name: size_text(sizes.known[name]) for name in cell.memory},
             output=None if cell.output is None else _row("output", cell.output, ("output",)),
             settings=settings,
             # A name that only other sizes have says nothing about a line.
             sizes={
                 name: size
                 for name, size in resolved.items()
-                if name not in cell.inputs and (name in names or name not in sizes.used)
+                if name not in (*cell.inputs, *cell.memory)
+                and (name in names or name not in sizes.used)
             },
             parameters=parameters,
             initialized=tuple(cell.initialize),
@@ -299,13 +301,14 @@ class _Sizes:
     ) -> None:
         self.settings, self.errors = settings, errors
         own = cell.inputs or NAMED_SIZES[1:]
-        self.names = (NAMED_SIZES[0], *own, *settings, *cell.sizes)
+        self.names = (NAMED_SIZES[0], *own, *settings, *cell.memory, *cell.sizes)
         self.used = set[str]()
         self.known: dict[str, Terms] = {
             name: {"": widths[name]} if widths else {name: 1}
             for name in cell.inputs
             if name not in cell.sizes
         }
+        self.known |= {name: {name: 1} for name in cell.memory if name not in cell.sizes}
         declared: dict[str, Terms] = {}
         for name, text in cell.sizes.items():
             if name in cell.inputs and text not in cell.inputs:
@@ -466,16 +469,18 @@ def read_initializer(
             return initializers.Constant(float(declared))
 
 
-def equation_cell(
+def equation_cell(  # noqa: PLR0913, PLR0917 - a cell, and what a layer says of it
     name: str,
     cell: models.Cell,
     settings: Mapping[str, float],
     defaults: Mapping[Role, initializers.Initializer],
     widths: Mapping[str, int] | None = None,
+    memory: Mapping[str, int] | None = None,
 ) -> nodes.EquationCell:
     """Return a cell of a spec with the settings of a layer.
 
     Of several inputs, it has the features one after the other, if their ``widths`` are known.
+    ``memory`` has the number of features of what it attends to.
 
     Raises:
         EquationError: as ``read`` and ``initial_values``.
@@ -486,7 +491,9 @@ def equation_cell(
         name=name,
         equations=_take_apart(equations, widths) if widths else equations,
         initializers=initial_values(cell, reading, defaults),
-        sizes=cell_sizes(equations, settings),
+        sizes=cell_sizes(
+            equations, {**settings, **dict.fromkeys(cell.memory, 1), **(memory or {})}
+        ),
     )
 
 
@@ -550,7 +557,10 @@ def write_cell(
 
     role_of = roles(cell.equations)
     definition = define(cell, {name: defaults[role] for name, role in role_of.items()})
-    settings = {"settings": dict(cell.sizes)} if cell.sizes else {}
+    # The features of a memory are those of the layer that it is.
+    sizes = {name: n for name, n in cell.sizes if name not in definition.get("memory", ())}
+    settings = {"settings": sizes} if sizes else {}
     # In the order in which a person would write them.
-    first = {section: definition.pop(section) for section in ("states", "equations")}
+    sections = ("states", "memory", "equations")
+    first = {section: definition.pop(section) for section in sections if section in definition}
     return first | settings | definition

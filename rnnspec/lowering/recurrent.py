@@ -10,9 +10,9 @@ from rnnspec.errors import SpecError, listed
 from rnnspec.errors.wording import quoted
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
-from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.ir.equations import INPUT, EquationError, attends_of, evaluate_size
 from rnnspec.ir.shapes import size_names
-from rnnspec.lowering.attention import step_attention
+from rnnspec.lowering.attention import AskedMemory, step_attention
 from rnnspec.lowering.cells import (
     declared_cell,
     equation_cell,
@@ -81,8 +81,9 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
     If only its final state is taken, ``behind`` are the layers behind which it is.
     """
     path, start, widths = ("rnn", index), None, _widths(graph, layer)
+    memory = _memory_widths(graph, (*path, "over"), layer)
     # The dropout of a layer with attention acts on its input alone, not on the context.
-    is_own = layer.variational and layer.attention is None
+    is_own = layer.variational and layer.attention is None and not memory
     if layer.dropout and not is_own:
         rate, variational = float(layer.dropout), layer.variational
         name = graph.name("dropout", (*path, "dropout"))
@@ -90,7 +91,7 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
         graph.add(start)
     width = _context_width(graph, layer)
     features = nodes.width(graph.shape) + width
-    cell, bias, state_names = _cell(graph, path, layer, features, widths)
+    cell, bias, state_names = _cell(graph, path, layer, features, widths, memory)
     name = graph.name(_kind(layer, cell), (*path, "name"), declared)
     attention = None
     # A cell of the language has sizes that depend on them, and those that do are required.
@@ -106,6 +107,10 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
                 f"'{layer.type}' has a state 'context', which is the name of what it attends to"
             )
             graph.refuse(where, message, code="E438", key=True)
+    if memory and isinstance(layer, models.CellLayer) and isinstance(cell, nodes.EquationCell):
+        attention = _asked_memory(
+            graph, path, layer, cell, name, {"units": units, "features": features}
+        )
     recurrent = nodes.Recurrent(
         name=name,
         input=graph.shape,
@@ -338,6 +343,84 @@ def _widths(graph: GraphBuilder, layer: models.RecurrentLayer) -> dict[str, int]
     return {name: nodes.width(shapes.get(name, (1,))) for name in inputs}
 
 
+def _memory_widths(graph: GraphBuilder, path: Path, layer: models.RecurrentLayer) -> dict[str, int]:
+    """Return the features of what the equations of a cell attend to, by its name.
+
+    It is 1 for what is refused: that the layer does not give it, or something else.
+    """
+    declared = (graph.spec.cells or {}).get(layer.type)
+    if declared is None or not isinstance(layer, models.CellLayer):
+        return {}
+    names, given = declared_cell(declared).memory, layer.over or {}
+    if not names and given:
+        message = f"'{layer.type}' has no memory, which 'over' would give"
+        graph.refuse(path, message, code="E438", key=True)
+    elif not given and names:
+        example = f"over: {{{names[0]}: ...}}"
+        message = f"'{layer.type}' attends to a memory: expected a layer or input, {example}"
+        graph.refuse((*path[:-1], "type"), message, code="E438")
+    for name in given if names else ():
+        if name not in names:
+            message = f"expected the memory of '{layer.type}', {names[0]}; received {quoted(name)}"
+            graph.refuse((*path, name), message, code="E438", key=True)
+    widths = dict.fromkeys(names, 1)
+    for name in names & given.keys():
+        value = graph.values.get(graph.blocks.get(given[name], given[name]))
+        if value and len(value.shape) > 1:
+            widths[name] = nodes.width(value.shape)
+    return widths
+
+
+def _asked_memory(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is known of it
+    graph: GraphBuilder,
+    path: Path,
+    layer: models.CellLayer,
+    cell: nodes.EquationCell,
+    name: str,
+    known: Mapping[str, int],
+) -> nodes.StepAttention | None:
+    """Return what the equations of a cell attend to; its keys are added."""
+    # Imported here because few cells attend, and 'validate' is to start quickly.
+    from rnnspec.ir.schedule import shape_of
+
+    equations, sizes = cell.equations, {**known, **dict(cell.sizes)}
+    shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
+    asking = tuple(attends_of(equations))
+    memory, given = asking[0].memory, layer.over or {}
+    if memory not in given:
+        return None
+    queries = [evaluate_size(shape_of(part.query, shapes)[0], sizes) for part in asking]
+    if len(set(queries)) > 1:
+        sizes_of_queries = listed([str(size) for size in sorted(set(queries))])
+        message = (
+            f"'{layer.type}' asks {memory} with queries of {sizes_of_queries} features; expected "
+            "one size, as they have one score"
+        )
+        graph.refuse((*path, "over", memory), message, code="E438")
+        return None
+    declared = AskedMemory(
+        asked_as=memory,
+        over=given[memory],
+        score=layer.score,
+        units=layer.score_units,
+        bias=layer.score_bias,
+        places={
+            "over": (*path, "over", memory),
+            "score": (*path, "score" if layer.writes("score") else "over"),
+            "units": (*path, "score_units"),
+        },
+    )
+    attention = step_attention(graph, path, declared, name, queries[0])
+    size = evaluate_size(asking[0].size, sizes)
+    if attention and attention.width != size:
+        message = (
+            f"expected a sequence of {size} features, the size of {memory} in '{layer.type}'; "
+            f"'{given[memory]}' has {attention.width}"
+        )
+        graph.refuse((*path, "over", memory), message, code="E438")
+    return attention
+
+
 def _context_width(graph: GraphBuilder, layer: models.RecurrentLayer) -> int:
     """Return the number of features of the context, 0 without one."""
     over = layer.attention.over if layer.attention else ""
@@ -345,19 +428,20 @@ def _context_width(graph: GraphBuilder, layer: models.RecurrentLayer) -> int:
     return nodes.width(value.shape) if over and value and len(value.shape) > 1 else 0
 
 
-def _cell(
+def _cell(  # noqa: PLR0913, PLR0917 - a layer, its place, and what it reads
     graph: GraphBuilder,
     path: Path,
     layer: models.RecurrentLayer,
     features: int,
     widths: Mapping[str, int],
+    memory: Mapping[str, int],
 ) -> tuple[nodes.Cell, bool, tuple[str, ...]]:
     """Return a cell, whose fields are keys of the layer or of the initializers, and its bias.
 
     With it are the names of its states, if these are others than its own.
     """
     if isinstance(layer, models.CellLayer):
-        own = read_equation_cell(graph, path, layer, features, widths)
+        own = read_equation_cell(graph, path, layer, features, widths, memory)
         known = standard_cell(own, graph.defaults)
         if not isinstance(known, Recognition):
             return own, True, ()
@@ -372,21 +456,23 @@ def _cell(
     return cell(**values), layer.bias, ()
 
 
-def read_equation_cell(
+def read_equation_cell(  # noqa: PLR0913, PLR0917 - a layer, its place, and what it reads
     graph: GraphBuilder,
     path: Path,
     layer: models.CellLayer,
     features: int,
     widths: Mapping[str, int],
+    memory: Mapping[str, int],
 ) -> nodes.EquationCell:
     """Return a cell of the spec with the settings of a layer that reads ``features``.
 
-    ``widths`` are those of its inputs, if it has several.
+    ``widths`` are those of its inputs, if it has several, and ``memory`` has those of what it
+    attends to.
     """
     cell = declared_cell((graph.spec.cells or {})[layer.type])
     try:
         settings = {**cell.settings, **layer.settings}
-        read = equation_cell(layer.type, cell, settings, graph.defaults, widths)
+        read = equation_cell(layer.type, cell, settings, graph.defaults, widths, memory)
     except EquationError as error:
         for fault in (error, *error.others):
             at, message = path, f"with these {'inputs' if widths else 'settings'}, {fault}"
@@ -401,7 +487,7 @@ def read_equation_cell(
         # What fits only other inputs has no shape.
         raise SpecError(in_file_order(tuple(graph.problems)))
     # As it is with the defaults, so that problems behind it are found too.
-    return equation_cell(layer.type, cell, cell.settings, graph.defaults, widths)
+    return equation_cell(layer.type, cell, cell.settings, graph.defaults, widths, memory)
 
 
 def _check_effects(

@@ -290,7 +290,7 @@ class ItemReader:
         block: list[nodes.Layer] = [first] if first is layer else [first, layer]
         words = {**self.cell(layer), **self.graph.initial_state(layer)}
         if layer.attention is not None:
-            words["attention"] = self.scored(layer, layer.attention)
+            words |= self.attention(layer, layer.attention)
         words |= self.dropout(layer, dropout)
         if at + 1 < end and self.is_in_block(at + 1):
             norm = self._layers[at + 1]
@@ -350,13 +350,24 @@ class ItemReader:
         if isinstance(cell, nodes.EquationCell):
             defaults = self._cells[kind].get("settings", {})
             is_said = self.graph.complete
-            return words | {k: size for k, size in cell.sizes if is_said or size != defaults[k]}
+            # The features of a memory are those of the layer that it is.
+            sizes = ((k, size) for k, size in cell.sizes if k in defaults)
+            return words | {k: size for k, size in sizes if is_said or size != defaults[k]}
         if kind in self._cells:
             return words
         names = [field.name for field in fields(cell) if field.name in model.model_fields]
         return words | self.graph.keys(
             model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
         )
+
+    def attention(self, layer: nodes.Recurrent, attention: nodes.StepAttention) -> Words:
+        """Read what a recurrent layer attends to: by a key, or as its equations ask it."""
+        scored = self.scored(layer, attention)
+        if not attention.asked_as:
+            return {"attention": scored}
+        words: Words = {"over": {attention.asked_as: scored.pop("over")}}
+        words |= self.graph.keys(models.CellLayer, score=scored.pop("score"))
+        return words | {f"score_{key}": value for key, value in scored.items()}
 
     def scored(self, layer: nodes.Layer, attention: nodes.Attention | nodes.StepAttention) -> Words:
         """Read what a layer attends to, and by which score."""

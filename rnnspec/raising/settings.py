@@ -124,8 +124,9 @@ def _recurrent(
         for state, name in layer.first_states.items()
     }
     if layer.attention is not None:
-        scored = reader.scored(layer, layer.attention)
-        words |= {f"attention.{key}": value for key, value in scored.items()}
+        for key, value in reader.attention(layer, layer.attention).items():
+            inside = value.items() if isinstance(value, dict) else [("", value)]
+            words |= {f"{key}.{name}" if name else key: part for name, part in inside}
     before = graph.layers[at - 1] if at and reader.is_dropout_of_block(at - 1) else None
     words |= reader.dropout(layer, before if isinstance(before, nodes.Dropout) else None)
     if layer.state_names:

@@ -12,6 +12,7 @@ from rnnspec.ir.equations import (
     NORM_EPSILON,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.equations import Equations
 
-Call = Elementwise | Transpose | Choose | ApplyToVector | Concat | Part | Features
+Call = Elementwise | Transpose | Choose | ApplyToVector | Concat | Part | Features | Attend
 """What may be a call in a language."""
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 
@@ -58,6 +59,7 @@ class Calls:
     ``bound`` takes its function and two sides, ``choose`` a comparison and two results,
     ``standardize`` a vector and the epsilon, ``part`` a vector, the number of its parts and the
     index of one, ``reduce`` a function and a vector, and ``norm`` a vector and the epsilon.
+    ``attend`` takes a query.
     """
 
     bound: str
@@ -69,6 +71,7 @@ class Calls:
     part: str
     reduce: str
     norm: str
+    attend: str = ""
 
 
 @dataclass(slots=True)
@@ -89,7 +92,9 @@ class ExpressionWriter:
         del expression
         return None
 
-    def call(self, expression: Call) -> Code:
+    def call(  # noqa: PLR0912 - a branch for each kind of expression
+        self, expression: Call
+    ) -> Code:
         """Return what a framework has a function for, and Python no operator."""
         calls, write = self.calls, self.write
         assert calls, f"no standard cell has {expression!r}"
@@ -119,6 +124,9 @@ class ExpressionWriter:
                 return code(calls.concat, listed(*self.write_parts(expression)))
             case Part(operand=operand, index=index, count=count):
                 return code(calls.part, write(operand), count, index)
+            case Attend(query=query):
+                # Unless it is an argument, something follows it.
+                return code(calls.attend, write(query, 0 if "({})" in calls.attend else 4))
             case _:
                 assert_never(expression)
 
@@ -152,7 +160,9 @@ class ExpressionWriter:
                 return self._write_sides(left, operator, right, binding)
             case Product(matrix=matrix, vector=vector):
                 return self._write_sides(matrix, "@", vector, binding)
-            case Transpose() | Choose() | ApplyToVector() | Concat() | Part() | Features():
+            case (
+                Transpose() | Choose() | ApplyToVector() | Concat() | Part() | Features() | Attend()
+            ):
                 return self.call(expression)
             case _:
                 assert_never(expression)

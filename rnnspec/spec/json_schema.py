@@ -89,6 +89,11 @@ def _reference(name: str) -> Schema:
 
 _FALSE: Schema = {"const": False}
 
+_ASKS_ONCE: Schema = {
+    "bidirectional": _FALSE,
+    "layers": {"maximum": 1},
+    "recurrent_dropout": {"maximum": 0},
+}
 # Only the dependency would accept `merge` beside `bidirectional: false`.
 _RECURRENT: Schema = {
     "dependencies": {"merge": ["bidirectional"], "variational": ["dropout"]},
@@ -104,13 +109,7 @@ _RECURRENT: Schema = {
         {"if": {"required": ["variational"]}, "then": _apply("dropout", {"exclusiveMinimum": 0})},
         {
             "if": {"required": ["attention"]},
-            "then": {
-                "properties": {
-                    "bidirectional": _FALSE,
-                    "layers": {"maximum": 1},
-                    "recurrent_dropout": {"maximum": 0},
-                }
-            },
+            "then": {"properties": _ASKS_ONCE},
         },
     ],
 }
@@ -155,6 +154,16 @@ WITHIN: dict[str, Schema] = {
     # The settings of its cell, which are in another section.
     "CellLayer": {
         **_RECURRENT,
+        "dependencies": {
+            **_RECURRENT["dependencies"],
+            **{key: ["over"] for key in ("score", "score_units", "score_bias")},
+            "over": {
+                "properties": {"attention": False, **_ASKS_ONCE},
+                "if": _require("score", _ADDITIVE),
+                "then": {"required": ["score_units"]},
+                "else": {"properties": {"score_units": False, "score_bias": False}},
+            },
+        },
         "additionalProperties": {"type": "number", "minimum": -1e30, "maximum": 1e30},
     },
     "Head": {

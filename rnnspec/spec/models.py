@@ -318,6 +318,12 @@ class Cell(Model):
         ["x", "s"],
         default=(),
     )
+    memory: Annotated[Names, Field(min_length=1, max_length=1)] = _key(
+        "The name of a sequence that `attend(q, m)` in the equations asks, which a layer gives in "
+        "`over`. The name is also the number of its features.",
+        ["m"],
+        default=(),
+    )
     equations: Annotated[
         Annotated[Lines, Tag("mapping")]
         | Annotated[
@@ -360,7 +366,7 @@ class Cell(Model):
     sizes: dict[str, SizeText] = _key(
         "The sizes of states and lines, where they are not `units` and do not follow: sums of "
         "numbers, `units`, `features`, settings and other names of this section. The size of an "
-        "input may be that of another one.",
+        "input may be that of another one, and that of a memory any such sum.",
         {"h": "projection", "m": "2 * units"},
         default={},
     )
@@ -690,6 +696,21 @@ class CellLayer(_Recurrent):
         {"x": "weather", "s": "basin"},
         default=None,
     )
+    over: Annotated[Annotated[dict[str, str], Field(min_length=1)] | None, Absent()] = _key(
+        "The layer or input whose steps `attend` weights in the equations, by the name that the "
+        "cell has for it in `memory`.",
+        {"m": "encoder"},
+        default=None,
+    )
+    score: Score = _key(
+        "The score of a query q and a step m, as of the layer `attention`. Needs `over`.",
+        "general",
+        default="dot",
+    )
+    score_units: OptionalSize = _key(
+        "The size of what the score adds. Needs `score: additive`.", 64, default=None
+    )
+    score_bias: bool = _key("Gives the score a bias. Needs `score: additive`.", False, default=True)
     settings: dict[str, Setting] = Field(default_factory=dict, alias="[settings]")
 
 

@@ -160,7 +160,9 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
         if layer.writes("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
         if layer.attention is not None:
-            yield from _step_attention(layer, path)
+            yield from _step_attention(layer, path, "attention")
+        if isinstance(layer, CellLayer):
+            yield from _asked_memory(layer, path)
         if layer.writes("direction") and layer.bidirectional:
             message = "'direction' has no effect with 'bidirectional: true', which has both"
             yield ((*path, "direction"), "E406", message)
@@ -169,17 +171,30 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
 
 
-def _step_attention(layer: RecurrentLayer, path: Path) -> Iterator[Broken]:
-    where = (*path, "attention")
+def _step_attention(layer: RecurrentLayer, path: Path, key: str) -> Iterator[Broken]:
+    """Yield what does not go with a memory, which a key of the layer gives it."""
+    where = (*path, key)
     if layer.bidirectional:
-        message = "'attention' asks with one state, and 'bidirectional: true' has two"
+        message = f"{key!r} asks with one state, and 'bidirectional: true' has two"
         yield (where, "E438", message)
     if layer.layers > 1:
-        message = f"'attention' is of one layer, and this item has 'layers: {layer.layers}'"
+        message = f"{key!r} is of one layer, and this item has 'layers: {layer.layers}'"
         yield (where, "E438", f"{message} (write a layer for each)")
     if layer.recurrent_dropout:
-        message = "'recurrent_dropout' is not supported in a layer with 'attention'"
+        message = f"'recurrent_dropout' is not supported in a layer with {key!r}"
         yield ((*path, "recurrent_dropout"), "E438", message)
+
+
+def _asked_memory(layer: CellLayer, path: Path) -> Iterator[Broken]:
+    if layer.over is not None:
+        yield from _step_attention(layer, path, "over")
+        if layer.attention is not None:
+            message = "the equations ask what 'over' gives, and 'attention' asks before the cell"
+            yield ((*path, "attention"), "E438", f"{message}; remove one of them")
+    for key in ("score", "score_units", "score_bias"):
+        if layer.over is None and layer.writes(key):
+            message = f"{key!r} has no effect without 'over', which gives a cell its memory"
+            yield ((*path, key), "E438", message)
 
 
 def _idle_settings(spec: Spec) -> Iterator[Broken]:
@@ -328,21 +343,23 @@ def _shown(value: object) -> str:
 
 
 def _scores(spec: Spec) -> Iterator[Broken]:
-    attentions: list[tuple[Path, AttentionLayer | StepAttention]] = []
+    attentions: list[tuple[Path, str, AttentionLayer | StepAttention | CellLayer]] = []
     for index, layer in enumerate(spec.rnn):
         if isinstance(layer, AttentionLayer):
-            attentions.append((("rnn", index), layer))
+            attentions.append((("rnn", index), "", layer))
         elif isinstance(layer, RecurrentLayer) and layer.attention is not None:
-            attentions.append((("rnn", index, "attention"), layer.attention))
-    for path, scored in attentions:
+            attentions.append((("rnn", index, "attention"), "", layer.attention))
+        if isinstance(layer, CellLayer) and layer.over is not None:
+            attentions.append((("rnn", index), "score_", layer))
+    for path, prefix, scored in attentions:
         if isinstance(scored, AttentionLayer):
             yield from _attention_layer(scored, path)
             if scored.heads is not None or scored.score is None:
                 continue
-        if scored.score == "additive" and scored.units is None:
-            message = "'score: additive' needs 'units', the size of what it adds"
+        if scored.score == "additive" and getattr(scored, f"{prefix}units") is None:
+            message = f"'score: additive' needs '{prefix}units', the size of what it adds"
             yield ((*path, "score"), "E438", message)
-        for key in ("units", "bias"):
+        for key in (f"{prefix}units", f"{prefix}bias"):
             if scored.score != "additive" and scored.writes(key):
                 message = f"{key!r} has no effect with 'score: {scored.score}', only with additive"
                 yield ((*path, key), "E438", message)

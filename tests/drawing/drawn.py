@@ -309,6 +309,25 @@ rnn:
   - {type: concat, of: [attention_1, second.context]}
 head: {pooling: none, units: 40, activation: softmax}
 """,
+    "input_feeding": """\
+inputs:
+  source: {length: 9, embedding: {vocabulary: 50, dim: 8, mask_zero: true}}
+  target: {features: 6, mask_value: 0}
+stream: target
+cells:
+  fed:
+    states: [a, h]
+    memory: [m]
+    equations:
+      h: tanh(W @ x + V @ a + U @ h + b)
+      a: tanh(W_a @ concat(attend(A @ h, m), h))
+rnn:
+  - {type: gru, units: 8, of: source, name: encoder}
+  - {type: fed, units: 6, of: target, name: decoder, over: {m: encoder}, residual: true}
+  - {type: fed, units: 6, name: back, over: {m: source}, score: additive, score_units: 4,
+    direction: backward}
+head: {pooling: none, units: 40, activation: softmax}
+""",
     "self_attention": """\
 input: {length: 20, features: 6, mask_value: 0}
 rnn:

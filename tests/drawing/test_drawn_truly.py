@@ -86,6 +86,20 @@ def test_a_query_is_the_state_before_its_step(name: str) -> None:
         assert all(edge.source == f"{layer.name}.attention@{step(edge)}" for edge in contexts)
 
 
+def test_a_memory_leads_into_the_cells_that_ask_it() -> None:
+    network, found = fold_projections(networks()["input_feeding"]).network, read("input_feeding")
+    asking = [layer for layer in recurrent(network) if layer.attention is not None]
+    assert len(asking) == 2
+    for layer in asking:
+        assert layer.attention is not None
+        steps = [at for at in found.columns(layer.name) if at != "pad" or not layer.masked]
+        edges = [edge for edge in found.edges if edge.kind == "memory"]
+        edges = [edge for edge in edges if base(edge.target) == layer.name]
+        assert {edge.source for edge in edges} == {f"{layer.attention.over}.memory"}
+        assert {edge.target for edge in edges} == {f"{layer.name}@{at}" for at in steps}
+        assert not any(edge.target.startswith(f"{layer.name}.attention") for edge in found.edges)
+
+
 @cases("name", UNFOLDED)
 def test_the_margin_is_the_summary(name: str) -> None:
     network, found = networks()[name], read(name)

@@ -66,6 +66,20 @@ TEMPLATES = {
         "three: {of: end, units: 2, pooling: none}, four: {of: g, pooling: none}, "
         "five: {of: h, pooling: none}}\n"
     ),
+    "MEMORY": (
+        f"{ENCODED}cells: {{mine: {{states: [h], memory: [m], TEXT}}}}\n"
+        "rnn: [{type: mine, units: 3, of: target, over: {m: source}}]\n"
+    ),
+    "ASKING": (
+        f"{ENCODED}cells:\n  mine: {{states: [h], memory: [m], "
+        'equations: {h: "tanh(W @ concat(x, attend(h, m)))"}}\n'
+        "rnn:\n  - {type: gru, units: 4, of: source, name: enc}\n"
+        "  - {of: target, TEXT}\n"
+    ),
+    "ALONE": (
+        f"{ENCODED}cells: {{plain: {{states: [h], equations: {{h: tanh(W @ x + U @ h)}}}}}}\n"
+        "rnn: [{type: gru, units: 4, of: source, name: enc}, {of: target, TEXT}]\n"
+    ),
     "HEAD": f"{HEAD}input: {{features: 3, length: 6}}\n{RNN}head: TEXT\n",
 }
 

@@ -53,8 +53,10 @@ def side_by_side(cells: list[str]) -> rnnspec.Spec:
             "units": 4,
             "of": dict.fromkeys(definitions[cell].get("inputs", ()), "input") or "input",
             "name": f"of_{cell}",
+            **({"over": dict.fromkeys(memory, "input")} if memory else {}),
         }
         for cell in cells
+        for memory in [definitions[cell].get("memory")]
     ]
     words = {
         "version": 1,

@@ -12,6 +12,7 @@ from typing import assert_never, get_args
 from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.ir.equations import (
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -147,7 +148,7 @@ class Elements(ExpressionWriter):
             case Transpose(matrix=matrix):
                 pointer, _, columns = self.matrices[matrix.name]
                 return Code(f"{pointer}[column * {columns} + row]")
-            case ApplyToVector() | Concat() | Part() | Features():
+            case ApplyToVector() | Concat() | Part() | Features() | Attend():
                 raise AssertionError(f"{expression!r} is a vector of its own")
             case _:
                 assert_never(expression)

@@ -47,7 +47,8 @@ _MOST_STACK = 2**16
 _FIELDS = Fields(f"Network.outputs Network.result Network.stream {expand.FIELDS.names}")
 """The fields that the source of each form is written from: all but cells are from recipes."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Recurrent.attention StepAttention.asked_as StepAttention.asks "
+    "Recurrent.backward Recurrent.initial"
 )
 """The fields of recurrent layers, each a function of its own."""
 

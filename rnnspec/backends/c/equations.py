@@ -21,6 +21,7 @@ from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -51,11 +52,12 @@ if TYPE_CHECKING:
 
 _BLOCK = 16
 """The number of steps for which a layer multiplies its inputs at once, as in its template."""
-_OF_ATTENTION = frozenset(
-    {"memory", "attention_kernel", "attention_kernel_scale", "score", "scale", "contexts"}
-    | {"context", "input", "x_size", "query", "queries", "hidden"}
+_OF_MEMORY = frozenset(
+    ("memory", "attention_kernel", "attention_kernel_scale", "score", "scale", "query", "hidden")
 )
-"""The parameters and variables of a layer with attention."""
+"""The parameters and variables of a layer that attends."""
+_OF_ATTENTION = frozenset(("contexts", "context", "input", "x_size", "queries"))
+"""Those of a layer that does before its cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,25 @@ class CellText:
         types = {state.first: "const float *" for state in self.states}
         types |= {state.last: "float *" for state in self.states}
         return {name: type_ for name, type_ in types.items() if name}
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionText:
+    """How a recurrent layer attends: with a function, after a product if it projects its state."""
+
+    function: str
+    parameters: tuple[str, ...]
+    product: str = ""
+
+    def arguments(self, query: str, context: str = "context", hidden: str = "hidden") -> str:
+        """Return what the function takes for a query, in a layer that attends at each step."""
+        own = {"query": query, "y": context, "work": hidden}
+        return ", ".join(own.get(name, name) for name in self.parameters)
+
+    @property
+    def additive(self) -> bool:
+        """True if it needs memory for the sum of a query and a key."""
+        return "work" in self.parameters
 
 
 def name_cell(cell: Cell) -> str:
@@ -175,6 +196,8 @@ class CellLines(StepLines):
     """The sum of each part of a joined product, and its place."""
     labels: dict[str, str] = field(default_factory=dict)
     """What each sum is called."""
+    asking: AttentionText | None = None
+    """How the equations ask a memory, if they do."""
     temporary: set[str] = field(default_factory=set)
     """Names of vectors that nothing else reads."""
     filled: set[str] = field(default_factory=set)
@@ -205,7 +228,10 @@ class CellLines(StepLines):
         )
         lines.names |= {"work", "y", "steps", "width", "mask", "backward", "merge", "real"}
         lines.names |= {"units", "features", "first", "count", "done", "last", "row", "column"}
-        lines.names |= _OF_ATTENTION if layer.attention else set()
+        lines.names |= _OF_ATTENTION if layer.leading else set()
+        lines.names |= _OF_MEMORY if layer.attention else set()
+        # Where a step asks, ``memory->size`` stands in its lines.
+        lines.names |= {"size"} if layer.attention and not layer.leading else set()
         return lines
 
     def write_layer(self) -> CellText:
@@ -228,7 +254,7 @@ class CellLines(StepLines):
         products = (part for part in statements if isinstance(part, JoinedProduct))
         at_once = next(filter(self._is_at_once, itertools.islice(products, 1)), None)
         own = "x" if self.stepped else "x_t"
-        own = "input" if self.layer.attention else own
+        own = "input" if self.layer.leading else own
         x = Vector(own, self._count("features"))
         self.writer.vectors[INPUT] = x
         # What is constant may need a matrix, whose lines are there before its own.
@@ -259,9 +285,9 @@ class CellLines(StepLines):
         text = (*self.memory_lines, *constants, *block, *rows, *self.parts, *self.lines)
         reads = x.pointer in _words(self.lines)
         # The output and the input of a step have sizes too.
-        if self.layer.attention or not self.stepped:
+        if self.layer.leading or not self.stepped:
             text = (*text, states[0].size, x.size)
-        sizes = self._use_sizes((*text, self.place) if self.layer.attention else text)
+        sizes = self._use_sizes((*text, self.place) if self.layer.leading else text)
         return CellText(
             title=_title(self.layer.cell),
             own=tuple(self.own.items()),
@@ -279,7 +305,7 @@ class CellLines(StepLines):
 
     def _is_at_once(self, product: JoinedProduct) -> bool:
         """True if a product is computed for several steps: that of the input with one array."""
-        if self.stepped or self.layer.attention or product.vector != Name(INPUT, "input"):
+        if self.stepped or self.layer.leading or product.vector != Name(INPUT, "input"):
             return False
         numbers = range(len(product.matrices))
         (_, *others) = itertools.groupby(numbers, key=lambda n: self._weights_of(product, n))
@@ -322,6 +348,11 @@ class CellLines(StepLines):
                 self.labels.setdefault(first, first if is_state else statement.name)
                 for name in others:
                     self.labels.setdefault(name, f"{vectors[name]}_{statement.name}")
+        # A sum in the vector of another product has no line.
+        for product in (part for part in statements if isinstance(part, JoinedProduct)):
+            for part in walk(product.vector):
+                if isinstance(part, Name) and part.name in self.sums:
+                    self.labels.setdefault(part.name, f"{vectors[part.name]}_{product.label}")
 
     def _name(self, name: str) -> str:
         """Return a name of C that is not taken."""
@@ -605,6 +636,8 @@ class CellLines(StepLines):
                 return size if size and not isinstance(places, int) else ""
             case ApplyToVector(function=function) if function in REDUCTIONS:
                 return ""
+            case Attend(size=size_of_memory):
+                return size_of_memory
             case Apply() | ApplyToVector() | Elementwise() | Choose():
                 return max(map(self._size, operands(expression)), key=len)
             case _:
@@ -652,6 +685,8 @@ class CellLines(StepLines):
                     return self._apply_to_vector(part, label if part is expression else "")
                 case Concat(parts=parts):
                     return self._concatenate(parts, label if part is expression else "")
+                case Attend():
+                    return self._ask(part, label if part is expression else "")
                 case Part(operand=operand, index=index):
                     value, size = self._value(operand), self._size(part)
                     whole = self._vector(value, "whole")
@@ -664,6 +699,37 @@ class CellLines(StepLines):
                     return None
 
         return rewrite(expression, change)
+
+    def _ask(self, expression: Attend, label: str) -> Name:
+        """Add the lines of the context of a query."""
+        asking, prefix = self.asking, self.writer.prefix
+        assert asking is not None, "lowering gives what a cell asks a memory"
+        query = self._vector(self._value(expression.query), "asked")
+        self.finish()
+        pointer = query.text
+        if asking.product:
+            pointer, kernel = self._of_memory("query"), ["attention_kernel"]
+            kernel += ["attention_kernel_scale"] if asking.product == "product_int8" else []
+            self.lines.append(f"memset({pointer}, 0, memory->size * sizeof(float));")
+            self.lines.append(
+                f"{prefix}_{asking.product}({', '.join(kernel)}, {pointer}, {query.text}, "
+                f"{query.size}, memory->size, {pointer});"
+            )
+        hidden = self._of_memory("hidden") if asking.additive else ""
+        context = self._allocate(label or "context", expression.size)
+        arguments = asking.arguments(pointer, context.text, hidden)
+        self.lines.append(f"{prefix}_{asking.function}({arguments});")
+        return self._keep("context", expression.size, context)
+
+    def _of_memory(self, name: str) -> str:
+        """Return a vector of the size of a key, for which memory is taken once."""
+        assert self.layer.attention, "lowering gives what a cell asks a memory"
+        line = f"float *const {name} = "
+        if not any(known.startswith(line) for known in self.memory_lines):
+            self.memory_lines.append(f"{line}{self.place};")
+            self.place = f"{name} + memory->size"
+            self.floats += self.layer.attention.size
+        return name
 
     def _reduce(self, expression: ApplyToVector) -> Name:
         """Add the lines of a number that is computed from all elements of a vector."""

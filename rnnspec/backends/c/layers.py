@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import arrays_of_cell
 from rnnspec.backends.c.composed import Given, Memory, compose, parameter
-from rnnspec.backends.c.equations import CellLines, CellText, name_cell
+from rnnspec.backends.c.equations import AttentionText, CellLines, CellText, name_cell
 from rnnspec.backends.c.formulas import FormulaLines, Matrix, Operand, parameter_names
 from rnnspec.backends.c.names import activation, number
 from rnnspec.backends.c.verbs import Rows, each, moves, product, row, statements, total
@@ -79,25 +79,6 @@ _MEMORY = {
 """What layers attend to, which is in a structure."""
 
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionText:
-    """How a recurrent layer attends: with a function, after a product if it projects its state."""
-
-    function: str
-    parameters: tuple[str, ...]
-    product: str = ""
-
-    def arguments(self, query: str) -> str:
-        """Return what the function takes for a query, in a layer that attends at each step."""
-        own = {"query": query, "y": "context", "work": "hidden"}
-        return ", ".join(own.get(name, name) for name in self.parameters)
-
-    @property
-    def additive(self) -> bool:
-        """True if it needs memory for the sum of a query and a key."""
-        return "work" in self.parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,7 +444,13 @@ class Layers:
             stepped=self.stepped,
             ends=_states_of(layer, prefix, place),
         )
-        text, more = lines.write_layer(), self._of_steps(layer, prefix, place)
+        attention, more = layer.attention, self._of_steps(layer, prefix, place)
+        own, floats_of_attention = None, 0
+        if attention:
+            own, arguments, floats_of_attention = self._attention(layer, attention, place)
+            more |= arguments
+        lines.asking = None if layer.leading else own
+        text = lines.write_layer()
         self.kernels |= lines.kernels
         self.widths |= lines.widths
         is_own = isinstance(layer.cell, nodes.EquationCell)
@@ -471,10 +458,9 @@ class Layers:
         name = f"{name_cell(layer.cell)}{'_int8' * (rounded and not is_own)}"
         function = Function(name, self._kind("recurrent"), cell=text, stepped=self.stepped)
         floats = lines.floats
-        if attention := layer.attention:
-            own, arguments, more_floats = self._attention(layer, attention, place)
+        if layer.leading:
             function = replace(function, name=f"attending_{function.name}", attention=own)
-            more, floats = more | arguments, floats + more_floats
+            floats += floats_of_attention
         self._needs(floats=floats)
         return self._call(function, {**lines.arguments, **more})
 

@@ -68,7 +68,8 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Recurrent.attention StepAttention.asked_as StepAttention.asks "
+    "Recurrent.backward Recurrent.initial"
 )
 
 
@@ -370,7 +371,7 @@ class JaxWalk(RecurrentCalls):
             return {}
         arguments = {"attention": self.make_composed(module)}
         if attention.projects:
-            size, drawn = layer.states[0][1], dict[str, Code]()
+            size, drawn = layer.query_size, dict[str, Code]()
             if self.form == "training":
                 drawn["kernel_init"] = make_initializer(layer.kernel_initializer)
             drawn["rngs"] = code("rngs")
@@ -468,7 +469,7 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward Node.shares"
     " Recurrent.state_names"
     " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
-    " StepAttention.width StepAttention.size StepAttention.scale"
+    " StepAttention.width StepAttention.size StepAttention.scale StepAttention.asks"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
     " Attention.over Attention.keys Attention.memory Attention.scale Attention.heads"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.docstrings import ATTENDS, RETURNS, recurrent_docstring
+from rnnspec.backends.docstrings import ASKS, ATTENDS, RETURNS, recurrent_docstring
 from rnnspec.backends.jax.cells import ACTIVATIONS, arrays, attention_class, plan_of
 from rnnspec.ir.cells import activations, equations, gates
 from rnnspec.ir.equations import Line, Name, walk
@@ -64,6 +64,7 @@ _CALLS = Calls(
     part="jnp.split({}, {!r}, axis=-1)[{!r}]",
     reduce="jnp.{}({}, axis=-1, keepdims=True)",
     norm="jnp.sqrt(jnp.sum(jnp.square({}), axis=-1, keepdims=True) + {!r})",
+    attend="attend({})",
 )
 _ARRAY = code("jax.Array")
 
@@ -92,7 +93,9 @@ def _describe(class_: CellClass) -> Code:
     """Return the docstring of a class."""
     layer, cell = class_.first, class_.first.cell
     if isinstance(cell, EquationCell):
-        about = [ATTENDS, ""] if layer.attention else []
+        about = [ATTENDS, ""] if layer.leading else []
+        if layer.attention and not layer.leading:
+            about = [ASKS.format(layer.attention.asked_as), ""]
         return docstring([f"The cell {cell.name}.", "", *about, *describe(cell.equations, 80)])
     summary = _SUMMARIES[cell_name(cell)]
     if layer.attention:
@@ -129,7 +132,7 @@ class _Scan:
         # units). A linear recurrence, which has none, takes 0.44 times as long with it (512 steps,
         # batch 8), and twice as long in training with an associative scan.
         # The input of a cell with attention has a context, which is known in the step.
-        if self.layer.attention or self.plan.products:
+        if self.layer.leading or self.plan.products:
             self.before, self.step, self.inputs = (), (*self.before, *self.step), ["x"]
         statements = (*self.plan.before, *self.plan.step)
         self.products = [s for s in statements if isinstance(s, JoinedProduct)]
@@ -406,7 +409,7 @@ class _Scan:
         if self.class_.sequences == "none":
             output, output_type = code("None"), code("None")
         attend, joined = self._attend(), Code()
-        if attend:
+        if self.layer.leading:
             joined = code(
                 """
                 context = attend({})
@@ -449,16 +452,21 @@ class _Scan:
             @jax.checkpoint
             """
         )
-        queries = code("queries" if attention.projects else "h[:, None]")
+        # What is asked in the equations may be anything.
+        asked = code("q" if attention.asked_as else "h")
+        queries = code("queries") if attention.projects else code("{}[:, None]", asked)
         return code(
             """
             {recomputed}
-            def attend(h: jax.Array) -> jax.Array:
+            def attend({asked}: jax.Array) -> jax.Array:
                 {projected}
                 return self.attention({arguments})[:, 0]
             """,
             recomputed=recomputed if self.class_.recomputes else Code(),
-            projected=code("queries = self.query(h)[:, None]") if attention.projects else Code(),
+            asked=asked,
+            projected=code("queries = self.query({})[:, None]", asked)
+            if attention.projects
+            else Code(),
             arguments=listed(queries, "keys", "memory", "memory_mask" if attention.masked else ""),
         )
 

@@ -54,7 +54,8 @@ def wrapper_class(attention: StepAttention) -> str:
         case _, projects:
             score = "General" if projects else "Dot"
             score = f"Keyed{score}" if takes_keys(attention) else score
-    return f"{'Masked' if attention.masked else ''}{score}AttentionWrapper"
+    asked = "Asked" if attention.asked_as else ""
+    return f"{asked}{'Masked' if attention.masked else ''}{score}AttentionWrapper"
 
 
 def make_wrapper(
@@ -65,6 +66,7 @@ def make_wrapper(
         wrapper_class(attention),
         cell,
         *([attention.size] if _has_arrays(attention) else []),
+        *([attention.asks] if attention.asked_as and attention.projects else []),
         _defaults={"kernel_initializer": "glorot_uniform", "scale": 1.0, "return_context": False},
         kernel_initializer=initializer if _has_arrays(attention) else "glorot_uniform",
         scale=1.0 if attention.additive else attention.scale,
@@ -123,6 +125,12 @@ def _rnn(package: str, name: str) -> Code:
     )
 
 
+_LEADING = "A cell that takes x and its context: the mean of a memory for its state."
+_ASKED = "A cell whose equations ask a memory."
+_STEP = listed("self", code("x: keras.KerasTensor"), code("states: list[keras.KerasTensor]"))
+_STEPPED = code("tuple[keras.KerasTensor, list[keras.KerasTensor]]")
+
+
 class _Wrapper:
     """The writer of the class around the cells of ``layers``, which have the same kind of score."""
 
@@ -133,6 +141,8 @@ class _Wrapper:
         scales = {layer.attention.scale for layer in layers if layer.attention is not None}
         self.is_scaled = not self.attention.additive and scales != {1.0}
         self.has_arrays = _has_arrays(self.attention)
+        self.is_asked = bool(self.attention.asked_as)
+        self.takes_queries = self.is_asked and self.attention.projects
 
     def write(self) -> Code:
         """Return the class."""
@@ -154,11 +164,11 @@ class _Wrapper:
             """,
             self.package,
             wrapper_class(self.attention),
-            docstring(["A cell that takes x and its context: the mean of a memory for its state."]),
+            docstring([_ASKED if self.is_asked else _LEADING]),
             self._init(),
             self._build(),
             self._attend_to(),
-            self._call(),
+            self._ask() if self.is_asked else self._call(),
             Code("\n\n".join(self._config())),
         )
 
@@ -175,6 +185,7 @@ class _Wrapper:
                     "self",
                     code("cell: keras.layers.Layer"),
                     code("size: int") if self.has_arrays else Code(),
+                    code("query_size: int") if self.takes_queries else Code(),
                     *options,
                     code("**kwargs: object"),
                 ),
@@ -186,15 +197,19 @@ class _Wrapper:
             code("self.kernel_initializer = keras.initializers.get(kernel_initializer)")
             if self.has_arrays
             else Code(),
+            code("self.query_size = query_size") if self.takes_queries else Code(),
             code("self.scale = scale") if self.is_scaled else Code(),
             code("self.return_context = return_context") if self.returns_context else Code(),
             code("self.state_size = cell.state_size"),
-            code("self.units = keras.tree.flatten(cell.state_size)[0]"),
+            Code()
+            if self.is_asked
+            else code("self.units = keras.tree.flatten(cell.state_size)[0]"),
         )
 
     def _build(self) -> Code:
         weight = "self.{n} = self.add_weight(({shape}), self.kernel_initializer, name={n!r})"
-        arrays = [("kernel", "self.units, self.size")] if self.attention.projects else []
+        queries = "self.query_size" if self.takes_queries else "self.units"
+        arrays = [("kernel", f"{queries}, self.size")] if self.attention.projects else []
         arrays += [("score", "self.size, 1")] if self.attention.additive else []
         shape = code("tuple[Any, ...]")
         return function(
@@ -206,8 +221,9 @@ class _Wrapper:
             code(
                 """
                 if not self.cell.built:
-                    self.cell.build((input_shape[0], input_shape[-1] + memory_shape[-1]))
-                """
+                    self.cell.build((input_shape[0], {}))
+                """,
+                code("input_shape[-1]" if self.is_asked else "input_shape[-1] + memory_shape[-1]"),
             ),
         )
 
@@ -229,23 +245,34 @@ class _Wrapper:
             describes=["Keep what all steps of a call attend to."],
         )
 
-    def _call(self) -> Code:
+    def _ask(self) -> Code:
+        """Return the methods of a cell that asks by itself, and of what it asks."""
+        context, result = code("context = "), self._context(code("query"))
+        assert result[-1].startswith(context), "the context comes last"
+        ask = function(
+            code("attend(self, query: keras.KerasTensor) -> keras.KerasTensor"),
+            *result[:-1],
+            code("return {}", Code(result[-1].removeprefix(context))),
+            describes=["Return the mean of the memory, weighted for a query."],
+        )
+        run = function(
+            code("call({}) -> {}", _STEP, _STEPPED),
+            code("return self.cell(x, states, attend=self.attend)"),
+            describes=["Return the output and the states after a step."],
+        )
+        return code("{}\n\n{}", ask, run)
+
+    def _context(self, query: Code) -> list[Code]:
+        """Return the statements that make the context of a query."""
         attention = self.attention
         memory = ["memory", *(["keys"] if takes_keys(attention) else [])]
         memory += ["real"] if attention.masked else []
-        query = code("states[0]")
         query = code("keras.ops.matmul({}, self.kernel)", query) if attention.projects else query
         query = code("self.scale * {}", query) if self.is_scaled else query
         along = 1 if attention.additive else -1
         query = code("query = keras.ops.expand_dims({}, {!r})", query, along)
         softmax = code("keras.ops.softmax(scores, axis=1)")
-        return function(
-            code(
-                "call({}) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]",
-                listed(
-                    "self", code("x: keras.KerasTensor"), code("states: list[keras.KerasTensor]")
-                ),
-            ),
+        return [
             code("{} = self.memory", listed(*memory)),
             query,
             code("scores = keras.ops.matmul(keras.ops.tanh(query + keys), self.score)")
@@ -253,6 +280,12 @@ class _Wrapper:
             else code("scores = keras.ops.matmul({}, query)", memory[takes_keys(attention)]),
             self._weigh(softmax) if attention.masked else code("weights = {}", softmax),
             code('context = keras.ops.einsum("bmi,bmf->bf", weights, memory)'),
+        ]
+
+    def _call(self) -> Code:
+        return function(
+            code("call({}) -> {}", _STEP, _STEPPED),
+            *self._context(code("states[0]")),
             code("x = keras.ops.concatenate([x, context], axis=-1)"),
             self._apply_cell(),
             describes=["Return the output and the states after a step."],
@@ -289,6 +322,7 @@ class _Wrapper:
         items = [code('"cell": keras.saving.serialize_keras_object(self.cell)')]
         if self.has_arrays:
             items += [code('"size": self.size'), code('"kernel_initializer": {}', initializer)]
+        items += [code('"query_size": self.query_size')] if self.takes_queries else []
         items += [code('"scale": self.scale')] if self.is_scaled else []
         items += [code('"return_context": self.return_context')] if self.returns_context else []
         return function(

@@ -17,6 +17,7 @@ from rnnspec.ir.equations import (
     Name,
     Product,
     Transpose,
+    attends_of,
     walk,
 )
 from rnnspec.ir.nodes import EquationCell, Network, Recurrent, cell_expressions
@@ -59,6 +60,7 @@ _CALLS = Calls(
     part="keras.ops.split({}, {!r}, axis=-1)[{!r}]",
     reduce="keras.ops.{}({}, axis=-1, keepdims=True)",
     norm="keras.ops.sqrt(keras.ops.sum(keras.ops.square({}), axis=-1, keepdims=True) + {!r})",
+    attend="attend({})",
 )
 _FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
 """The functions whose gradient is a product on TensorFlow or on JAX."""
@@ -86,12 +88,15 @@ ATTRIBUTES = frozenset(
 """The attributes of every layer of Keras, on any engine."""
 _RESERVED = ATTRIBUTES | frozenset(
     """
-    batch begin cls config definition draw_masks dropout features initialize input_shape keras
-    kwargs masked_products recurrent_dropout seed_generator self sequences shared standardized
+    attend batch begin cls config definition draw_masks dropout features initialize input_shape
+    keras kwargs masked_products recurrent_dropout seed_generator self sequences shared standardized
     state_size states super units
     """.split()  # noqa: SIM905
 )
 """Names in a class for a cell."""
+
+
+_ASKING = code("Callable[[keras.KerasTensor], keras.KerasTensor]")
 
 
 def attributes(cell: EquationCell) -> dict[str, str]:
@@ -271,6 +276,7 @@ class _CellClass:
             for name, text in self.names.items()
         }
         self.writer = _CellWriter(variables, frozenset(batched))
+        self.asks = any(attends_of(cell.equations))
         self.drops_input = any(layer.dropout for layer in layers)
         self.drops_states = any(layer.recurrent_dropout for layer in layers)
 
@@ -510,7 +516,10 @@ class _CellClass:
             code(
                 "call({}) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]",
                 listed(
-                    "self", code("x: keras.KerasTensor"), code("states: list[keras.KerasTensor]")
+                    "self",
+                    code("x: keras.KerasTensor"),
+                    code("states: list[keras.KerasTensor]"),
+                    code("attend: {}", _ASKING) if self.asks else Code(),
                 ),
             ),
             code("{} = states", _tuple(before)) if read else Code(),

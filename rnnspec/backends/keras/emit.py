@@ -50,6 +50,7 @@ _OF_RESULT = 2
 _SEQUENTIAL = Fields(f"Dropout.variational Recurrent.state_names {SCALING}")
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Node.shares Recurrent.attention "
+    "StepAttention.asked_as StepAttention.asks "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
     f"{SCALING} {ATTENTION}"
@@ -121,6 +122,12 @@ def _imports(network: nodes.Network, source: Code, *, is_deep: bool) -> Iterator
     by_equation = any(map(is_by_equation, network.layers))
     annotates = by_equation or bool(attending_layers(network))
     if annotates:
+        if any(
+            attention.asked_as
+            for attention in map(nodes.attention_of, network.layers)
+            if isinstance(attention, nodes.StepAttention)
+        ):
+            yield "from collections.abc import Callable"
         yield "from typing import Any, ClassVar" if by_equation else "from typing import Any"
     if is_deep or annotates:
         yield ""

@@ -44,13 +44,18 @@ class StepContext:
         """The context as an output of the body."""
         return OnnxValue("float", ("?", self.attention.width), "Context_Output")
 
-    def add(self, into: Builder, state: str) -> str:
-        """Add the nodes of the context for the state before a step, and return it."""
-        attention, query = self.attention, state
+    def add(
+        self, into: Builder, query: str, name: str = "Context", projected: str = "Query"
+    ) -> str:
+        """Add the nodes of the context for a query, which has a ``name``, and return it.
+
+        The query is called ``projected`` if it is, too.
+        """
+        attention = self.attention
         if attention.projects:
             kernel = array(self.layer.owner, "Attention_Kernel")
-            query = into.add("Query", "MatMul", state, kernel)
-        asking = attention_of_step(self.layer, attention, "Context")
+            query = into.add(projected, "MatMul", query, kernel)
+        asking = attention_of_step(self.layer, attention, name)
         score = core.Param(asking.name, "score")
         Recipe(
             into=into,

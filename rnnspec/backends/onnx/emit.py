@@ -68,7 +68,10 @@ _STEP_SUMMARY = (
 )
 """The documentation in a file in step form, with and without a file that begins."""
 
-_STATES = "Recurrent.attention Recurrent.backward Recurrent.initial"
+_STATES = (
+    "Recurrent.attention StepAttention.asked_as StepAttention.asks Recurrent.backward "
+    "Recurrent.initial"
+)
 _FINAL_STATE = Fields(f"{cells.FIELDS.names} Pooling.backward {_STATES}")
 
 

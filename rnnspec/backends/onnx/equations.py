@@ -20,6 +20,7 @@ from rnnspec.ir.equations import (
     REDUCTIONS,
     Apply,
     ApplyToVector,
+    Attend,
     Choose,
     Concat,
     Elementwise,
@@ -86,7 +87,7 @@ class EquationSteps:
             for members in packed_arrays(cell):
                 own, _ = place(members[0])
                 self.packed[f"{owner}{path_of(own)}"] = members
-        attends, packed = layer.attention is not None, tuple(self.packed.values())
+        attends, packed = layer.leading is not None, tuple(self.packed.values())
         self.plan = schedule(self.equations, attends=attends, packed=packed)
         self.constants = {line.name: line.value for line in self.plan.constants}
         # In step form, states are named after the layer, too.
@@ -145,6 +146,8 @@ class EquationSteps:
                 return len(vector.range_of(self.size_of(operand)))
             case ApplyToVector(function=function) if function in REDUCTIONS:
                 return 1
+            case Attend(size=size):
+                return self.size(size)
             case _:
                 return max(map(self.size_of, operands(vector)), default=1)
 
@@ -190,7 +193,8 @@ class EquationSteps:
     def body(self, *, masked: bool, with_output: bool, context: StepContext | None) -> OnnxGraph:
         """Return the body, which takes the states and a step of each sequence."""
         into, step = self.step.into, self.step
-        if context:
+        step.context = context
+        if context and self.layer.leading:
             x = Name(INPUT, "input")
             parts = step.known[x], context.add(into, f"Old_{self.states[0][0]}")
             step.known[x] = into.add("Attending_x", "Concat", *parts, axis=-1)
@@ -233,6 +237,7 @@ class _Values:
     each sequence. ``known`` has the names of values, and ``slices`` those of the parts of joined
     products, whose sizes are in ``parts``. A product that is ``waiting`` is one node with the sum
     that it is a term of. ``runs`` are the parts of an array with some of the parameters in it.
+    ``context`` is what a step asks, if it does.
     """
 
     steps: EquationSteps
@@ -247,6 +252,7 @@ class _Values:
     waiting: dict[ProductSlice, tuple[str, str, str]] = field(default_factory=dict)
     runs: dict[tuple[str, ...], str] = field(default_factory=dict)
     about: str = ""
+    context: StepContext | None = None
 
     def name(self, word: str, about: str) -> str:
         """Return a name that no other value has."""
@@ -464,6 +470,10 @@ class _Values:
                 return into.add(new("Concat"), "Concat", *values, axis=-1)
             case Part(operand=operand, index=index, count=count):
                 return self._part(operand, index, count)
+            case Attend(query=query):
+                assert self.context is not None, "lowering gives what a cell asks a memory"
+                asked, name = write(query), self.name("Context", self.about)
+                return self.context.add(into, asked, name, self.name("Query", self.about))
             case Name(name=name):
                 # A constant, when it is first needed.
                 about, self.about = self.about, name

@@ -92,6 +92,13 @@ class CellClass:
             return ()
         return ("keys", "memory", *(["memory_mask"] if attention.masked else []))
 
+    @property
+    def asking(self) -> str:
+        """The call that gives the context of a query in the equations of a cell."""
+        query = "self.query({})" if "query" in self.modules else "{}"
+        arguments = ", ".join((f"{query}.unsqueeze(1)", *self.memory))
+        return f"self.attention({arguments}).squeeze(1)"
+
     def attend(self, state: Code) -> Code:
         """Return the statements in a step that make the context, given the state before it."""
         return code(

@@ -86,7 +86,8 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _CELL_FIELDS = Fields(
-    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+    f"{cells.FIELDS.names} Recurrent.attention StepAttention.asked_as StepAttention.asks "
+    "Recurrent.backward Recurrent.initial"
 )
 _PRODUCT = Fields("Node.source Attention.heads Attention.causal")
 """The fields that ``scaled_dot_product_attention`` stands for."""
@@ -95,7 +96,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward Node.shares"
     " Recurrent.state_names"
     " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
-    " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
+    " StepAttention.size StepAttention.scale StepAttention.asks"
+    " Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
     " GRU.recurrent_activation EquationCell.initializers EquationCell.sizes Dense.units"
@@ -444,8 +446,8 @@ class TorchWalk(RecurrentCalls):
         if not plan.is_fused:
             arguments = self.cell_classes[plan.class_].arguments(layer)
             if (attention := layer.attention) and attention.projects:
-                size = layer.states[0][1]
-                arguments["query"] = _make("nn.Linear", size, attention.size, bias=False)
+                sizes = layer.query_size, attention.size
+                arguments["query"] = _make("nn.Linear", *sizes, bias=False)
             if attends := attention_layer(layer):
                 arguments["attention"] = self.make_composed(attends)
             return _make(plan.class_, layer.features, layer.units, **arguments)

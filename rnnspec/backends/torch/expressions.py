@@ -33,7 +33,7 @@ FUNCTIONS: Mapping[str, str] = {
 }
 """The function of PyTorch for each function of equations, empty for the identity."""
 
-_CALLS = Calls(
+CALLS = Calls(
     bound="torch.{}({}, {})",
     transpose="{}.T",
     choose="torch.where({}, {}, {})",
@@ -62,7 +62,7 @@ class TensorWriter(ExpressionWriter):
         functions: Mapping[str, str],
         scheduled: Iterable[str],
     ) -> None:
-        super().__init__(functions, calls=_CALLS)
+        super().__init__(functions, calls=CALLS)
         self.names = {**{name: name for name in scheduled}, **names}
         self.shapes = parameters
         self.inlined: dict[str, Expression] = {}

@@ -14,8 +14,8 @@ from functools import reduce
 from textwrap import wrap
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.docstrings import ATTENDS, recurrent_docstring
-from rnnspec.backends.torch.expressions import FUNCTIONS, TensorWriter
+from rnnspec.backends.docstrings import ASKS, ATTENDS, recurrent_docstring
+from rnnspec.backends.torch.expressions import CALLS, FUNCTIONS, TensorWriter
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.slots import attributes, gate_order, packed_array
 from rnnspec.ir.branches import guard_branches
@@ -117,7 +117,8 @@ def _describe(class_: CellClass) -> Code:
         *wrap(f"States: {', '.join(states)}.", 80, subsequent_indent="    "),
     ]
     if layer.attention:
-        description += ["", ATTENDS]
+        name = layer.attention.asked_as
+        description += ["", ASKS.format(name) if name else ATTENDS]
     if layer.recurrent_dropout:
         description += ["", "In training, a sequence has one mask for each matrix of a state."]
     return docstring(description)
@@ -212,7 +213,7 @@ class _Forward:
         self.plan = self._schedule()
         self.before, self.step = list(self.plan.before), list(self.plan.step)
         # The input of a cell with attention has a context, which is known in the step.
-        self.attends_behind = bool(self.layer.attention) and bool(self.before)
+        self.attends_behind = bool(self.layer.leading) and bool(self.before)
         if self.attends_behind:
             self.step, self.before = [*self.before[1:], *self.step], self.before[:1]
         self.states = [self.names[name] for name in self.equations.states]
@@ -220,6 +221,8 @@ class _Forward:
         scheduled = [name for statement in statements for name in targets(statement)]
         parameters = {} if self.order else dict(self.equations.parameters)
         self.writer = TensorWriter(self.names, parameters, functions, scheduled)
+        if self.layer.attention:
+            self.writer.calls = replace(CALLS, attend=class_.asking)
         self.writer.constants |= {line.name for line in self.plan.constants}
         self.pieces: dict[ProductSlice, Expression] = {}
         self.products: dict[str, Product] = {}
@@ -237,7 +240,7 @@ class _Forward:
             return packed_schedule(cell, bias=self.layer.bias, order=self.order)
         guarded = guard_branches(cell.equations)
         plan = schedule(guarded)
-        if not self.layer.attention or _takes_products_of_input(plan):
+        if not self.layer.leading or _takes_products_of_input(plan):
             return plan
         return schedule(guarded, attends=True)
 
@@ -254,7 +257,7 @@ class _Forward:
         if self.layer.masked:
             for state, name in zip(self.equations.states, self.states, strict=True):
                 writer.new_states[state] = writer.new(f"new_{name}")
-        attend = self._attend() if self.layer.attention else Code()
+        attend = self._attend() if self.layer.leading else Code()
         step = lines(attend, *map(self._statement, self.step))
         unbind = "{}.unbind()" if self.is_by_gate else "{}.unbind(1)"
         parts = {part: code(unbind, whole) for whole, part in writer.steps.items()}

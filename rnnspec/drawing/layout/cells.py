@@ -93,18 +93,22 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     """Draw one cell at each step."""
     if any(outlet and outlet.via is not None for outlet in drawing.outlets):
         drawing.route = _FOLDED_ROUTE if drawing.folded else _ROUTE
-        if layer.attention and layer.backward and not drawing.folded:
+        if layer.leading and layer.backward and not drawing.folded:
             drawing.route += ROOM_FOR_ATTENTION
     drawing.drop(layer)
-    y = drawing.place(_HALF, 112 if layer.attention else 52, *drawing.entries(layer))
+    room = 112 if layer.leading else 80 if layer.attention else 52
+    y = drawing.place(_HALF, room, *drawing.entries(layer))
     drawing.forward_y = y
     track = _Track(layer, "", y, 0.0, _HALF_WIDTH)
     outlets = [_draw_cell(drawing, track, column) for column in drawing.columns]
     _rise_to(drawing, track)
-    drawing.write_notes(layer.name, y + (_ATTENTION_DROP + 30 if layer.attention else _HALF))
+    below = _ATTENTION_DROP + 30 if layer.leading else _HALF + 28 if layer.attention else _HALF
+    drawing.write_notes(layer.name, y + below)
     _draw_state(drawing, track)
-    if layer.attention:
+    if layer.leading:
         _draw_attention(drawing, track)
+    elif layer.attention:
+        _draw_asked(drawing, track)
     # The final state is that of step 1 if time runs to the left.
     last, end = (
         (drawing.columns[0], outlets[0]) if layer.backward else (drawing.columns[-1], outlets[-1])
@@ -186,6 +190,18 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
         if not part.state:
             forks = [contexts.get(column) for column in drawing.columns]
             drawing.contexts[part.name] = Flow(axis, drawing.columns, forks, [], [], part.name)
+
+
+def _draw_asked(drawing: Drawing, track: _Track) -> None:
+    """Lead what the equations of a layer ask into its cells."""
+    # The line ends beside that of the input.
+    shift = 22 * track.sign - 26
+    outlets = [
+        Outlet(column.x + shift, track.y + _HALF - 26, column.name(track.layer.name), 0.0)
+        for column in drawing.columns
+        if not track.hollow(column)
+    ]
+    draw_memories(drawing, [memory.name for memory in memories(track.layer)], outlets)
 
 
 def _first_node(drawing: Drawing, track: _Track) -> str:
@@ -271,7 +287,7 @@ def _draw_first_node(
         x, y = drawing.columns[0].x - abs(track.shift), drawing.forward_y
         place = x - track.half - _BEGIN - 14
         place -= 72 if drawing.folded and track.direction else 0
-        place -= 20 if track.layer.attention and not drawing.folded else 0
+        place -= 20 if track.layer.leading and not drawing.folded else 0
     height = y + 27 * spread
     if track.direction != "backward":
         if isinstance(drawing.first_states[vector], Learned):

@@ -435,7 +435,7 @@ def is_vector(stage: Input | Layer | nodes.Port) -> bool:
 def attention_sides(network: Network) -> frozenset[int]:
     """Return the sides of cells at which a state comes in that an attention asks with."""
     layers = (layer for layer in network.layers if isinstance(layer, Recurrent))
-    return frozenset(1 if layer.backward else -1 for layer in layers if layer.attention)
+    return frozenset(1 if layer.backward else -1 for layer in layers if layer.leading)
 
 
 def reads(

@@ -412,6 +412,8 @@ def _expected_layers(kind: str, path: Path, value: Any) -> str:
         return _expected_in_inputs(kind, path)
     if expected := _expected_names(kind, path):
         return expected
+    if path[-1] == "over" and kind == "dict_type":
+        return "a mapping like {m: encoder}"
     if path[-1] == "attention" and "pooling" not in path:
         return _ATTENTION
     if "pooling" in path and kind not in _SCALARS:
@@ -465,6 +467,7 @@ _EXPECTED_IN_CELLS: dict[Path, str] = {
     (): "a cell with the keys states and equations, by its name",
     ("states",): "at least one name in a list like [h, c]",
     ("inputs",): "at least two names in a list like [x, s]",
+    ("memory",): "one name in a list like [m]",
     ("equations",): "lines like {h: tanh(W @ x + U @ h + b)}",
     ("parameters",): "scalar or a list like [units, features], by the name of a parameter",
 }
