@@ -157,7 +157,7 @@ class Scanned(NamedTuple):
 
 def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Scanned:
     layer, backward = verb.layer, verb.layer.backward or verb.direction == "backward."
-    prefix, order = f"{layer.name}.{verb.direction}", -1 if backward else 1
+    prefix, order = f"{layer.owner}.{verb.direction}", -1 if backward else 1
     own = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
     x = evaluate(verb.x, names, arrays)[:, ::order]
     mask = np.ones(x.shape[:2], dtype=bool)
@@ -416,7 +416,7 @@ def first_values(
             }
             before |= {
                 f"{layer.name}_{vector.state}": np.tile(
-                    arrays[f"{layer.name}.{vector.param}"], (rows, 1)
+                    arrays[f"{layer.owner}.{vector.param}"], (rows, 1)
                 )
                 for vector in layer.learned
             }
