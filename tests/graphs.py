@@ -418,7 +418,7 @@ rnn:
   of: {p: masked, q: place}
   units: 3
   initialize: {W: {uniform: 0.4}}
-  equations: {y: tanh(W @ p) + V @ q}
+  equations: {y: tanh(W @ p) + g * (V @ q)}
 - type: formula
   name: other_way
   of: {p: formula_3, q: place}

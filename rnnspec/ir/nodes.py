@@ -946,18 +946,13 @@ class InstanceNorm(ComposedNode):
 class LearnedFormula(Join, ComposedNode):
     """A formula with arrays: the parameters of its equations that are no inputs."""
 
+    how: Formula
     initializers: tuple[tuple[str, Initializer], ...]
-
-    @property
-    def formula(self) -> Formula:
-        """The formula itself."""
-        assert isinstance(self.how, Formula)
-        return self.how
 
     @property
     def arrays(self) -> tuple[tuple[str, Sizes], ...]:
         """The shapes of its arrays."""
-        names, parameters = self.formula.names, self.formula.equations.parameters
+        names, parameters = self.how.names, self.how.equations.parameters
         return tuple((name, shape) for name, shape in parameters if name not in names)
 
 

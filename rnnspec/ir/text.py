@@ -237,7 +237,7 @@ def formula_class(layer: Join) -> str:
 def composed_about(layer: Composed | Learned) -> list[str]:
     """Return the lines that say what the generated class of a layer computes."""
     match layer:
-        case LearnedFormula(formula=formula):
+        case LearnedFormula(how=formula):
             return list(describe(formula.equations, 80))
         case Attention(gives="weights"):
             return [

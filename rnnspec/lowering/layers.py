@@ -327,7 +327,7 @@ def _add_join(
         widths_of = dict(zip(layer.of, widths, strict=True))
         how, begins = _read_formula(graph, path, layer, widths_of)
     joined = nodes.Join(name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs)
-    if begins:
+    if begins and isinstance(how, nodes.Formula):
         joined = nodes.LearnedFormula(
             name=name, input=inputs[0], how=how, of=tuple(names), inputs=inputs, initializers=begins
         )

@@ -104,7 +104,7 @@ def write_parameters(network: nodes.Network, layer: nodes.LearnedFormula) -> Wor
         key: (drawn or [default])[0] for key, default, drawn in _roles(network, complete=False)
     }
     kinds = {
-        name: first[role] for name, role in roles(layer.formula.equations).items() if name in shapes
+        name: first[role] for name, role in roles(layer.how.equations).items() if name in shapes
     }
     initial = {name: value for name, value in kinds.items() if not isinstance(value, float)}
     return {

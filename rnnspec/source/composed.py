@@ -73,8 +73,8 @@ class ComposedLayers(Verbs):
             takes += ["memory"] if layer.gives == "context" else []
         own_names, about = dict[str, str](), composed_about(layer)
         if isinstance(layer, nodes.LearnedFormula):
-            own_names = local_names(layer.formula.equations, self.not_in_class)
-            takes = [own_names[name] for name in layer.formula.names]
+            own_names = local_names(layer.how.equations, self.not_in_class)
+            takes = [own_names[name] for name in layer.how.names]
             layer = replace(layer, name="", of=tuple(takes))
         results = tuple(expand(layer, self.form))
         if own_names:

@@ -35,7 +35,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case AttentionPooling():
             return slots_by_name(layer, _ATTENTION_PATHS)
         case LearnedFormula():
-            return slots_by_name(layer, local_names(layer.formula.equations, LOCALS))
+            return slots_by_name(layer, local_names(layer.how.equations, LOCALS))
         case ComposedNode():
             return slots_by_name(layer)
         case _:

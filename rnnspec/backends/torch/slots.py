@@ -95,7 +95,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Attention():
             return slots_by_name(layer, {"score": "score.weight"}, _AXES)
         case LearnedFormula():
-            return slots_by_name(layer, local_names(layer.formula.equations, RESERVED))
+            return slots_by_name(layer, local_names(layer.how.equations, RESERVED))
         case ComposedNode():
             return slots_by_name(layer)
         case _:
