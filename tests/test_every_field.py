@@ -367,7 +367,7 @@ FIELDS = sorted(
 
 DECIDED = re.compile(
     r".*\.(input|inputs|masked|layers|source|shares|outputs|result|of)|Embedding\.vocabulary|Pooling\.backward"
-    r"|StepAttention\.size|Network\.stream|VectorInput\.state"
+    r"|StepAttention\.(size|asks|asked_as)|Network\.stream|VectorInput\.state"
     r"|Attention\.memory|StepAttention\.width"
 )
 """Fields that the rest of the network decides; a change of another field changes them too.
@@ -459,6 +459,9 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
                 own["masked"] = masked
             case _:
                 pass
+        if isinstance(owner := layers.get(layer.shares or ""), nodes.Dense | nodes.LayerNorm):
+            shared = {"activation", "epsilon"} & {field.name for field in fields(owner)}
+            own |= {key: getattr(owner, key) for key in shared}
         if isinstance(layer, nodes.Conv | nodes.WindowPooling):
             require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)

@@ -423,7 +423,8 @@ class _Graph:
             return self.add(dense, replace(memory, width=size, ways=0), memory)
         key = (memory.axis, memory.steps, False)
         same = [one for one in self.values if (one.axis, one.steps, one.masked) == key]
-        return self.draw(st.sampled_from(same)) if kind == 1 and same else memory
+        takes_other = kind == 1 and same and not memory.masked
+        return self.draw(st.sampled_from(same)) if takes_other else memory
 
     def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""

@@ -336,20 +336,25 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
         yield Result("scores", Fill(seen, Name("scores"), LOWEST))
         # A query without padding sees its own step.
         weights = Fill(seen, weights, 0.0) if real else weights
-    if layer.gives != "context":
-        kept = Name("scores") if seen is None else Fill(seen, Name("scores"), 0.0)
-        given = weights if layer.gives == "weights" else kept
-        if given != Name("scores"):
-            yield Result(layer.gives, given)
-            given = Name(layer.gives)
-        yield Result("x", Transpose(given) if is_vector else given)
-        return
-    yield Result("weights", weights)
-    context: Expression = Mix(Name("weights"), values)
-    if layer.heads > 1:
-        yield Result("context", context)
-        context = MergeHeads(Name("context"))
-    yield Result("x", Take(context, 0) if is_vector else context)
+    given = Name("scores")
+    match layer.gives:
+        case "context":
+            yield Result("weights", weights)
+            context: Expression = Mix(Name("weights"), values)
+            if layer.heads > 1:
+                yield Result("context", context)
+                context = MergeHeads(Name("context"))
+            yield Result("x", Take(context, 0) if is_vector else context)
+            return
+        case "weights":
+            yield Result("weights", weights)
+            given = Name("weights")
+        case "scores":
+            if seen:
+                yield Result("scores", Fill(seen, Name("scores"), 0.0))
+        case _:
+            assert_never(layer.gives)
+    yield Result("x", Transpose(given) if is_vector else given)
 
 
 def attention_of_step(

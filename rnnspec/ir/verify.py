@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import GenerationError
-from rnnspec.ir.equations import attends_of
+from rnnspec.ir.equations import INPUT, attends_of, evaluate_size
 from rnnspec.ir.nodes import (
     Attention,
     AttentionPooling,
@@ -97,6 +97,7 @@ def _require_other(
     match layer:
         case Recurrent(attention=None):
             _require_states(layer, others)
+            _require_questions(layer, None)
         case Recurrent(attention=StepAttention() as attention):
             _require_states(layer, others[: len(layer.begins_as)])
             one_way = not (layer.merge or layer.dropout or layer.recurrent_dropout)
@@ -154,13 +155,27 @@ def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
     _require(shapes == expected, f"{layer.name} begins with {shapes}, expected {expected}")
 
 
-def _require_questions(layer: Recurrent, attention: StepAttention) -> None:
+def _require_questions(layer: Recurrent, attention: StepAttention | None) -> None:
     """Check that the equations of a cell ask what its layer attends to."""
-    asked = set[str]()
-    if isinstance(layer.cell, EquationCell):
-        asked = {part.memory for part in attends_of(layer.cell.equations)}
-    expected = {attention.asked_as} - {""}
+    cell = layer.cell
+    asking = tuple(attends_of(cell.equations)) if isinstance(cell, EquationCell) else ()
+    asked = {part.memory for part in asking}
+    expected = {attention.asked_as} - {""} if attention else set[str]()
     _require(asked == expected, f"{layer.name} asks {sorted(asked)}, expected {sorted(expected)}")
+    if not asking or not attention or not isinstance(cell, EquationCell):
+        return
+    # Imported here because few cells attend, and 'validate' is to start quickly.
+    from rnnspec.ir.schedule import shape_of
+
+    lines = cell.equations
+    shapes = {INPUT: ("features",), **dict(lines.parameters), **dict(lines.shapes)}
+    known = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+    sizes = {
+        (evaluate_size(shape_of(part.query, shapes)[0], known), evaluate_size(part.size, known))
+        for part in asking
+    }
+    own = {(attention.asks, attention.width)}
+    _require(sizes == own, f"{layer.name} asks with the sizes {sizes}, expected {own}")
 
 
 def _require_memory(

@@ -189,7 +189,7 @@ def _asked_memory(layer: CellLayer, path: Path) -> Iterator[Broken]:
     if layer.over is not None:
         yield from _step_attention(layer, path, "over")
         if layer.attention is not None:
-            message = "the equations ask what 'over' gives, and 'attention' asks before the cell"
+            message = "'attention' asks before the cell, and the equations ask what 'over' gives"
             yield ((*path, "attention"), "E438", f"{message}; remove one of them")
     for key in ("score", "score_units", "score_bias"):
         if layer.over is None and layer.writes(key):

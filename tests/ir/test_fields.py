@@ -176,7 +176,7 @@ Pooling: statistic masked
 Dense: units activation bias kernel_initializer bias_initializer
 Attention: masked over keys memory additive scale kernel_initializer
 InstanceNorm: masked epsilon
-LearnedFormula: initializers
+LearnedFormula: how initializers
 AttentionPooling: units activation masked kernel_initializer bias_initializer
 LastSteps: count
 Window: size stride dilation padding
