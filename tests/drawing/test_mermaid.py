@@ -15,7 +15,6 @@ from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
-    Embedding,
     Learned,
     Network,
     Port,
@@ -69,10 +68,8 @@ def check(network: Network) -> None:
     sums = [layer for layer in network.layers if isinstance(layer, Residual)]
     assert sum(text.endswith("the input as it was") for _, _, text, _ in edges) == len(sums)
     tied = [layer.tied for layer in network.layers if isinstance(layer, Dense) and layer.tied]
-    tied += [
-        layer.shares for layer in network.layers if isinstance(layer, Embedding) and layer.shares
-    ]
-    assert sum(text == "shared vectors" for _, _, text, _ in edges) == len(tied)
+    tied += [layer.shares for layer in network.layers if layer.shares]
+    assert sum(text == "shared arrays" for _, _, text, _ in edges) == len(tied)
     check_sources(network, nodes, edges)
 
 
@@ -104,7 +101,7 @@ def check_sources(
         received = {
             start for start, _, text, end in edges
             if end in ends and start not in ends
-            and not text.endswith("the input as it was") and text != "shared vectors"
+            and not text.endswith("the input as it was") and text != "shared arrays"
         }  # fmt: skip
         assert received == before, layer.name
     for index, (name, result) in enumerate(network.results.items()):

@@ -186,6 +186,7 @@ def test_the_language_it_shows_is_the_language() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", PAGES["docs/reference/language.md"], re.MULTILINE)
     assert {*models.Cell.model_fields, "from"} <= set(rows)
     of_cells = {"cells", "zoo", *models.Cell.model_fields, *models.EquationBlock.model_fields}
-    in_comments = {"normal", "constant", "heads", "last_steps", "inputs", "per", "stream"}
+    in_comments = {"normal", "constant", "heads", "last_steps", "inputs", "per", "stream", "shares"}
+    in_comments |= {"projections", "values", "causal", "score_units", "score_bias"}
     of_network = words(models.Spec) - of_cells | {"parameters", "inputs"}
     assert keys(yaml.safe_load(shown)) | in_comments == of_network

@@ -496,10 +496,10 @@ class Layers:
         arguments = ", ".join(values[name] for name in own.parameters)
         call = f"{self.network.name}_{own.function}({arguments});"
         zeros = f"memset({values['y']}, 0, {nodes.width(layer.output)} * sizeof(float));"
-        # Steps that a causal query does not see are features too.
-        yield from each(
-            rows, [zeros, call] if layer.causal and layer.gives != "context" else [call]
-        )
+        # Steps that a causal query does not see, and those of a longer sequence, are features too.
+        is_partial = layer.causal or layer.masked
+        of_steps = layer.gives != "context" and not layer.is_along_memory
+        yield from each(rows, [zeros, call] if is_partial and of_steps else [call])
 
     def _attention_function(self, layer: nodes.Attention) -> tuple[AttentionText, dict[str, str]]:
         """Return the function of an attention of one query, and its settings."""

@@ -417,6 +417,8 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
                 planned[layer.name] = (steps, layer.window, None)
             case _:
                 joined = [name for name in read if name in planned]
+                # The contexts of a layer have its steps.
+                joined = joined or [network.ports[name].layer for name in read[:1]]
                 joined = joined if isinstance(layer, Joined) else joined[:1]
                 # A step of a join is padding if it is so in one of the sequences.
                 padded = any(planned[name][0].padded for name in joined)

@@ -133,9 +133,9 @@ class _Chart:
         label = f'|"{escape(text)}"|' if text else ""
         self.lines.append(f"  {start} {'-.->' if dotted else '-->'}{label} {end}")
 
-    def share(self, embedding: str, name: str) -> None:
-        """Connect a node with the embedding whose vectors it has."""
-        self.lines.append(f'  {self.outputs[embedding].node} -.-|"shared vectors"| {name}')
+    def share(self, owner: str, name: str) -> None:
+        """Connect a node with the layer whose arrays it has."""
+        self.lines.append(f'  {self.outputs[owner].node} -.-|"shared arrays"| {name}')
 
     def enter(self, name: str, layer: str, text: str = "", dropout: str = "") -> None:
         """Lead the output of a layer into a node, which may have a ``dropout`` of its own."""

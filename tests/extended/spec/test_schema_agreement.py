@@ -253,6 +253,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"\[E432\]$",
         {**NUMBERS, "cells": {"mine": {**MINE, "sizes": {"h": "memory"}}}, "rnn": OWN},
     ),
+    (r"\[E439\]$", {**NUMBERS, "rnn": {**GRU, "shares": "other"}}),
     (r"\[E433\]$", {**NUMBERS, "cells": {"mine": {"from": "no_cell"}}, "rnn": OWN}),
     (
         r"^(unknown )?key .* \[E30[123]\]$",
