@@ -200,7 +200,7 @@ ALWAYS: dict[str, tuple[Make, str]] = {
     ),
     "a batch norm called twice": (
         lambda x: sequence()(call_twice(of.BatchNormalization(), x)),
-        r"batch\S*: called several times, with the same weights; rnnspec does not support that",
+        r"batch\S*: called 2 times, with the same weights; rnnspec does not support that",
     ),
     "another step": (
         lambda x: sequence()(x)[:, -2],

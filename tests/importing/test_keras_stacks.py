@@ -179,7 +179,7 @@ BRANCHES: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "one batch norm twice": (
         lambda x: of.LSTM(3)(both_ways(of.BatchNormalization(name="shared"), x)),
-        "shared: called several times, with the same weights; rnnspec does not support that",
+        "shared: called 2 times, with the same weights; rnnspec does not support that",
     ),
 }
 

@@ -25,6 +25,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import directions, params
+from rnnspec.ir.text import formula_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -287,6 +288,8 @@ def _kind(node: nodes.Layer) -> str:
             return "Conv1D"
         case nodes.AttentionPooling() | nodes.Attention():
             return "Dense"
+        case nodes.LearnedFormula():
+            return formula_class(node)
         case nodes.ComposedNode():
             return "EinsumDense"
         case _:
