@@ -377,6 +377,7 @@ class _Graph:
             queries.is_read = True
         values = self._values(memory)
         layer, width = self._layer_of(queries, memory, values)
+        was_read = values.is_read
         if values is not memory:
             values.is_read = True
             layer["values"] = values.name
@@ -387,7 +388,8 @@ class _Graph:
         result = replace(queries, width=width, ways=0)
         gives = self.draw(st.sampled_from(["context", "context", "weights", "scores"]))
         if gives != "context" and "heads" not in layer and (not queries.axis or memory.steps):
-            layer.pop("values", None)
+            if layer.pop("values", None):
+                values.is_read = was_read
             layer["output"] = gives
             result.width = memory.steps or 1
             if queries.axis is None:
@@ -430,7 +432,10 @@ class _Graph:
         """Draw the first states of a recurrent layer, and append what they are."""
         # The sizes of this one depend on the features that it reads.
         types = {*models.RECURRENT, *CELLS} - {"three_states", "fused", "asking"}
-        others = [other for other in self.layers if other["type"] in types]
+        # One that shares does not say what the states are of.
+        others = [
+            other for other in self.layers if other["type"] in types and "shares" not in other
+        ]
         if attends:
             # Its own state is that of one layer in one direction.
             one = [other for other in others if other.get("layers", 1) == 1]

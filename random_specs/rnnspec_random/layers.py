@@ -414,7 +414,8 @@ _BIASED = (*models.RECURRENT, *(CELLS.keys() - {"chosen"}), "dense", "conv")
 def any_initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
     """Draw the initializers of arrays that a spec has."""
     heads = [spec["head"]] if "head" in spec else [*spec.get("heads", {}).values()]
-    biased = [layer for layer in layers if layer["type"] in _BIASED and layer.get("bias", True)]
+    own = (layer for layer in layers if "shares" not in layer)
+    biased = [layer for layer in own if layer["type"] in _BIASED and layer.get("bias", True)]
     hidden = [
         layer
         for head in heads

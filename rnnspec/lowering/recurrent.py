@@ -368,6 +368,11 @@ def _memory_widths(graph: GraphBuilder, path: Path, layer: models.RecurrentLayer
         value = graph.values.get(graph.blocks.get(given[name], given[name]))
         if value and len(value.shape) > 1:
             widths[name] = nodes.width(value.shape)
+        base, _, part = given[name].partition(".")
+        # Beside the contexts of a layer, its parts are vectors.
+        attending = graph.stacks[base][-1].attention if base in graph.stacks else None
+        if part == "context" and attending:
+            widths[name] = attending.width
     return widths
 
 
