@@ -25,6 +25,7 @@ from rnnspec_random.layers import (
     layer_keys,
     poolings_of,
     recurrent_layers,
+    room_of,
     width_of,
     window_keys,
     window_of,
@@ -220,7 +221,7 @@ class _Graph:
     def add(self, layer: Words, value: _Value, read: _Value | None = None) -> _Value:
         """Append a layer that reads one value, or several; ``value`` is what it gives."""
         if "name" not in layer:
-            layer |= self.names.new(room=ROOM)
+            layer |= self.names.new(room=room_of(layer["type"]))
         if read is not None and (read.name != self.last or self.draw(st.integers(0, 3)) == 0):
             layer["of"] = read.name
         value.name = self.last = layer["name"]
@@ -275,7 +276,7 @@ class _Graph:
         layer = self.draw(recurrent_layers(self.names, read.width, sequence=True, cells=self.cells))
         layer.pop("initial_state", None)
         if "name" not in layer:
-            layer |= self.names.new(room=ROOM)
+            layer |= self.names.new(room=room_of(layer["type"]))
         if memory is None and self.draw(st.integers(0, 3)) == 0:
             memory = self.pick(steps=True)
         asks = memory is not None and self.cells and self.draw(st.integers(0, 3)) == 0
@@ -332,7 +333,11 @@ class _Graph:
         if not calls:
             return False
         layer, value, read = self.draw(st.sampled_from(calls))
-        keys = {"type": layer["type"], "shares": layer["name"]}
+        keys = {
+            "type": layer["type"],
+            "shares": layer["name"],
+            **self.names.new(room=room_of(layer["type"])),
+        }
         if layer.get("initial_state") == "learned":
             keys["initial_state"] = "learned"
         self.add(keys, replace(read, width=value.width, ways=value.ways), read)
@@ -387,7 +392,9 @@ class _Graph:
             layer["causal"] = True
         result = replace(queries, width=width, ways=0)
         gives = self.draw(st.sampled_from(["context", "context", "weights", "scores"]))
-        if gives != "context" and "heads" not in layer and (not queries.axis or memory.steps):
+        if gives == "context" and self.draw(st.integers(0, 3)) == 0:
+            layer["output"] = gives
+        elif gives != "context" and "heads" not in layer and (not queries.axis or memory.steps):
             if layer.pop("values", None):
                 values.is_read = was_read
             layer["output"] = gives

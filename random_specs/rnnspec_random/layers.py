@@ -17,7 +17,7 @@ Words = dict[str, Any]
 LONGEST = 64
 """The longest valid name."""
 ROOM = len("_2_initial_h")
-"""The longest suffix of the name of a recurrent layer."""
+"""The longest suffix of the name of a recurrent layer, but for ``room_of``."""
 SIZES = st.integers(1, 5)
 RATES = st.sampled_from([0, 0.0, 0.1, 0.25, 0.5, 1e-05])
 CELL_ACTIVATIONS = st.sampled_from(get_args(CellActivation))
@@ -266,6 +266,11 @@ def poolings_of(head: Words) -> list[Any]:
     return pooling if isinstance(pooling, list) else [pooling]
 
 
+def room_of(type_: str) -> int:
+    """Return the longest suffix of the name of a layer, whose output may be a state to learn."""
+    return len("_2_initial_output") if "output" in CELLS.get(type_, {}) else ROOM
+
+
 @st.composite
 def recurrent_layers(
     draw: st.DrawFn, names: Names, width: int, *, sequence: bool, cells: bool
@@ -277,7 +282,7 @@ def recurrent_layers(
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))
-    layer |= names.layer(draw, room=ROOM)
+    layer |= names.layer(draw, room=room_of(type_))
     layer |= draw(_dropouts())
     if draw(st.booleans()):
         layer["bidirectional"] = True
@@ -499,6 +504,10 @@ def formulas(draw: st.DrawFn, widths: dict[str, int]) -> Words:
     if learns:
         keys["initialize"] = {"gain": "ones", "shift": {"normal": 0.3}}
         keys["parameters"] = {"gain": draw(st.sampled_from(["scalar", [width]])), "shift": [width]}
+        if of in wide:
+            keys["equations"] = {"z": f"Z @ {of}", **keys["equations"]}
+            keys["equations"]["y"] += " - 0.3 * sum(tanh(z))"
+            keys |= {"units": width, "sizes": {"z": "2 * units"}}
     if "scale" in "".join(keys["equations"].values()):
         keys["settings"] = {"scale": draw(st.sampled_from([0.3, 2]))}
     return keys

@@ -518,7 +518,7 @@ class TorchWalk(RecurrentCalls):
                 sizes = code("-1, {}{}.shape[1], -1", Code("-1, " * heads), self.write(mask))
                 return code("{}.expand({}).tril()", self.write(real), sizes)
             case core.SplitHeads(x, number):
-                split = "{}.unflatten(-1, ({}, -1)).transpose(1, 2)"
+                split = "torch.unflatten({}, -1, ({}, -1)).transpose(1, 2)"
                 return code(split, self._operand(x), self.write(number))
             case core.MergeHeads(x):
                 return code("{}.transpose(1, 2).flatten(2)", self._operand(x))

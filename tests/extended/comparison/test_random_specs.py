@@ -60,10 +60,10 @@ def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
     assert found.as_dict()["error"] == str(found.error)
     small = rnnspec.loads(found.spec)
     assert rnnspec.parity(small, ["torch"], level="forward").equal
-    # Few layers, of one unit each after one feature or one token.
+    # Few layers, of one unit each after one feature or one token: 12 are those of an LSTM.
     layers = rnnspec.summary(small).layers
-    assert len(layers) <= 4
-    assert max(layer.parameters for layer in layers) == 3
+    assert len(layers) <= 6
+    assert max(layer.parameters for layer in layers) <= 12
 
 
 def test_ten_random_specs_have_a_maximum_of_negative_numbers_beside_padding() -> None:
@@ -119,6 +119,9 @@ UNDRAWN = {
     ("InputEmbedding", "weights"): "names a file",
     ("InputEmbedding", "words"): "likewise",
     ("Hidden", "of"): "is an error: a hidden layer reads the one before it",
+    ("Hidden", "shares"): "is an error: a hidden layer has arrays of its own",
+    ("BatchNorm", "shares"): "is an error: its running statistics would be of two inputs",
+    ("Conv", "shares"): "its windows leave other steps; tests/graphs.py has one",
     ("ZooCell", "zoo"): "stands for a cell that is drawn as any other",
     ("Spec", "data"): "is for advice, and no part of the network",
     ("Spec", "expect"): "is a promise, and no part of the network",
@@ -174,7 +177,8 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
     activations = set[str]().union(*(drawn[place] for place in drawn if place[1] == "activation"))
     for place, field in fields.items():
         words = {repr(word) for word in literals_of(field.annotation)}
-        # The cells are a list of their own, with what parsing and backends tell apart.
-        if place not in UNDRAWN and place[0] != "Cell":
+        # Cells are a list of their own, with what parsing and backends tell apart, and formulas
+        # have a few of their texts.
+        if place not in UNDRAWN and place[0] not in ("Cell", "Formula"):
             in_head = "'softmax'" in words
             assert words <= (activations if in_head else drawn[place]), place
