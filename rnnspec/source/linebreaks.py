@@ -117,7 +117,15 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
             lines += _break(last, margin, start, after)
         return lines
     if value.startswith("("):
-        end = _outside(value).index(")")
+        end, leading = _outside(value).index(")"), first
+        while len(parts := _operands(leading)) > 1:
+            leading = parts[0][1]
+        if leading.endswith(")") and len(leading) > end + 1:
+            # The parentheses stay on the first line if the call of a method behind them does.
+            place = _outside(leading).rindex("(") + 1
+            if len(before) + place <= LINE_LENGTH and leading[place:-1]:
+                closing = value[len(leading) - 1 :] + after
+                return _spread(leading[place:-1], margin, before + value[:place], closing)
         lines = _spread(value[1:end], margin, f"{before}(", value[end:] + after)
         if len(lines[-1]) > LINE_LENGTH and first.endswith(")") and len(first) > end + 1:
             # So is the call of a method of what the parentheses are around.
