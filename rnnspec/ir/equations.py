@@ -321,16 +321,16 @@ def rewrite(
 
 
 def interpolation(expression: Expression) -> tuple[Expression, Expression, Expression] | None:
-    """Return n, h and z of an expression that is z h + (1 - z) n, or None."""
+    """Return n, h and z of an expression that is z h + (1 - z) n in any order, or None."""
     match expression:
-        case Elementwise("+", Elementwise("*", share, end), Elementwise("*", rest, start)) if (
-            rest == Elementwise("-", Number(1.0), share)
-        ):
-            return start, end, share
-        case Elementwise("+", Elementwise("*", rest, start), Elementwise("*", share, end)) if (
-            rest == Elementwise("-", Number(1.0), share)
-        ):
-            return start, end, share
+        case Elementwise("+", Elementwise("*") as one, Elementwise("*") as other):
+            for first, second in ((one, other), (other, one)):
+                for share, end in ((first.left, first.right), (first.right, first.left)):
+                    rest = Elementwise("-", Number(1.0), share)
+                    if rest in (second.left, second.right):
+                        start = second.right if second.left == rest else second.left
+                        return start, end, share
+            return None
         case _:
             return None
 

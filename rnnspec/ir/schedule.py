@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.ir.cells import ARRAYS, gates, place
@@ -40,6 +40,7 @@ from rnnspec.ir.equations import (
     Size,
     Transpose,
     divide_size,
+    interpolation,
     operands,
     rewrite,
     walk,
@@ -158,18 +159,20 @@ def schedule(
     *,
     shares: bool = True,
     attends: bool = False,
+    mixes: bool = False,
     packed: tuple[tuple[str, ...], ...] = (),
 ) -> Schedule:
     """Return the schedule of equations.
 
     If it ``shares`` parts, repeated lines have one part of a joined product between them; otherwise
     each part goes into one sum, so that products can be added up in its place. If the layer
-    ``attends``, the input has the context in it, and is known in the step. ``packed`` are the
-    parameters in each array of several, in their order.
+    ``attends``, the input has the context in it, and is known in the step. If it ``mixes`` values in
+    one operation, 1 - z stays beside z. ``packed`` are the parameters in each array of several, in
+    their order.
     """
     places = {name: place for array in packed for place, name in enumerate(array)}
     folded = _fold_numbers(equations)
-    return _Scheduler(folded, places, shares=shares, attends=attends).run()
+    return _Scheduler(folded, places, shares=shares, attends=attends, mixes=mixes).run()
 
 
 @lru_cache
@@ -203,7 +206,7 @@ _ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {
 
 
 def _fold_numbers(equations: Equations) -> Equations:
-    """Return equations in which a number stands for arithmetic of numbers."""
+    """Return equations in which a number stands for arithmetic of numbers, and 1 is no factor."""
     numbers = dict[str, Number]()
 
     def change(expression: Expression) -> Expression | None:
@@ -212,6 +215,10 @@ def _fold_numbers(equations: Equations) -> Equations:
                 return numbers.get(name)
             case Elementwise(operator=operator, left=left, right=right):
                 one, other = rewrite(left, change), rewrite(right, change)
+                if operator in "*/" and other == Number(1.0):
+                    return one
+                if operator == "*" and one == Number(1.0):
+                    return other
                 if not (isinstance(one, Number) and isinstance(other, Number)):
                     return replace(expression, left=one, right=other)
                 if operator == "/" and other.value == 0.0:
@@ -283,9 +290,16 @@ class _Scheduler:
     """
 
     def __init__(
-        self, equations: Equations, places: Mapping[str, int], *, shares: bool, attends: bool
+        self,
+        equations: Equations,
+        places: Mapping[str, int],
+        *,
+        shares: bool,
+        attends: bool,
+        mixes: bool,
     ) -> None:
-        self.equations, self.shares, self.places = equations, shares, places
+        self.equations, self.places = equations, places
+        self.shares, self.mixes = shares, mixes
         self.shapes: dict[str, Shape] = {
             INPUT: ("features",),
             **dict(equations.parameters),
@@ -396,6 +410,12 @@ class _Scheduler:
             if isinstance(part, Number | Name | Transpose):
                 return None
             earlier = self._when(part)
+            mixed = interpolation(part) if self.mixes and earlier == when else None
+            if mixed and self._when(mixed[-1]) != when:
+                start, end, share = (self._take_out(value, about, when) for value in mixed)
+                rest = Elementwise("-", Number(1.0), share)
+                kept, new = Elementwise("*", share, end), Elementwise("*", rest, start)
+                return Elementwise("+", kept, new)
             if isinstance(part, ApplyToVector) and part.groups > 1 and earlier == when:
                 return self._in_groups(part, about, when)
             if earlier == when:
@@ -445,11 +465,11 @@ class _Scheduler:
         size = self._shape(products[0])[0]
         first = next((v for v, product in vectors.items() if self._when(product) == "before"), None)
         if first is not None and first not in biases:
-            for index, (negative, term) in enumerate(rest):
-                if not negative and self._is_bias(term, size):
-                    biases[first] = self._take_out(term, about, "constant")
-                    del rest[index]
-                    break
+            own = [term for negative, term in rest if not negative and self._is_bias(term, size)]
+            rest = [(negative, term) for negative, term in rest if negative or term not in own]
+            if own:
+                bias = reduce(lambda one, other: Elementwise("+", one, other), own)
+                biases[first] = self._take_out(bias, about, "constant")
         when = self._when(expression)
         whole = tuple(biases.get(vector) for vector in vectors)
         if self.apart.isdisjoint(vectors):
@@ -459,10 +479,24 @@ class _Scheduler:
         result: Expression = self._add_sum(about, size, *parts[0])
         for part in parts[1:]:
             result = Elementwise("+", result, self._add_sum(about, size, *part))
-        for negative, term in rest:
+        for negative, term in self._with_earlier_as_one(rest, when):
             value = self._take_out(term, about, when)
             result = Elementwise("-" if negative else "+", result, value)
         return result
+
+    def _with_earlier_as_one(
+        self, terms: list[tuple[bool, Expression]], when: When
+    ) -> list[tuple[bool, Expression]]:
+        """Return the terms of a sum, with those that are known before it as one, the first."""
+        earlier = [term for term in terms if self._when(term[1]) != when]
+        later = [term for term in terms if term not in earlier]
+        added = [term for negative, term in earlier if not negative]
+        if len(earlier) < 2 or not added:
+            return terms
+        total = reduce(lambda one, other: Elementwise("+", one, other), added)
+        for term in (term for negative, term in earlier if negative):
+            total = Elementwise("-", total, term)
+        return [(False, total), *later]
 
     def _add_sum(
         self,

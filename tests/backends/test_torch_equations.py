@@ -53,8 +53,18 @@ NORMALIZED = """\
       n: n + i
       h: sigmoid(W_o @ x + U_o @ h) * (c / n)
 """
+# A product of parameters has no axis of the batch.
+CONSTANT = """\
+    states: [h]
+    equations:
+      z: sigmoid(W_z @ x + V @ p + b)
+      n: tanh(q + V @ p - k * b + U @ (z * h))
+      h: n * z + h * (1 - z) + q * (V @ p + h)
+    parameters: {p: [units], q: [units], k: [units]}
+"""
 CELLS = {
     "names": NAMES,
+    "constant": CONSTANT,
     "of parameters": OF_PARAMETERS,
     "varied": VARIED,
     "normalized": NORMALIZED,

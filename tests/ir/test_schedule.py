@@ -97,6 +97,31 @@ def text(statement: Statement) -> str:
             ("h_x", "h_x_2"),
             id="what_no_state_decides_is_before_the_loop",
         ),
+        pytest.param(
+            """
+            a: 1 * tanh(W_a @ x + U_a @ h + b_a + q_a)
+            n: tanh(U_n @ (a * h) + tanh(W_n @ x) - k + b_n)
+            h: n
+            """,
+            ("h",),
+            [],
+            [
+                "x_product = [W_a W_n] @ x + [b_a + q_a 0]",
+                "n_sum_2 = x_product[1:2]",
+                "n_x = tanh(n_sum_2) + b_n - k",
+            ],
+            [
+                "h_product = [U_a] @ h",
+                "a_sum = x_product[0:1] + h_product[0:1]",
+                "a = tanh(a_sum)",
+                "vector_product = [U_n] @ (a * h)",
+                "n_sum = vector_product[0:1]",
+                "n = tanh(n_sum + n_x)",
+                "h = n",
+            ],
+            ("x_product", "n_x"),
+            id="terms_that_are_known_before_a_sum_are_one",
+        ),
     ],
 )
 def test_a_schedule_is_what_a_person_would_write(  # noqa: PLR0917
@@ -112,6 +137,21 @@ def test_a_schedule_is_what_a_person_would_write(  # noqa: PLR0917
     assert [text(statement) for statement in plan.before] == before
     assert [text(statement) for statement in plan.step] == step
     assert plan.inputs == inputs
+
+
+def test_what_mixes_two_values_at_once_leaves_their_shares_side_by_side() -> None:
+    equations = parse(
+        """
+        z: sigmoid(W @ x)
+        h: tanh(h) * z + h * (1 - z)
+        """,
+        ("h",),
+        FUNCTIONS,
+    )
+    (mixed,) = schedule(equations, mixes=True).step
+    assert text(mixed) == "h = z * tanh(h) + (1 - z) * h"
+    (apart,) = schedule(equations).step
+    assert text(apart) == "h = tanh(h) * z + h * h_x"
 
 
 def test_numbers_are_folded_and_repeated_lines_share_their_product() -> None:

@@ -320,7 +320,7 @@ def _join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
 
     Each is used nowhere else, and what they are added to is side by side.
     """
-    plan, shapes = schedule(equations, shares=False), dict(equations.parameters)
+    plan, shapes = schedule(equations, shares=False, mixes=True), dict(equations.parameters)
     uses = Counter(
         part.name
         for line in equations.lines

@@ -221,7 +221,7 @@ class CellLines(StepLines):
             writer=Elements(functions, prefix=network),
             layer=layer,
             equations=equations,
-            plan=schedule(equations, shares=False, packed=packed),
+            plan=schedule(equations, shares=False, mixes=True, packed=packed),
             arrays={names: arrays[path] for path, names in arrays_of_cell(layer).items()},
             stepped=stepped,
             ends=ends,

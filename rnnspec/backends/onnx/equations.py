@@ -88,7 +88,7 @@ class EquationSteps:
                 own, _ = place(members[0])
                 self.packed[f"{owner}{path_of(own)}"] = members
         attends, packed = layer.leading is not None, tuple(self.packed.values())
-        self.plan = schedule(self.equations, attends=attends, packed=packed)
+        self.plan = schedule(self.equations, attends=attends, mixes=True, packed=packed)
         self.constants = {line.name: line.value for line in self.plan.constants}
         # In step form, states are named after the layer, too.
         names = {name for state in states_of(layer) for name in (state.name, after(state.name))}
@@ -496,7 +496,7 @@ class _Values:
         """Add fewer nodes than the operations of an expression, if there are such."""
         into, write = self.into, self.write
         swapped = Elementwise(expression.operator, expression.right, expression.left)
-        if mixed := interpolation(expression) or interpolation(swapped):
+        if mixed := interpolation(expression):
             # n + z (h - n): one product instead of two.
             start, end, by = map(write, mixed)
             away = into.add(self.name("Difference", self.about), "Sub", end, start)

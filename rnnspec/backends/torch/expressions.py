@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.classes import ACTIVATIONS
@@ -124,21 +123,20 @@ class TensorWriter(ExpressionWriter):
         """Return one call for two operations, all on tensors."""
         if expression.operator not in ("+", "-"):
             return None
-        left, right = expression.left, expression.right
+        left, right = self._resolve(expression.left), self._resolve(expression.right)
         is_sum = expression.operator == "+"
         if is_sum:
-            swapped = replace(expression, left=right, right=left)
-            mixed = interpolation(expression) or interpolation(swapped)
+            mixed = interpolation(expression)
             if mixed and not any(isinstance(part, Number) for part in mixed):
                 return self._call("lerp", *mixed)
             if norm := self._layer_norm(left, right):
                 return norm
-            if _is_product(left) and not _is_product(right):
+            if _is_multiplied(left) and not _is_multiplied(right):
                 left, right = right, left
         if isinstance(left, Number):
             return None
         match right:
-            case Product(matrix=vector, vector=weight):
+            case Product(matrix=vector, vector=weight) if not self.is_constant(vector):
                 return self._call("addmm", left, vector, weight)
             case Elementwise("*", Number(value), tensor) | Elementwise("*", tensor, Number(value)):
                 scale = {} if value == 1.0 else {"alpha": value}
@@ -148,6 +146,10 @@ class TensorWriter(ExpressionWriter):
                 return self._call("addcmul", left, one, other, **negative)
             case _:
                 return None
+
+    def _resolve(self, expression: Expression) -> Expression:
+        name = expression.name if isinstance(expression, Name) else ""
+        return self.inlined.get(name, expression)
 
     def _call(self, function: str, *operands: Expression, **numbers: float) -> Code:
         values = (code("{}={!r}", name, value) for name, value in numbers.items())
@@ -193,5 +195,9 @@ class TensorWriter(ExpressionWriter):
         yield from map(self.write if self.is_constant(whole) else self.batched, whole.parts)
 
 
-def _is_product(expression: Expression) -> bool:
-    return isinstance(expression, Elementwise) and expression.operator == "*"
+def _is_multiplied(expression: Expression) -> bool:
+    match expression:
+        case Product() | Elementwise("*"):
+            return True
+        case _:
+            return False

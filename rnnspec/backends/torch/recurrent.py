@@ -239,10 +239,10 @@ class _Forward:
         if not isinstance(cell, EquationCell):
             return packed_schedule(cell, bias=self.layer.bias, order=self.order)
         guarded = guard_branches(cell.equations)
-        plan = schedule(guarded)
+        plan = schedule(guarded, mixes=True)
         if not self.layer.leading or _takes_products_of_input(plan):
             return plan
-        return schedule(guarded, attends=True)
+        return schedule(guarded, attends=True, mixes=True)
 
     def write(self) -> Code:
         """Return the method."""
