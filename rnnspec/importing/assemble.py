@@ -605,7 +605,7 @@ def name_network(text: str) -> str:
 
 def is_layer_name(name: str) -> bool:
     """True if a layer, or a head, can have a name."""
-    return _is_valid(check_layer_name, name)
+    return _is_valid(lambda own, _: check_layer_name(own), name)
 
 
 def is_input_name(name: str) -> bool:
