@@ -36,6 +36,7 @@ def graph(form: str) -> str:
     layers = [
         {"type": "mine", "units": 3, "of": "torch", "name": "mask"},
         {"type": "lstm", "units": 3, "name": "values", "bidirectional": whole},
+        {"type": "dense", "units": 4, "of": "keys", "name": "seen"},
         {"type": "attention", "of": "torch", **memory, "heads": 2, "units": 4, "name": "queries"},
         {
             "type": "formula",
@@ -43,7 +44,6 @@ def graph(form: str) -> str:
             "equations": {"self": "mask * sum(x)", "torch": "self + mask"},
             "name": "context",
         },
-        {"type": "dense", "units": 4, "of": "keys", "name": "seen"},
         {"type": "concat", "of": ["values", "context", "self"], "name": "inputs"},
         *({**dense, "name": name} for name in names),
         # All of them are variables at once.
