@@ -1,9 +1,13 @@
-"""Keywords that the language, the network and backends share, and names that a backend reserves."""
+"""Keywords that the language, the network and backends share, and names that a backend uses."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CellActivation = Literal[
     "tanh",
@@ -147,13 +151,14 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservedNames:
-    """The names that one backend uses, which no network or no layer can have.
+    """The names that one backend uses.
 
     ``in_source`` are modules, classes and functions in the generated source, in lower case; no
     network can have their names. ``in_class`` are attributes and variables of the generated class
     or function, and ``in_framework`` are names that the framework uses in every model, as is any
-    name that the regular expression ``framework_pattern`` matches; no layer can have any of them.
-    ``framework_reason`` says in a message what the framework uses them for, after the name.
+    name that the regular expression ``framework_pattern`` matches. A layer with such a name has
+    another one in the source. No input can have one that ``framework_pattern`` matches, and
+    ``framework_reason`` says in a message what the framework uses it for, after the name.
     """
 
     in_source: frozenset[str] = frozenset()
@@ -161,6 +166,38 @@ class ReservedNames:
     in_framework: frozenset[str] = frozenset()
     framework_pattern: str = ""
     framework_reason: str = ""
+
+    def attribute(self, layer: str) -> str:
+        """Return what the source calls a layer: its name, with an underscore if that is taken."""
+        is_taken = any(
+            stem in self.in_class
+            or stem in self.in_framework
+            or re.fullmatch(self.framework_pattern, stem)
+            for stem in _stems(layer)
+        )
+        return f"{layer}_" if is_taken else layer
+
+    def parameter(self, network_input: str) -> str:
+        """Return what methods of the source call the parameter of an input, likewise."""
+        taken = self.in_source | NOT_PARAMETERS
+        return f"{network_input}_" if taken.intersection(_stems(network_input)) else network_input
+
+
+def _stems(name: str) -> Iterator[str]:
+    """Yield a name without each number of underscores at its end.
+
+    If one of these is taken, the name gets one more: then no two names become one.
+    """
+    return (name[:end] for end in range(len(name.rstrip("_")), len(name) + 1))
+
+
+NOT_PARAMETERS = frozenset(
+    """
+    dict float int jax jnp len list logits max nn nnx range self states sum super torch tuple type
+    zip
+    """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+"""Names in the methods of a network that the parameter of an input would hide."""
 
 
 NO_NAMES = ReservedNames()

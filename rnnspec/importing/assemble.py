@@ -225,7 +225,7 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
 
 
 def _move_projections(draft: nodes.Network) -> nodes.Network:
-    """Return a network with the projections of each attention right before it."""
+    """Return a network with the projections of each attention right before it, or behind it."""
     sources = nodes.sources(draft)
     own = find_projections(draft, placed=False)
     moved = {layer.name for block in own.values() for layer in block.layers}
@@ -234,10 +234,12 @@ def _move_projections(draft: nodes.Network) -> nodes.Network:
     by_name = {layer.name: layer for layer in layers}
     ordered = list[nodes.Layer]()
     for layer in layers:
-        if layer.name in own:
-            ordered += [by_name[one.name] for one in own[layer.name].layers]
-        if layer.name not in moved:
-            ordered.append(layer)
+        if layer.name in moved:
+            continue
+        block = own.get(layer.name)
+        around = [by_name[one.name] for one in block.layers] if block else []
+        behind = [around.pop()] if block and block.output else []
+        ordered += [*around, layer, *behind]
     return replace(draft, layers=tuple(ordered))
 
 
@@ -605,7 +607,7 @@ def name_network(text: str) -> str:
 
 def is_layer_name(name: str) -> bool:
     """True if a layer, or a head, can have a name."""
-    return _is_valid(check_layer_name, name)
+    return _is_valid(lambda own, _: check_layer_name(own), name)
 
 
 def is_input_name(name: str) -> bool:

@@ -76,7 +76,8 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
         query = keys = None
         if isinstance(layer, nodes.Attention):
             asked = sources[layer.name][0]
-            if placed and (of_heads := _projections_of_heads(layer, asked, projection)):
+            behind = next((e for e, names in sources.items() if names[0] == layer.name), "")
+            if of_heads := _projections_of_heads(layer, asked, projection, behind):
                 result[layer.name] = of_heads
                 continue
             query = projection(layer, asked, "_query", 1)
@@ -97,13 +98,14 @@ def _projections_of_heads(
     layer: nodes.Attention,
     query: str,
     projection: Callable[[nodes.Layer, str, str, int], nodes.Dense | None],
+    behind: str,
 ) -> Projections | None:
-    """Return the layers before heads and behind them, None if they are not all there."""
+    """Return the layers before heads and the one ``behind`` them, None if not all are there."""
     own = Projections(
         keys=projection(layer, layer.keys, "_keys", 3),
         values=projection(layer, layer.over, "_values", 2),
         query=projection(layer, query, "_query", 1),
-        output=projection(layer, f"{layer.name}_output", "_output", -1),
+        output=projection(layer, behind, "_output", -1),
     )
     is_whole = len(own.layers) == len(("keys", "values", "query", "output"))
     is_alike = len({(part.units, part.bias) for part in own.layers}) == 1
@@ -344,6 +346,7 @@ class GraphReader:
 
         With ``beside``, it is not the main input, which could ask for the final state.
         """
+        name = self._folded(name)
         port = self.network.ports.get(name)
         match self.by_name.get(port.layer if port else self.aliases.get(name, name)):
             case nodes.Recurrent() as layer if port and port.state:

@@ -381,7 +381,7 @@ class ItemReader:
             # An import has no shape of the queries yet.
             size = nodes.width(attention.input or attention.memory)
             values = self.graph.sources[own.values.name][0] if own.values else attention.over
-            if values != weighted and self.graph.placed:
+            if values != weighted:
                 words = {"over": self.graph.read(weighted), "values": self.graph.read(values)}
             elif own.values:
                 words = {"over": self.graph.read(weighted)}
@@ -415,7 +415,9 @@ class ItemReader:
     ) -> Words:
         """Read the keys of heads, with the dense layer behind them if there is one."""
         words: Words = {"heads": attention.heads}
-        size = (nodes.width(attention.input) // attention.heads) ** -0.5
+        # An import has no shape of the queries yet.
+        width = output.units if output else nodes.width(attention.input or attention.memory)
+        size = (width // attention.heads) ** -0.5
         if attention.scale not in (1.0, size):
             message = f"scales its scores by {attention.scale:g}; expected 1 or {size:g}"
             self.graph.refuse(layer.name, message)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.fields import Fields
     from rnnspec.ir.forms import Form
-    from rnnspec.words import Merge
+    from rnnspec.words import Merge, ReservedNames
 
 
 _IDIOMS = (
@@ -48,16 +48,16 @@ def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
 class LayerWriter(ComposedLayers):
     """The writer of layers, which a backend derives from.
 
-    ``in_source`` are the names of functions and modules in the source, and ``softmax`` is the
-    function of this name. In ``checked_forms``, source that does not compute chunks serves a loss
-    too, with each output before its activation if one of the ``losses`` takes it. ``scope`` is the
-    method that is written.
+    ``reserved_names`` are those of the backend, and ``softmax`` is the function of this name. In
+    ``checked_forms``, source that does not compute chunks serves a loss too, with each output
+    before its activation if one of the ``losses`` takes it. ``scope`` is the method
+    that is written.
 
     In a layer, ``self.x`` is the variable of its input, and then ``x``, which has what was computed
     so far. ``self.mask`` is that of the mask of its input.
     """
 
-    in_source: ClassVar[frozenset[str]]
+    reserved_names: ClassVar[ReservedNames]
     softmax: ClassVar[str]
     checked_forms: ClassVar[tuple[Form, ...]]
     losses: ClassVar[Mapping[nodes.Activation, str]]
@@ -101,13 +101,17 @@ class LayerWriter(ComposedLayers):
     @cached_property
     def variables_of(self) -> dict[str, str]:
         """The variable of each input and layer by its name, and of states as ``layer.state``."""
-        return variables(self.network, self.form, self.in_source, "_out" if self.flows else "")
+        return variables(
+            self.network, self.form, self.reserved_names.in_source, "_out" if self.flows else ""
+        )
 
     @cached_property
     def _taken(self) -> frozenset[str]:
         """The variables that live longer than a layer, and the functions of the source."""
         masks = (f"{name}_mask" for name in self.network.shapes)
-        return LOCALS.union(self.in_source, POOLING_FUNCTIONS, self.variables_of.values(), masks)
+        return LOCALS.union(
+            self.reserved_names.in_source, POOLING_FUNCTIONS, self.variables_of.values(), masks
+        )
 
     @cached_property
     def streamed(self) -> frozenset[str]:
@@ -120,7 +124,7 @@ class LayerWriter(ComposedLayers):
         return "inference" if is_early else self.form
 
     def _make_composed(self, layer: nodes.Composed | nodes.Learned) -> Code:
-        return code("self.{} = {}", layer.name, self.make_composed(layer))
+        return code("self.{} = {}", self.attribute(layer.name), self.make_composed(layer))
 
     def _make(self, layer: nodes.Layer) -> Code:
         """Return the statements that create the module of a layer, none if another one has it."""
@@ -193,9 +197,13 @@ class LayerWriter(ComposedLayers):
             case _:
                 assert_never(layer)
 
+    def attribute(self, name: str) -> str:
+        """Return the attribute of the class that has the module of a layer."""
+        return self.reserved_names.attribute(name)
+
     def call(self, module: str, *arguments: Code | str) -> Code:
-        """Return the statement that calls a module with the input of a layer."""
-        return self.give(code("self.{}({})", module, listed(self.x, *arguments)))
+        """Return the statement that calls the module of a layer with the input of a layer."""
+        return self.give(code("self.{}({})", self.attribute(module), listed(self.x, *arguments)))
 
     def _run_composed(self, layer: nodes.Composed) -> Iterator[Code]:
         """Yield the statement that calls a layer."""
@@ -208,13 +216,17 @@ class LayerWriter(ComposedLayers):
                 yield from self.need((layer.over, layer.keys))
                 keys, values, mask = self.memory(layer)
                 values = values if layer.gives == "context" else Code()
-                call = code("self.{}({})", layer.owner, listed(queries, keys, values, mask))
+                call = code(
+                    "self.{}({})",
+                    self.attribute(layer.owner),
+                    listed(queries, keys, values, mask),
+                )
                 of_one = "{}.swapaxes(1, 2)" if layer.is_along_memory else "{}[:, 0]"
                 yield self.give(code(of_one if is_vector else "{}", call))
             case nodes.LearnedFormula():
                 yield from self.need(layer.of)
                 inputs = listed(*map(self.output, layer.of))
-                yield self.give(code("self.{}({})", layer.name, inputs))
+                yield self.give(code("self.{}({})", self.attribute(layer.name), inputs))
             case _:
                 assert_never(layer)
 
@@ -309,7 +321,7 @@ class LayerWriter(ComposedLayers):
             variable = code("{}", self.variables_of[name])
             return self.final_state(port.layer, port.state) if port.state else variable
         if name in self.network.learned:
-            return code("self.{}({})", name, self.scope.like)
+            return code("self.{}({})", self.attribute(name), self.scope.like)
         return Code()
 
     def contexts(self, layer: nodes.Recurrent) -> Code:

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
-from rnnspec.ir.forms import streamed
+from rnnspec.ir.expand import expand
+from rnnspec.ir.forms import states, streamed
 from rnnspec.source.code import Code, code
+from rnnspec.words import POOLING_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -145,6 +147,16 @@ class MethodScope:
     like: Code = field(default_factory=Code)
 
 
+def recipe_names(layers: Iterable[nodes.Layer], form: Form) -> set[str]:
+    """Return the names that recipes give to their results, but for those that users chose."""
+    return {
+        result.name
+        for layer in layers
+        if not isinstance(layer, nodes.Joined)
+        for result in expand(layer, form)
+    }
+
+
 def variables(
     network: nodes.Network, form: Form, in_source: Collection[str], suffix: str
 ) -> dict[str, str]:
@@ -153,7 +165,12 @@ def variables(
     Those of inputs and layers are their names with a ``suffix``.
     """
     in_chunks = streamed(network)
-    taken, result = set[str](LOCALS.union(in_source)), dict[str, str]()
+    taken, result = set[str](LOCALS.union(in_source, POOLING_FUNCTIONS)), dict[str, str]()
+    # An attention is a class, in which its names hide nothing.
+    inside = (layer for layer in network.layers if not isinstance(layer, nodes.Composed))
+    taken.update(recipe_names(inside, form))
+    if form == "step":
+        taken.update(state.name for state in states(network))
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     for layer in recurrent:
         taken.update(f"{way}_{state}" for way in ("ahead", "back") for state, _ in layer.states)

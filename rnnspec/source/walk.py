@@ -109,8 +109,9 @@ class Walk(LayerWriter):
     @cached_property
     def _parameters(self) -> dict[str, Code]:
         """The parameter for each input."""
+        parameter = str if self.flows else self.reserved_names.parameter
         arguments = self.network.arguments("x")
-        return {name: code("{}", argument) for name, argument in arguments.items()}
+        return {name: code("{}", parameter(argument)) for name, argument in arguments.items()}
 
     @cached_property
     def _starts(self) -> frozenset[str]:

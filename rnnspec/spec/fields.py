@@ -72,10 +72,6 @@ class ValidationContext:
     settings: Mapping[str, frozenset[str]]
 
 
-def _check_layer_name(name: str, info: ValidationInfo) -> str:
-    return check_layer_name(name, info.context.taken if info.context else ())
-
-
 def _check_input_name(name: str, info: ValidationInfo) -> str:
     return check_input_name(name, info.context.taken if info.context else ())
 
@@ -85,7 +81,7 @@ def _check_network_name(name: str, info: ValidationInfo) -> str:
 
 
 _NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})
-LayerName = Annotated[str, AfterValidator(_check_layer_name), _NameSchema]
+LayerName = Annotated[str, AfterValidator(check_layer_name), _NameSchema]
 InputName = Annotated[str, AfterValidator(_check_input_name), _NameSchema]
 NetworkName = Annotated[str, AfterValidator(_check_network_name), _NameSchema]
 OptionalSize = Annotated[Size | None, Absent()]

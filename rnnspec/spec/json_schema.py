@@ -32,17 +32,12 @@ def _name_schema(reserved_names: set[str], pattern: str, description: str) -> Sc
 
 
 def _taken_names_schemas(taken: tuple[ReservedNames, ...]) -> dict[str, Schema]:
-    """Return the schemas of names that no network and no layer can have."""
+    """Return the schemas of names that no network, no layer and no input can have."""
     # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
     # name before a comparison: the pattern allows them everywhere.
     classes = names.without_underscores(taken) | {n for n in names.BUILTINS if "_" not in n}
     class_pattern = "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes))
-    of_layers = {
-        *names.KEYWORDS,
-        *names.CAPITAL_KEYWORDS,
-        names.INPUT,
-        *(name for own in taken for name in (*own.in_framework, *own.in_class)),
-    }
+    of_layers = {*names.KEYWORDS, *names.CAPITAL_KEYWORDS, names.INPUT}
     of_frameworks = [own.framework_pattern for own in taken if own.framework_pattern]
     return {
         "TakenNetworkName": _name_schema(
@@ -57,17 +52,14 @@ def _taken_names_schemas(taken: tuple[ReservedNames, ...]) -> dict[str, Schema]:
             class_pattern,
             "Keywords, modules and builtins of Python, packages, and names used in generated code.",
         ),
-        "TakenLayerName": _name_schema(
+        "TakenLayerName": {
+            "description": "Keywords of Python, and the name of the input.",
+            "enum": sorted(of_layers),
+        },
+        "TakenInputName": _name_schema(
             of_layers,
             "|".join(of_frameworks),
-            "Keywords of Python, the name of the input, attributes of modules of PyTorch and Flax, "
-            "and operations of Keras.",
-        ),
-        "TakenInputName": _name_schema(
-            {*of_layers, *names.PACKAGES, *names.VARIABLES},
-            "|".join([*of_frameworks, class_pattern]),
-            "Names that no layer can have, builtins of Python, packages, and names used in "
-            "generated code.",
+            "Names that no layer can have, and operations of Keras.",
         ),
     }
 

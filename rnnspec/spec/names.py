@@ -156,52 +156,30 @@ def without_underscores(taken: tuple[ReservedNames, ...]) -> frozenset[str]:
     return frozenset(name.replace("_", "") for names in taken for name in names.in_source)
 
 
-def check_layer_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
-    """Return ``name`` if a layer, and so an attribute of the generated class, can have it.
-
-    ``taken`` are the names that the backends use.
+def check_layer_name(name: str) -> str:
+    """Return ``name`` if a layer, or a head, can have it.
 
     Raises:
-        PydanticCustomError: it is not a snake_case name, is that of the input, shadows an attribute
-            of the class, or is a name that the framework of a backend uses.
+        PydanticCustomError: it is not a snake_case name, or is that of the input.
     """
     _check_form(name)
     if name == INPUT:
         raise _taken_error(name, "is the name of the network's input")
-    for names in taken:
-        if name in names.in_framework or re.fullmatch(names.framework_pattern, name):
-            raise _taken_error(name, names.framework_reason)
-    if any(name in names.in_class for names in taken):
-        raise _taken_error(name, "is used by the generated code")
     return name
 
 
-# Variables of generated methods, and keywords of C, which the parameter of an input would hide.
-VARIABLES = frozenset(
-    """
-    auto batch case char const default deterministic do double dtype enum extern float goto h_0 int
-    kwargs logits long n outputs register rngs row rows short signed sizeof skip state states static
-    step steps struct switch t training typedef union unsigned void volatile weights workspace x
-    """.split()  # noqa: SIM905 - names side by side are easier to check
-)
-
-
 def check_input_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
-    """Return ``name`` if an input, and so a parameter of generated functions, can have it.
+    """Return ``name`` if an input can have it.
 
     ``taken`` are the names that the backends use.
 
     Raises:
-        PydanticCustomError: no layer can have it, or it is a name in the functions.
+        PydanticCustomError: no layer can have it, or a framework gives it to something else.
     """
-    check_layer_name(name, taken)
-    squashed = name.replace("_", "")
-    if squashed in BUILTINS:
-        raise _taken_error(name, "has the spelling of a Python builtin")
-    if name in PACKAGES:
-        raise _taken_error(name, "is the name of a package")
-    if name in VARIABLES or squashed in without_underscores(taken):
-        raise _taken_error(name, "is used by the generated code")
+    check_layer_name(name)
+    for names in taken:
+        if re.fullmatch(names.framework_pattern, name):
+            raise _taken_error(name, names.framework_reason)
     return name
 
 

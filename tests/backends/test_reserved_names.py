@@ -4,14 +4,13 @@ import re
 
 import pytest
 from cases import cases
-from offered import require_source
-from pydantic_core import PydanticCustomError
+from nasty_names import graph
+from offered import require, require_source
 
 import rnnspec
-from rnnspec.backends import get, reserved_names
+from rnnspec.backends import get
 from rnnspec.ir import forms
 from rnnspec.pipeline import program
-from rnnspec.spec.names import check_layer_name
 
 
 def public(module: object) -> set[str]:
@@ -33,7 +32,7 @@ def test_no_layer_can_hide_an_attribute_of_a_module_of_flax() -> None:
     "entrance",
     ["input: {features: 4, mask_value: 0}", "embedding: {vocabulary: 9, dim: 4, mask_zero: true}"],
 )
-def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, pooling: str) -> None:
+def test_a_layer_has_another_name_than_an_operation_of_keras(entrance: str, pooling: str) -> None:
     pytest.importorskip("keras")
     start, end = f"version: 1\nname: net\n{entrance}\n", f"head: {{pooling: {pooling}}}"
     rnn = "rnn: {type: lstm, units: 4, layers: 2, residual: true, layer_norm: true}\n"
@@ -48,8 +47,14 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
     there = {operation.name for model in models for operation in model.operations} - layers - states
     assert there
     for name in there:
-        with pytest.raises(PydanticCustomError):
-            check_layer_name(name, reserved_names())
+        assert get("keras").reserved_names.attribute(name) != name
+
+
+@cases("form", ["inference", "step"])
+def test_layers_inputs_and_states_may_have_the_names_of_the_source(backend: str, form: str) -> None:
+    spec = rnnspec.loads(graph(form))
+    dtype = require(backend, spec).dtypes[0]
+    assert rnnspec.parity(spec, [backend], level="forward", dtype=dtype, form=form).equal
 
 
 @cases("setting", ["class_", "defaults", "function", "super", "self"])

@@ -401,16 +401,16 @@ def test_names_that_no_input_and_no_layer_can_have_are_told() -> None:
     class Named(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.begin = torch.nn.LSTM(3, 4, batch_first=True)
+            self.input = torch.nn.LSTM(3, 4, batch_first=True)
             self.fc = torch.nn.Linear(6, 1)
 
-        def forward(self, seq: Any, static: Any) -> Any:
-            _, (h, _) = self.begin(seq)
-            return self.fc(torch.cat([h[-1], static], 1))
+        def forward(self, seq: Any, where: Any) -> Any:
+            _, (h, _) = self.input(seq)
+            return self.fc(torch.cat([h[-1], where], 1))
 
     found = rnnspec.from_torch(Named(), (torch.randn(2, 5, 3), torch.randn(2, 2)))
-    assert "the input static is named static_input" in found.inferred
-    assert "the layer begin is named lstm_1" in found.inferred
+    assert "the input where is named where_input" in found.inferred
+    assert "the layer input is named lstm_1" in found.inferred
 
 
 def test_only_modules_are_taken() -> None:

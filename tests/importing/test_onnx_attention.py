@@ -95,13 +95,6 @@ REFUSED: dict[str, tuple[str, str]] = {
         MASK + SIDES % ", lengths" + "b = Where (is_pad, a, LOW)\n" + TAIL,
         "Where at b: expected a condition that is true at real steps, received another",
     ),
-    "other steps that are mixed": (
-        SIDES % ""
-        + TAIL.replace("(b)", "(a)")
-        .replace("(w, v)", "(w, d)")
-        .replace("w =", "d = Relu (v)\nw ="),
-        "MatMul at c: expected keys that are the steps that are mixed, or a dense layer of these",
-    ),
     "a softmax over the queries": (
         SIDES % "" + TAIL.replace("(b)", "(a)").replace("-1> (a)", "1> (a)"),
         "MatMul at c: expected a product over the steps, received the weights of the steps",

@@ -88,7 +88,7 @@ GRAPHS = {
     "type: multiply": ([(2, 7, 3)], "type: multiply"),
     "head: {pooling: none, name: out, units: 2}": (
         [(2, 7, 3), (1, 2, 4)],
-        "initial_state: {h: input_2}",
+        "initial_state: {h: state}",
     ),
 }
 """Graphs of layers by the first line that is in their spec: the sizes of inputs, and a line."""

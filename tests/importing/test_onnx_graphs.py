@@ -68,7 +68,7 @@ READ = {
             f"{OUT}"
         ),
         (f"{FEATURES}, float[batch, 3] v", "float y"),
-        "type: concat of: [v, input_1] axis: steps",
+        "type: concat of: [v, x] axis: steps",
     ),
     "an attention with a query": (
         (

@@ -101,7 +101,7 @@ EDITS = {
         "plain",
         "x",
         "m_ = ReduceMax <keepdims = 1> (w, ZERO)\nw_ = Div (w, m_)",
-        "does not support Div",
+        "LSTM at a: expected",
     ),
     "if it is short": ("plain", "x", choose(f"{STEPS}k_ = Less (n_, N60)"), "Less"),
     "if it is one": ("plain", "x", choose(f"{STEPS}k_ = Equal (n_, N1)"), "Equal"),

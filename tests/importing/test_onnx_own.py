@@ -132,6 +132,10 @@ def test_a_graph_without_its_spec(tmp_path: Path, text: str) -> None:
     check_own_graph(tmp_path, f"version: 1\nname: net\n{text}")
 
 
+FORMULAS_READ = ("sentence_similarity_lstm",)
+"""Networks whose formulas are sums, differences and products of layers, which are read."""
+
+
 def test_every_kind_of_network(tmp_path: Path, covering_spec: Path) -> None:
     """It comes back from its file exactly, and from the graph alone as one that is equal."""
     text, path = covering_spec.read_text("utf-8"), tmp_path / "net.onnx"
@@ -145,9 +149,11 @@ def test_every_kind_of_network(tmp_path: Path, covering_spec: Path) -> None:
         # Its equations are in the spec only.
         with pytest.raises(ModelError, match="Scan is a loop, and not read"):
             check_own_graph(tmp_path, text)
-    elif any(isinstance(layer, Join) and isinstance(layer.how, Formula) for layer in layers):
+    elif covering_spec.stem not in FORMULAS_READ and any(
+        isinstance(layer, Join) and isinstance(layer.how, Formula) for layer in layers
+    ):
         # What it computes has no other words.
-        with pytest.raises(ModelError, match=r"(Add changes the numbers|does not support Sub) of"):
+        with pytest.raises(ModelError, match=r"Add changes the numbers of|does not support "):
             check_own_graph(tmp_path, text)
     else:
         check_own_graph(tmp_path, text)

@@ -33,7 +33,7 @@ def test_an_example_by_names_tells_the_features() -> None:
         rnnspec.from_torch(module)
     example = {"x": torch.randn(2, 6, 3), "static": torch.randn(2, 2)}
     text = rnnspec.from_torch(module, example).spec.document.text
-    assert "static_input: {features: 2, per: sequence}" in text
+    assert "static: {features: 2, per: sequence}" in text
     with pytest.raises(rnnspec.errors.UsageError, match="expected arguments of forward"):
         rnnspec.from_torch(module, {"x": example["x"], "other": example["static"]})
 

@@ -192,7 +192,7 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"head": {"units": 3, "tied": True}}, "$.head.tied", "False was expected"),
         ({"heads": {}}, "$.heads", "{} "),  # whose words depend on the version of jsonschema
         ({"heads": {"Topic": {"units": 3}}}, "$.heads", "does not match"),
-        ({"heads": {"self": {"units": 3}}}, "$.heads", "#/definitions/TakenLayerName"),
+        ({"heads": {"lambda": {"units": 3}}}, "$.heads", "#/definitions/TakenLayerName"),
         ({"heads": {"topic": {"unit": 3}}}, "$.heads.topic", "'unit' was unexpected"),
         ({"heads": {"topic": {"bias": False}}}, "$.heads.topic", "is a dependency of"),
         ({"heads": {"topic": {"pooling": "flatten"}}}, "$.heads.topic.pooling", "not be valid"),
@@ -204,8 +204,8 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ),
         ({"inputs": {"one": {"features": 3}}}, "$", "does not allow"),
         ({"inputs": {}, "input": NO}, "$.inputs", "{} "),
-        ({"inputs": {"list": {"features": 3}}, "input": NO}, "$.inputs", "/TakenInputName"),
-        ({"inputs": {"x": {"features": 3}}, "input": NO}, "$.inputs", "/TakenInputName"),
+        ({"inputs": {"match": {"features": 3}}, "input": NO}, "$.inputs", "/TakenInputName"),
+        ({"inputs": {"max_1": {"features": 3}}, "input": NO}, "$.inputs", "/TakenInputName"),
         ({"inputs": {"one": {"length": 3}}, "input": NO}, "$.inputs.one", "is a required property"),
         (
             {"inputs": {"one": {"features": 3, "embedding": "two"}}, "input": NO},

@@ -37,7 +37,6 @@ _RESERVED = ReservedNames(
     in_framework=frozenset(
         {"eval", "iter_children", "iter_modules", "perturb", "set_attributes", "sow", "train"}
     ),
-    framework_reason="is an attribute of every flax.nnx.Module",
 )
 
 JAX = Backend(

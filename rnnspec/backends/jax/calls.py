@@ -59,7 +59,8 @@ class RecurrentCalls(Walk):
                 yield zeros
                 if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
                     parts.setdefault("", []).append(targets[kinds[0]])
-            module = code("{}.{}", layer.owner, path) if path else layer.owner
+            module = self.attribute(layer.owner)
+            module = code("{}.{}", module, path) if path else code("{}", module)
             # The module reads in the direction of the layer that has its arrays.
             flip = "[:, ::-1]" if layer.name in nodes.turned(self.network) else ""
             mask = code(f"{{}}{flip}", self.mask) if layer.masked else ""
@@ -82,7 +83,7 @@ class RecurrentCalls(Walk):
         values, statement = list[Code](), Code()
         memory = self.output(layer.attention.over) if layer.attention else Code()
         own = [
-            code("self.{}.{}.dtype", layer.owner, Code(slot.path))
+            code("self.{}.{}.dtype", self.attribute(layer.owner), Code(slot.path))
             for slot in slots(nodes.with_arrays(layer))
             if slot.module is None
         ]
@@ -127,7 +128,7 @@ class RecurrentCalls(Walk):
             state = code("({})", state)
         first, mask = "x" if layer.return_sequences else "_", self.mask if layer.masked else ""
         arguments = listed(self.x, mask, state, *self._memory_of(layer))
-        run = code("self.{}({})", layer.owner, arguments)
+        run = code("self.{}({})", self.attribute(layer.owner), arguments)
         yield self.give(run, first, self._contexts_of(layer), state)
         if not layer.return_sequences:
             yield self.give(code("{}", names[0]))

@@ -97,7 +97,7 @@ class JaxWalk(RecurrentCalls):
     """The walk that writes Flax."""
 
     imports = ("import jax", "import jax.numpy as jnp", "from flax import nnx")
-    in_source = JAX.reserved_names.in_source
+    reserved_names = JAX.reserved_names
     array = "jax.Array"
     space = "jnp"
     axis = "axis"
@@ -148,14 +148,16 @@ class JaxWalk(RecurrentCalls):
             arguments["rngs"] = code("rngs")
         class_ = "nnx.Embed" if layer.trainable else "FrozenEmbed"
         return code(
-            "self.{} = {}", layer.name, _make(class_, layer.vocabulary, layer.dim, **arguments)
+            "self.{} = {}",
+            self.attribute(layer.name),
+            _make(class_, layer.vocabulary, layer.dim, **arguments),
         )
 
     def dropout(self, layer: nodes.Dropout) -> Code:
         """Return a dropout with its generator."""
         one_mask = (1,) if layer.variational else ()
         dropout = _make("nnx.Dropout", layer.rate, broadcast_dims=one_mask, rngs=code("rngs"))
-        return code("self.{} = {}", layer.name, dropout)
+        return code("self.{} = {}", self.attribute(layer.name), dropout)
 
     def layer_norm(self, layer: nodes.LayerNorm) -> Code:
         """Return a layer normalization with its epsilon."""
@@ -169,19 +171,23 @@ class JaxWalk(RecurrentCalls):
             use_fast_variance=False,
             rngs=code("rngs"),
         )
-        return code("self.{} = {}", layer.name, norm)
+        return code("self.{} = {}", self.attribute(layer.name), norm)
 
     def dense(self, layer: nodes.Dense) -> Code:
         """Return a linear layer; with a tied kernel and no bias, it has no arrays of its own."""
         if layer.tied is None:
             arguments = {"use_bias": layer.bias, **self._drawn(layer)}
             linear = _make("nnx.Linear", layer.features, layer.units, **arguments)
-            return code("self.{} = {}", layer.name, linear)
+            return code("self.{} = {}", self.attribute(layer.name), linear)
         if not layer.bias:
             return Code()
         draws = self.form == "training" and draws_bias(layer)
         arguments = {"rngs": code("rngs")} if draws else {}
-        return code("self.{} = {}", layer.name, _make("TiedLinear", layer.units, **arguments))
+        return code(
+            "self.{} = {}",
+            self.attribute(layer.name),
+            _make("TiedLinear", layer.units, **arguments),
+        )
 
     def _drawn(self, layer: nodes.Dense | nodes.Conv) -> dict[str, Code | Literal]:
         """Return the arguments of a layer of Flax that say how its arrays are drawn."""
@@ -194,9 +200,17 @@ class JaxWalk(RecurrentCalls):
 
     def project_tied(self, layer: nodes.Dense) -> Code:
         """Return ``x`` times the transpose of an embedding, plus the bias."""
+        assert layer.tied is not None, "of the caller"
         if layer.bias:
-            return code("self.{}({}, self.{})", layer.name, self.x, layer.tied)
-        return attend(self.x, f"self.{layer.tied}", embedding_of(self.network, layer))
+            return code(
+                "self.{}({}, self.{})",
+                self.attribute(layer.name),
+                self.x,
+                self.attribute(layer.tied),
+            )
+        return attend(
+            self.x, f"self.{self.attribute(layer.tied)}", embedding_of(self.network, layer)
+        )
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution; in step form, the states are the steps before a chunk."""
@@ -212,7 +226,7 @@ class JaxWalk(RecurrentCalls):
             **self._drawn(layer),
         }
         module = _make("nnx.Conv", layer.features, layer.filters, **arguments)
-        return code("self.{} = {}", layer.name, module)
+        return code("self.{} = {}", self.attribute(layer.name), module)
 
     def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
         """Yield the call of a convolution, with zeros for padding, and with its state."""
@@ -307,7 +321,7 @@ class JaxWalk(RecurrentCalls):
             **arguments,
             rngs=code("rngs"),
         )
-        return code("self.{} = {}", layer.name, norm)
+        return code("self.{} = {}", self.attribute(layer.name), norm)
 
     def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
         """Yield the call of a batch normalization, over the real steps."""
@@ -330,7 +344,7 @@ class JaxWalk(RecurrentCalls):
         classes = pooling_classes(self.network).items()
         (name,) = (name for name, layers in classes if layer in layers)
         module = _make(name, *sizes, **arguments)
-        return code("self.{} = {}", layer.name, module)
+        return code("self.{} = {}", self.attribute(layer.name), module)
 
     def _function(self, activation: nodes.Activation) -> Code:
         """Return an activation as a function."""
@@ -363,7 +377,7 @@ class JaxWalk(RecurrentCalls):
             key = direction_path(direction).removesuffix(".")
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         module = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
-        return code("self.{} = {}", layer.name, module)
+        return code("self.{} = {}", self.attribute(layer.name), module)
 
     def _modules_of_attention(self, layer: nodes.Recurrent) -> dict[str, Code]:
         """Return the arguments with which a recurrent layer attends to a memory."""
@@ -404,7 +418,7 @@ class JaxWalk(RecurrentCalls):
         if first is None:
             return code("jnp.result_type({})", x)
         slot = next((other for other in slots(first) if other.module is None), slots(first)[0])
-        array = code("self.{}.{}", slot.module or first.name, Code(slot.path))
+        array = code("self.{}.{}", slot.module or self.attribute(first.name), Code(slot.path))
         return code("jnp.result_type({}, {}.dtype)", x, array)
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:

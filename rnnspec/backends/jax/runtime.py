@@ -20,6 +20,7 @@ from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
+from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
@@ -65,13 +66,13 @@ class JaxRuntime(Runtime):
 
     def layer_count(self, model: nnx.Module, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer without a module."""
-        names = (layer.name, *(vector.name for vector in learned_of(layer)))
+        names = (_attribute(layer.name), *(vector.name for vector in learned_of(layer)))
         children = (getattr(model, name, None) for name in names)
         return sum(sum(_sizes(child, ...)) for child in children if child is not None)
 
     def layer_type(self, model: nnx.Module, layer: Layer) -> str:
         """Return the name of Flax's class of one layer, empty if the source has no such module."""
-        child = getattr(model, layer.name, None)
+        child = getattr(model, _attribute(layer.name), None)
         kind = type(child.forward_layer if isinstance(child, nnx.Dict) else child)
         # A class of the source itself, such as MaskedGRULayer, says nothing to others.
         return kind.__name__ if kind.__module__.startswith("flax.") else ""
@@ -129,11 +130,11 @@ class JaxRuntime(Runtime):
             inputs_of: dict[str, Any] = {}
             probe = nnx.merge(graph, state)
             for name in layers:
-                child = getattr(probe, name, None)
+                child = getattr(probe, _attribute(name), None)
                 if isinstance(child, nnx.Dict):  # of both directions
                     child.forward_layer = _Noted(name, child.forward_layer, inputs_of)
                 elif child is not None:
-                    setattr(probe, name, _Noted(name, child, inputs_of))
+                    setattr(probe, _attribute(name), _Noted(name, child, inputs_of))
             return _join(_call(probe, batch)), inputs_of
 
         with _precision(model):
@@ -291,10 +292,15 @@ class _Noted(nnx.Module):  # type: ignore[misc]
 _QUICKLY = {"xla_backend_optimization_level": 0}
 
 
+def _attribute(layer: str) -> str:
+    return JAX.reserved_names.attribute(layer)
+
+
 def _inputs(model: nnx.Module, inputs: Batch) -> Any:
-    """Return the only input of a model, or inputs by name."""
+    """Return the only input of a model, or inputs by the names of their parameters."""
     if isinstance(inputs, Mapping):
-        return {name: _input(model, array) for name, array in inputs.items()}
+        parameter = JAX.reserved_names.parameter
+        return {parameter(name): _input(model, array) for name, array in inputs.items()}
     return _input(model, inputs)
 
 

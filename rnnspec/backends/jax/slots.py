@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.jax.cells import LOCALS, direction_path, variables
 from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
 from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, LearnedFormula, Recurrent
@@ -56,4 +57,4 @@ def _recurrent(layer: Recurrent) -> Iterator[Slot]:
     yield from (slot for slot in beside if slot.param.startswith("attention."))
 
 
-SLOTS = Slots(slots=slots)
+SLOTS = Slots(slots=slots, module=lambda layer: JAX.reserved_names.attribute(layer.name))

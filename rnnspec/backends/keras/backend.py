@@ -64,7 +64,7 @@ _RESERVED = ReservedNames(
         masked_first model np ops repeat_like same_steps set_forget_bias softplus
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(POOLING_FUNCTIONS),
-    in_class=frozenset({"inputs", "mask", "masking"}),
+    in_class=frozenset({"inputs", "masking"}),
     # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is
     # shared by the whole process, and rejects a model if a layer has the name of an operation.
     framework_pattern=(

@@ -15,6 +15,7 @@ from rnnspec.backends.keras.graph import FunctionalModel
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
     compare_padding,
+    layer_name,
     make_layer,
     make_masking,
     parts_of,
@@ -401,7 +402,7 @@ def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
                 if value != 1.0 and param.initializer != initializers.Constant(value):
                     # Bidirectional holds its two layers as forward_layer and backward_layer.
                     direction, dot, _ = param.name.rpartition(".")
-                    lstm = code("model.get_layer({!r})", layer.name)
+                    lstm = code("model.get_layer({!r})", layer_name(layer))
                     lstm = code("{}.{}", lstm, f"{direction}_layer") if dot else lstm
                     # One that attends has the cell in its cell.
                     lstm = code("{}.cell", lstm) if nodes.attention_of(layer) else lstm

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.cells import ATTRIBUTES
 from rnnspec.backends.keras.initial import make_initializer
+from rnnspec.backends.keras.layers import layer_name
 from rnnspec.backends.keras.parts import KerasVerbs
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand
@@ -45,7 +46,7 @@ def names_in_class(layer: nodes.Join) -> dict[str, str]:
 
 def make_formula(layer: nodes.Join) -> Code:
     """Return the call that makes the layer of a formula."""
-    return code("{}(name={!r})", formula_class(layer), layer.name)
+    return code("{}(name={!r})", formula_class(layer), layer_name(layer))
 
 
 def write_formula(

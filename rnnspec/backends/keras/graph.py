@@ -12,6 +12,7 @@ from rnnspec.backends.keras.formulas import make_formula
 from rnnspec.backends.keras.layers import (
     checked_parts,
     compare_padding,
+    layer_name,
     layers_of_arrays,
     make_activation,
     make_conv,
@@ -32,8 +33,9 @@ from rnnspec.backends.keras.masks import Masks, has_masking, masks_zero
 from rnnspec.backends.keras.parts import RecipeVerbs
 from rnnspec.ir import nodes
 from rnnspec.ir.expand import expand, is_state, of_all_steps, running
-from rnnspec.ir.forms import held_values, states_of
+from rnnspec.ir.forms import held_values, states, states_of
 from rnnspec.source.code import Code, OutputStatement, assignment, code, listed
+from rnnspec.source.values import recipe_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 _VARIABLES = frozenset(
     """
     bias build_begin build_model deviation embedding inputs keras l2_normalized limit mask mean
-    model np real scores share skip square states steps sys variance weights x zero
+    model np ones pooled real scores share skip square states steps sys variance weights x zero
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """The variables of a function beside those of layers."""
@@ -92,6 +94,11 @@ class FunctionalModel:
                 self.kept.update(names if isinstance(layer, nodes.Joined) else names[1:])
         if len(layers) < len(network.layers):
             self.kept.update(state.layer for state in held_values(network))
+        # The names that this function gives to what is no output of a layer, or no input.
+        self.taken = _VARIABLES | recipe_names(network.layers, "inference")
+        if form == "step":
+            self.taken |= recipe_names(network.layers, "step")
+            self.taken |= {state.name for state in states(network)}
         self.previous = ""
         self.current = code("inputs")
 
@@ -151,7 +158,7 @@ class FunctionalModel:
 
     def variable(self, name: str) -> Code:
         """Return the variable of a layer that has one."""
-        taken = name in _VARIABLES or _OTHER_VARIABLE.fullmatch(name)
+        taken = name in self.taken or _OTHER_VARIABLE.fullmatch(name)
         return code(name if self.is_graph and not taken else f"{name}_out")
 
     def _learn(self, layer: nodes.Layer) -> Iterator[Code]:
@@ -191,7 +198,7 @@ class FunctionalModel:
                 yield from project_tied(layer, self._table(tied), x)
             case nodes.Activate(activation="legacy_hard_sigmoid"):
                 # Not the layer for an activation of a layer: a Pipeline drops the mask.
-                yield OutputStatement(code("{}({})", make_scaling(1.2, layer.name), x))
+                yield OutputStatement(code("{}({})", make_scaling(1.2, layer_name(layer)), x))
                 hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
                 yield OutputStatement(code("{}(x)", hard_sigmoid))
             case nodes.Join(how=nodes.Formula()):
@@ -225,7 +232,7 @@ class FunctionalModel:
             owner = replace(owner, input=(steps, *owner.input[1:]))
         made = layers_of_arrays(owner).items()
         layers = {param: self._once(layer, of_array) for param, of_array in made}
-        own = () if layers or isinstance(layer, nodes.ComposedNode) else (layer.name,)
+        own = () if layers or isinstance(layer, nodes.ComposedNode) else (layer_name(layer),)
         return RecipeVerbs(
             variables=variables,
             names=iter((*own, *roles.values())),

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.attention import make_wrapper, rnn_class
+from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.initial import embedding_initializer, make_initializer
@@ -26,6 +27,11 @@ _POOLING: dict[Statistic, str] = {"mean": "GlobalAveragePooling1D", "max": "Glob
 _MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 _MERGE_MODES: dict[Merge, str] = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "ave"}
 _WINDOW_POOLING = {"max": "MaxPooling1D", "mean": "AveragePooling1D"}
+
+
+def layer_name(layer: nodes.Layer) -> str:
+    """Return the name of the layer of Keras that computes a layer, or holds its arrays."""
+    return KERAS.reserved_names.attribute(layer.name)
 
 
 def parts_of(layer: nodes.Layer) -> dict[str, str]:
@@ -149,19 +155,22 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             return make_recurrent(layer)
         case nodes.LayerNorm():
             return _make(
-                "LayerNormalization", epsilon=layer.epsilon, **_scaling(layer), name=layer.name
+                "LayerNormalization",
+                epsilon=layer.epsilon,
+                **_scaling(layer),
+                name=layer_name(layer),
             )
         case nodes.BatchNorm():
             return make_batch_norm(layer)
         case nodes.Conv(masked=False, window=nodes.Window(padding=str())):
             return make_conv(layer)
         case nodes.Pooling(statistic="mean" | "max" as statistic, masked=False):
-            return _make(_POOLING[statistic], name=layer.name)
+            return _make(_POOLING[statistic], name=layer_name(layer))
         case nodes.Attention(
             additive=False, masked=False, scale=1.0, heads=1, causal=False, gives="context"
         ) if len(layer.input) > 1:
             # Where nothing is real, Keras returns the mean of all steps.
-            return _make("Attention", name=layer.name)
+            return _make("Attention", name=layer_name(layer))
         case nodes.Dense(tied=None):
             return make_dense(layer, layer.units)
         case _ if params(layer):
@@ -170,13 +179,13 @@ def make_layer(layer: nodes.Layer) -> Code | None:
             # If the recipe is a verb of its input.
             first, *others = expand(layer, "training")
             is_alone = not others and getattr(first.value, "x", None) == X
-            return layer_of_verb(first.value, layer.name) if is_alone else None
+            return layer_of_verb(first.value, layer_name(layer)) if is_alone else None
 
 
 def make_batch_norm(layer: nodes.BatchNorm) -> Code:
     """Return the call that makes a batch normalization."""
     settings: Arguments = {"momentum": layer.momentum, "epsilon": layer.epsilon}
-    return _make("BatchNormalization", **settings, **_scaling(layer), name=layer.name)
+    return _make("BatchNormalization", **settings, **_scaling(layer), name=layer_name(layer))
 
 
 def _scaling(layer: nodes.LayerNorm | nodes.BatchNorm) -> Arguments:
@@ -196,7 +205,7 @@ def make_conv(layer: nodes.Conv) -> Code:
         activation=_activation_argument(layer.activation),
         kernel_initializer=make_initializer(layer.kernel_initializer),
         **_bias(layer),
-        name=layer.name,
+        name=layer_name(layer),
     )
 
 
@@ -208,7 +217,7 @@ def make_dense(layer: nodes.Dense | nodes.AttentionPooling, units: int) -> Code:
         activation=_activation_argument(layer.activation),
         kernel_initializer=make_initializer(layer.kernel_initializer),
         **_bias(layer),
-        name=layer.name,
+        name=layer_name(layer),
     )
 
 
@@ -221,7 +230,7 @@ def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
         embeddings_initializer=embedding_initializer(layer.initializer),
         mask_zero=layer.masked,
         trainable=layer.trainable,
-        name=layer.name,
+        name=layer_name(layer),
     )
 
 
@@ -229,7 +238,7 @@ def make_recurrent(
     layer: nodes.Recurrent, *, returns_states: bool = False, returns_context: bool = False
 ) -> Code:
     """Return the call that makes a recurrent layer."""
-    named: Arguments = {"name": layer.name} if layer.merge is None else {}
+    named: Arguments = {"name": layer_name(layer)} if layer.merge is None else {}
     wrapped: Arguments = {
         "return_sequences": layer.return_sequences or returns_context,
         "return_state": returns_states,
@@ -249,7 +258,9 @@ def make_recurrent(
     one_way = _make_direction(layer, wrapped, named)
     if layer.merge is None:
         return one_way
-    return _make("Bidirectional", one_way, merge_mode=_MERGE_MODES[layer.merge], name=layer.name)
+    return _make(
+        "Bidirectional", one_way, merge_mode=_MERGE_MODES[layer.merge], name=layer_name(layer)
+    )
 
 
 def _make_direction(layer: nodes.Recurrent, wrapped: Arguments, named: Arguments) -> Code:
@@ -307,11 +318,13 @@ def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
     match layer:
         case nodes.Attention(additive=True, kernel_initializer=initializer):
             drawn = make_initializer(initializer)
-            score = _make("Dense", 1, use_bias=False, kernel_initializer=drawn, name=layer.name)
+            score = _make(
+                "Dense", 1, use_bias=False, kernel_initializer=drawn, name=layer_name(layer)
+            )
             return {core.Param(layer.name, "score"): score}
         case nodes.AttentionPooling(units=units, kernel_initializer=initializer):
             drawn = make_initializer(initializer)
-            name = parts_of(layer).get("query", layer.name)
+            name = parts_of(layer).get("query", layer_name(layer))
             query = _make("Dense", 1, use_bias=False, kernel_initializer=drawn, name=name)
             scores = {core.Param(layer.name, "query"): query}
             if units is None:
@@ -325,7 +338,9 @@ def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
             if offset:
                 arguments["bias_initializer"] = make_initializer(offset[0].initializer)
             equation = f"{axes},f->{axes}"
-            scaled = _make("EinsumDense", equation, layer.output, **arguments, name=layer.name)
+            scaled = _make(
+                "EinsumDense", equation, layer.output, **arguments, name=layer_name(layer)
+            )
             return {core.Param(layer.name, scale.name): scaled}
         case _:
             return {}
@@ -333,7 +348,7 @@ def layers_of_arrays(layer: nodes.Layer) -> dict[core.Param, Code]:
 
 def make_reshape(layer: nodes.LastSteps) -> Code:
     """Return the call that makes the layer whose output has as many steps as are left."""
-    return _make("Reshape", tuple(layer.output), name=layer.name)
+    return _make("Reshape", tuple(layer.output), name=layer_name(layer))
 
 
 def make_masking(mask_value: float, name: str) -> Code:

@@ -19,13 +19,14 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
+from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.keras.gradients import (
     STEPS_WORTH_TRACING,
     join,
     loss_and_gradients,
     outputs_of,
 )
-from rnnspec.backends.keras.layers import parts_of
+from rnnspec.backends.keras.layers import layer_name, parts_of
 from rnnspec.backends.keras.outputs import engine, output_of, precision
 from rnnspec.backends.model_files import load_entry
 from rnnspec.backends.slots import by_name
@@ -97,13 +98,13 @@ class KerasRuntime(Runtime):
     def layer_count(self, model: keras.Model, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer made of operations."""
         children = _layers(model)
-        names = [layer.name, *parts_of(layer).values()]
+        names = [layer_name(layer), *parts_of(layer).values()]
         names += [vector.name for vector in learned_of(layer)]
         return sum(int(children[name].count_params()) for name in names if name in children)
 
     def layer_type(self, model: keras.Model, layer: Layer) -> str:
         """Return the name of the class of one layer, empty if it is made of operations."""
-        child = _layers(model).get(layer.name)
+        child = _layers(model).get(layer_name(layer))
         return type(child).__name__ if child else ""
 
     def counts(self, model: keras.Model) -> Counts:
@@ -417,7 +418,7 @@ def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, 
     for name in names:
         # These are before the layer itself.
         before = (children.get(f"{name}_{role}") for role in ("padding", "scores", "sum"))
-        child = next(filter(None, before), children.get(name))
+        child = next(filter(None, before), children.get(KERAS.reserved_names.attribute(name)))
         # A reshape gets a part of the steps, and a layer that scales what functions have computed.
         others = (keras.layers.Reshape, keras.layers.EinsumDense)
         if child is None or isinstance(child, others):

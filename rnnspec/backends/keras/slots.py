@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.cells import attributes
 from rnnspec.backends.keras.formulas import names_in_class
-from rnnspec.backends.keras.layers import parts_of
+from rnnspec.backends.keras.layers import layer_name, parts_of
 from rnnspec.backends.slots import Slot, learned_slots, slots_by_name
 from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.nodes import (
@@ -89,4 +89,4 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         yield slot("bias", "bias", "(gate out)")
 
 
-SLOTS = Slots(slots=slots)
+SLOTS = Slots(slots=slots, module=layer_name)

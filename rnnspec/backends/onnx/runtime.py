@@ -451,7 +451,7 @@ class OnnxModel:
             return outputs[0]
         return np.concatenate([part.reshape(len(part), -1) for part in outputs], axis=1)
 
-    def begin(self, **inputs: ArrayLike) -> dict[str, Array]:
+    def begin(self, /, **inputs: ArrayLike) -> dict[str, Array]:
         """Return the states before the first chunk, given the inputs that do not come in chunks.
 
         Raises:

@@ -45,7 +45,6 @@ _RESERVED = ReservedNames(
         type xpu zero_grad
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ),
-    framework_reason="is an attribute of every torch.nn.Module",
 )
 
 TORCH = Backend(

@@ -414,4 +414,4 @@ class RecurrentCalls(Walk):
             return code("{}.new_zeros({})", self.output(source), shape)
         embeddings = (layer for layer in self.network.layers if isinstance(layer, nodes.Embedding))
         first = next(embedding for embedding in embeddings if embedding.shares is None)
-        return code("self.{}.weight.new_zeros({})", first.name, shape)
+        return code("self.{}.weight.new_zeros({})", self.attribute(first.name), shape)

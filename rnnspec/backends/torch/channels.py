@@ -141,7 +141,7 @@ def pool_average(writer: LayerWriter, layer: nodes.WindowPooling) -> Iterator[Co
         yield code("real = torch.ones_like({}[:1, :1])", writer.x)
     yield from pad(writer, window, steps, also="real")
     yield writer.call(layer.name)
-    yield code("share = self.{}(real)", layer.name)
+    yield code("share = self.{}(real)", writer.attribute(layer.name))
     # The share is 0 in a window of padding alone, and so is the mean of its zeros.
     least = code(".clamp(min={!r})", 1 / window.size) if layer.masked else Code()
     yield writer.give(code("{} / share{}", writer.x, least))

@@ -180,7 +180,7 @@ class TorchWalk(RecurrentCalls):
     """The walk that writes PyTorch."""
 
     imports = ("import torch", "from torch import nn")
-    in_source = TORCH.reserved_names.in_source
+    reserved_names = TORCH.reserved_names
     array = "torch.Tensor"
     space = "torch"
     axis = "dim"
@@ -251,9 +251,14 @@ class TorchWalk(RecurrentCalls):
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
-        frozen = code("self.{}.weight.requires_grad_(False)", layer.name)
+        frozen = code("self.{}.weight.requires_grad_(False)", self.attribute(layer.name))
         return lines(
-            code("self.{} = nn.Embedding({!r}, {!r})", layer.name, layer.vocabulary, layer.dim),
+            code(
+                "self.{} = nn.Embedding({!r}, {!r})",
+                self.attribute(layer.name),
+                layer.vocabulary,
+                layer.dim,
+            ),
             Code() if layer.trainable else frozen,
         )
 
@@ -262,7 +267,7 @@ class TorchWalk(RecurrentCalls):
         if isinstance(layer, StackedDropout):
             return Code()
         class_ = "nn.Dropout1d" if layer.variational else "nn.Dropout"
-        return code("self.{} = {}({!r})", layer.name, class_, layer.rate)
+        return code("self.{} = {}({!r})", self.attribute(layer.name), class_, layer.rate)
 
     def layer_norm(self, layer: nodes.LayerNorm) -> Code:
         """Return a layer normalization with its epsilon."""
@@ -275,29 +280,37 @@ class TorchWalk(RecurrentCalls):
             bias=layer.offset or not affine,
         )
         lacks = ["weight"] if affine and not layer.scale else []
-        return lines(code("self.{} = {}", layer.name, norm), self._without(layer, lacks))
+        return lines(
+            code("self.{} = {}", self.attribute(layer.name), norm), self._without(layer, lacks)
+        )
 
-    @staticmethod
-    def _without(layer: nodes.Layer, lacks: Sequence[str]) -> Code:
+    def _without(self, layer: nodes.Layer, lacks: Sequence[str]) -> Code:
         """Return the statements that leave out arrays which the class of a norm always has."""
         return lines(
-            code("self.{}.register_parameter({!r}, None)", layer.name, name) for name in lacks
+            code("self.{}.register_parameter({!r}, None)", self.attribute(layer.name), name)
+            for name in lacks
         )
 
     def dense(self, layer: nodes.Dense) -> Code:
         """Return a linear layer, or what a tied one has beside the embedding."""
         if layer.tied:
-            tied = code("self.{} = TiedLinear({!r})", layer.name, layer.units)
+            tied = code("self.{} = TiedLinear({!r})", self.attribute(layer.name), layer.units)
             return tied if layer.bias else Code()
         linear = _make("nn.Linear", layer.features, layer.units, bias=layer.bias)
-        return code("self.{} = {}", layer.name, linear)
+        return code("self.{} = {}", self.attribute(layer.name), linear)
 
     def project_tied(self, layer: nodes.Dense) -> Code:
         """Return the product with the weight of the embedding, which the module itself has not."""
+        assert layer.tied is not None, "of the caller"
         # Its second owner would be in the state dict, too.
         if layer.bias:
-            return code("self.{}({}, self.{}.weight)", layer.name, self.x, layer.tied)
-        return code("nn.functional.linear({}, self.{}.weight)", self.x, layer.tied)
+            return code(
+                "self.{}({}, self.{}.weight)",
+                self.attribute(layer.name),
+                self.x,
+                self.attribute(layer.tied),
+            )
+        return code("nn.functional.linear({}, self.{}.weight)", self.x, self.attribute(layer.tied))
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution, with padding that is the same at both ends."""
@@ -315,7 +328,7 @@ class TorchWalk(RecurrentCalls):
             dilation=window.dilation,
             bias=layer.bias,
         )
-        return code("self.{} = {}", layer.name, module)
+        return code("self.{} = {}", self.attribute(layer.name), module)
 
     def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
         """Yield the statements of a convolution, in step form with the inputs before the chunk."""
@@ -361,7 +374,7 @@ class TorchWalk(RecurrentCalls):
                 )
             case _:
                 assert_never(layer.statistic)
-        return code("self.{} = {}", layer.name, module)
+        return code("self.{} = {}", self.attribute(layer.name), module)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements of a pool."""
@@ -375,7 +388,7 @@ class TorchWalk(RecurrentCalls):
         if self.form == "training":
             arguments["momentum"] = layer.momentum
         class_ = "BatchNorm" if self.form == "training" else "nn.BatchNorm1d"
-        made = code("self.{} = {}", layer.name, _make(class_, size, **arguments))
+        made = code("self.{} = {}", self.attribute(layer.name), _make(class_, size, **arguments))
         pairs = (("weight", layer.scale), ("bias", layer.offset))
         return lines(made, self._without(layer, [name for name, has in pairs if not has]))
 
@@ -392,9 +405,12 @@ class TorchWalk(RecurrentCalls):
         if layer.query is None:
             modules["query"] = _make("nn.Linear", layer.units or layer.features, 1, bias=False)
         if layer.units is None:
-            return lines(code("self.{} = {}", layer.name, query) for query in modules.values())
+            return lines(
+                code("self.{} = {}", self.attribute(layer.name), query)
+                for query in modules.values()
+            )
         entries = listed(*(code("{!r}: {}", name, module) for name, module in modules.items()))
-        return code("self.{} = nn.ModuleDict({{{}}})", layer.name, entries)
+        return code("self.{} = nn.ModuleDict({{{}}})", self.attribute(layer.name), entries)
 
     def run_attention(self, layer: nodes.AttentionPooling) -> Iterator[Code]:
         """Yield the statements that weight the steps, and sum them."""
@@ -438,7 +454,7 @@ class TorchWalk(RecurrentCalls):
                 *map(direction_key, directions(layer)),
                 module=module,
             )
-        return code("self.{} = {}", layer.name, module)
+        return code("self.{} = {}", self.attribute(layer.name), module)
 
     def _make_cell(self, layer: nodes.Recurrent) -> Code:
         plan = plan_of(layer)

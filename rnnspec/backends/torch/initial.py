@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.torch.plan import plan_of
-from rnnspec.backends.torch.slots import module, slots
+from rnnspec.backends.torch.slots import attribute, slots
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import named_params, params
 from rnnspec.ir.text import composed_class
@@ -28,7 +28,7 @@ def reset_parameters(network: nodes.Network) -> Code:
     return function(
         code("reset_parameters(self) -> None"),
         _loop(code("self"), kinds),
-        (_loop(code("self.{}", module(kind.layer)), [kind]) for kind in others),
+        (_loop(code("self.{}", attribute(kind.layer)), [kind]) for kind in others),
         describes=[f"Draw the initial weights{order}."],
     )
 

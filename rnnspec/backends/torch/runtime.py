@@ -14,8 +14,9 @@ from torch import nn
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.model_files import load_entry, write_by_name
+from rnnspec.backends.torch.backend import TORCH
 from rnnspec.backends.torch.plan import stack_of
-from rnnspec.backends.torch.slots import module
+from rnnspec.backends.torch.slots import attribute
 from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
 
@@ -55,7 +56,7 @@ class TorchRuntime(Runtime):
     def layer_count(self, model: nn.Module, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer without a module."""
         children = dict(model.named_children())
-        child = children.get(module(layer))
+        child = children.get(attribute(layer))
         if child is None:
             return 0
         vectors = (children[vector.name].parameters() for vector in learned_of(layer))
@@ -69,7 +70,7 @@ class TorchRuntime(Runtime):
 
     def layer_type(self, model: nn.Module, layer: Layer) -> str:
         """Return the name of PyTorch's class of a layer, empty if the source has no such module."""
-        child = dict(model.named_children()).get(module(layer))
+        child = dict(model.named_children()).get(attribute(layer))
         kind = type(_first_part(child)) if child else type
         # A class of the source itself, such as Masked, says nothing to someone who has not read it.
         return kind.__name__ if kind.__module__.startswith("torch.") else ""
@@ -133,7 +134,8 @@ class TorchRuntime(Runtime):
     def trace(self, model: nn.Module, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run one forward pass in inference, and record the inputs of layers with a module."""
         inputs_of: dict[str, Array] = {}
-        children = dict(model.named_children())
+        modules, attribute = dict(model.named_children()), TORCH.reserved_names.attribute
+        children = {name: modules[own] for name in layers if (own := attribute(name)) in modules}
         channeled = {name for name, child in children.items() if _is_channeled(child)}
         # What the others get has the steps of their padding, or its layout depends on those beside.
         unknown = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, *((nn.Dropout,) if channeled else ()))
@@ -145,9 +147,9 @@ class TorchRuntime(Runtime):
             inputs_of.setdefault(name, _numpy(x))
 
         hooks = [
-            _first_part(children[name]).register_forward_pre_hook(partial(note, name))
-            for name in layers
-            if name in children and not isinstance(children[name], unknown)
+            _first_part(child).register_forward_pre_hook(partial(note, name))
+            for name, child in children.items()
+            if not isinstance(child, unknown)
         ]
         try:
             with torch.no_grad(), _mode(model, training=False):
@@ -159,10 +161,9 @@ class TorchRuntime(Runtime):
 
     def begin(self, model: nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the states before the first chunk, by name."""
-        tensors = {name: _input(model, array) for name, array in inputs.items()}
         begin: Callable[..., dict[str, torch.Tensor]] = getattr(model, "begin")  # noqa: B009
         with torch.no_grad(), _mode(model, training=False):
-            states = begin(**tensors)
+            states = begin(**_arguments(model, inputs))
         return {name: _numpy(state) for name, state in states.items()}
 
     def step(
@@ -280,8 +281,14 @@ def _array(model: nn.Module, path: str) -> torch.Tensor:
 def _call(model: nn.Module, inputs: Batch) -> Any:
     """Return the output of a model for its only input, or for inputs by name."""
     if isinstance(inputs, Mapping):
-        return model(**{name: _input(model, array) for name, array in inputs.items()})
+        return model(**_arguments(model, inputs))
     return model(_input(model, inputs))
+
+
+def _arguments(model: nn.Module, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+    """Return inputs by the names of their parameters."""
+    parameter = TORCH.reserved_names.parameter
+    return {parameter(name): _input(model, array) for name, array in inputs.items()}
 
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:

@@ -109,14 +109,19 @@ def attention_slots(layer: Recurrent) -> tuple[Slot, ...]:
 
 
 def module(layer: Layer) -> str:
-    """Return the name of the attribute that holds these arrays."""
+    """Return the name of the layer whose module holds these arrays."""
     stack = stack_of(layer)
     return stack.name if stack else layer.name
 
 
+def attribute(layer: Layer) -> str:
+    """Return the name of the attribute that holds these arrays."""
+    return TORCH.reserved_names.attribute(module(layer))
+
+
 def called(layer: Layer) -> str:
     """Return the name of the attribute that computes a layer, which others may share."""
-    return layer.shares or module(layer)
+    return TORCH.reserved_names.attribute(layer.shares or module(layer))
 
 
 def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
@@ -165,4 +170,4 @@ def gate_order(cell: StandardCell) -> str:
             assert_never(cell)
 
 
-SLOTS = Slots(slots=slots, module=module)
+SLOTS = Slots(slots=slots, module=attribute)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnspec.importing.graph import functions, settings
 from rnnspec.importing.graph.attention import attention, weigh, weights_of
+from rnnspec.importing.graph.equations import OF_TWO, make_formula
 from rnnspec.importing.graph.formulas import (
     FeatureFunction,
     apply,
@@ -324,6 +325,11 @@ def _combine(scope: Scope, node: GraphNode, x: Tensor, y: Tensor) -> Tensor | No
         whole = scope.fuse(one, two)
         scope.merge(whole.at, merges[node.op])
         return replace(whole, merge=merges[node.op])
+    if node.op in OF_TWO and x.role == y.role == "plain" and x.at != y.at:
+        # A call of a layer stands before another one that shares its arrays.
+        first, second = sorted((x, y), key=lambda value: value.at)
+        names = ("a", "b") if first is x else ("b", "a")
+        return combine_by(scope, OF_TWO[node.op].format(*names), [first, second])
     how = _HOWS.get(node.op)
     if how is None or x.role != "plain" or y.role != "plain":
         return None
@@ -333,7 +339,24 @@ def _combine(scope: Scope, node: GraphNode, x: Tensor, y: Tensor) -> Tensor | No
     return join(scope, how, [x, y])
 
 
-def join(scope: Scope, how: JoinHow, tensors: Sequence[Tensor], axis: int | None = None) -> Tensor:
+def combine_by(scope: Scope, text: str, tensors: Sequence[Tensor]) -> Tensor:
+    """Return what an equation computes of tensors, which it calls a, b and so on.
+
+    Raises:
+        RefusedError: they do not fit, or the language has no such equation.
+    """
+    parts = [scope.with_features(scope.settle(tensor)) for tensor in tensors]
+    widths = dict(zip("abcdefgh", (scope.width(part.at) or 0 for part in parts), strict=False))
+    if not all(widths.values()):
+        raise RefusedError("expected known numbers of features, received others")
+    result = join(scope, make_formula(text, widths), parts)
+    scope.equations[result.at] = text
+    return result
+
+
+def join(
+    scope: Scope, how: JoinHow | nodes.Formula, tensors: Sequence[Tensor], axis: int | None = None
+) -> Tensor:
     """Return tensors side by side, or their sum or product.
 
     Args:
@@ -366,7 +389,7 @@ def join(scope: Scope, how: JoinHow, tensors: Sequence[Tensor], axis: int | None
     if axis is not None and first.axes[axis] != "F":
         raise RefusedError(f"axis: expected the features, received that of {describe(first)}")
     sizes = [scope.features(part) for part in parts]
-    others = set(sizes) - {max(sizes)} - ({1} if how == "multiply" else set())
+    others = set(sizes) - {max(sizes)} - (set() if how in ("add", "concat") else {1})
     if how != "concat" and others:
         message = f"expected as many features, received {' and '.join(map(str, sizes))}"
         raise RefusedError(message, "E707")
@@ -377,7 +400,8 @@ def join(scope: Scope, how: JoinHow, tensors: Sequence[Tensor], axis: int | None
         places.sort(reverse=True)
         layer: nodes.Layer = nodes.Residual(name="add", input=(), start="")
     else:
-        layer = nodes.Join(name=how, how=how, input=(), of=(), inputs=())
+        name = how if isinstance(how, str) else "formula"
+        layer = nodes.Join(name=name, how=how, input=(), of=(), inputs=())
     at = scope.add(layer, *places, sequences=merged, is_vector=not sequences)
     return Tensor(at, first.axes, steps=first.steps)
 

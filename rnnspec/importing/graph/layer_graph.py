@@ -150,6 +150,8 @@ class LayerGraph:
                 return self.flattened.get(at)
             case nodes.Append():
                 return next(filter(None, map(self._widths.get, step.sources)), None)
+            case nodes.Join(how=nodes.Formula() as formula):
+                return formula.size
             case nodes.Join(how=how):
                 sizes = [self._widths[source] for source in step.sources]
                 known = [size or 0 for size in sizes]

@@ -173,6 +173,14 @@ def _range(_: GraphNode, inputs: Inputs, largest: int) -> Array:
     return steps
 
 
+@_operator("Trilu")
+def _triangle(node: GraphNode, inputs: Inputs, _: int) -> Array:
+    x, *others = required_inputs(inputs)
+    diagonal = int(others[0]) if others else 0
+    triangle: Array = (np.triu if node.attributes.get("upper", 1) else np.tril)(x, diagonal)
+    return triangle
+
+
 @_operator("Gather")
 def _gather(node: GraphNode, inputs: Inputs, largest: int) -> Array:
     x, indices = required_inputs(inputs)

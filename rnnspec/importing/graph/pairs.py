@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -240,28 +241,55 @@ def _leave_out(scope: Scope, x: Pairs, real: Sequence[Array]) -> Pairs:
         RefusedError: the condition is another.
     """
     shapes = _shapes(scope, x)
-    for axis, side in (("2", x.two), ("1", x.one)):
-        place = x.axes.index(axis)
-        batch = x.axes.index("B")
-        for array, mask, shape in zip(real, scope.real(side), shapes, strict=True):
-            full = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
-            aligned = mask if batch < place else mask.T
-            others = [i for i in range(len(shape)) if i not in (batch, place)]
-            expected = np.expand_dims(aligned, others)
-            if any(a not in (1, b) for a, b in zip(full.shape, shape, strict=True)):
-                message = "expected a condition with the axes of the scores, received others"
-                raise RefusedError(message, "E707")
-            if not np.array_equal(np.broadcast_to(full, shape), np.broadcast_to(expected, shape)):
-                break
-        else:
-            if all(mask.all() for mask in scope.real(side)):
-                continue
-            if x.masked not in ("", axis):
-                raise RefusedError("leaves out queries, too; rnnspec leaves out steps only")
-            return replace(x, masked=axis)
+    full = [
+        array.reshape((1,) * (len(e) - array.ndim) + array.shape)
+        for array, e in zip(real, shapes, strict=True)
+    ]
+    if any(
+        a not in (1, b)
+        for array, e in zip(full, shapes, strict=True)
+        for a, b in zip(array.shape, e, strict=True)
+    ):
+        raise RefusedError(
+            "expected a condition with the axes of the scores, received others", "E707"
+        )
+    for axis, causal in product(("2", "1", ""), (False, True)):
+        side = x.one if axis == "1" else x.two
+        if not (axis or causal) or (axis and all(mask.all() for mask in scope.real(side))):
+            continue
+        expected: list[Array] = [np.ones((), dtype=bool)] * len(shapes)
+        if axis:
+            expected = [_align(x, mask, axis) for mask in scope.real(side)]
+        if causal:
+            seen = (_seen(x, shape) for shape in shapes)
+            expected = [one & other for one, other in zip(expected, seen, strict=True)]
+        if not all(
+            np.array_equal(np.broadcast_to(one, shape), np.broadcast_to(other, shape))
+            for one, other, shape in zip(full, expected, shapes, strict=True)
+        ):
+            continue
+        if axis and x.masked not in ("", axis):
+            raise RefusedError("leaves out queries, too; rnnspec leaves out steps only")
+        return replace(x, masked=axis or x.masked, causal=causal or x.causal)
     if all(array.all() for array in real):
         return x
     raise RefusedError("expected a condition that is true at real steps, received another")
+
+
+def _align(x: Pairs, mask: Array, axis: str) -> Array:
+    """Return a mask, (batch, steps), with the axes of scores, along one of theirs."""
+    batch, place = x.axes.index("B"), x.axes.index(axis)
+    others = [i for i in range(len(x.axes)) if i not in (batch, place)]
+    return np.expand_dims(mask if batch < place else mask.T, others)
+
+
+def _seen(x: Pairs, shape: tuple[int, ...]) -> Array:
+    """Return true where a step, along the axis 2, is not behind its query."""
+    query, step = (
+        np.arange(shape[place]).reshape([-1 if i == place else 1 for i in range(len(shape))])
+        for place in map(x.axes.index, "12")
+    )
+    return np.asarray(step <= query)
 
 
 def _normalize(scope: Scope, node: GraphNode, x: Pairs) -> Pairs:
@@ -270,6 +298,8 @@ def _normalize(scope: Scope, node: GraphNode, x: Pairs) -> Pairs:
         raise RefusedError("axis: expected that of the steps, received another", "E703")
     if x.masked not in ("", axis):
         raise RefusedError("leaves out queries at padding; rnnspec leaves out steps only")
+    if x.causal and axis != "2":
+        raise RefusedError("leaves out steps before the query; rnnspec leaves out later ones only")
     memory = x.one if axis == "1" else x.two
     if not x.masked and not all(mask.all() for mask in scope.real(memory)):
         message = "weighs padding, too; rnnspec leaves it out, as masked_fill with -inf does"
@@ -308,18 +338,21 @@ def _mix(scope: Scope, inputs: Sequence[Value]) -> Tensor:
 def _attend(scope: Scope, x: Pairs, queries: int, keys: int, over: int) -> int:
     """Add the attention of queries to the steps at a place, and return its place."""
     width = scope.width(over) or 1
+    if x.causal and scope.sizes(x.one, "T") != scope.sizes(x.two, "T"):
+        raise RefusedError("expected as many queries as steps, since no query sees later steps")
     if x.scored is None:
-        usual = (scope.width(keys) or 1) ** -0.5
+        usual = ((scope.width(keys) or 1) // x.heads) ** -0.5
         # Files have it in float32.
         scale = usual if np.isclose(x.scale, usual, rtol=1e-6, atol=0) else x.scale
-        if keys != over:
+        if keys != over and x.heads == 1 and _is_projection(scope, keys, over):
             # q . (U m + b) is (q U') . m, and a number that is the same for all steps.
             queries, keys = (
                 scope.project(_projection(scope, keys, over), queries, turned=True),
                 over,
             )
         layer = attention("attention", "", "", width, additive=False, scale=scale)
-        return scope.add(layer, queries, over)
+        layer = replace(layer, heads=x.heads, causal=x.causal)
+        return scope.add(layer, queries, *dict.fromkeys((over, keys)))
     if x.scale != 1:
         message = f"scales an additive score by {x.scale:g}; rnnspec does not support that"
         raise RefusedError(message, "E703")
@@ -330,7 +363,7 @@ def _attend(scope: Scope, x: Pairs, queries: int, keys: int, over: int) -> int:
         raise RefusedError(message)
     key = scope.project(steps, over, with_bias_of=(asked,))
     query = scope.project(asked, asked.sources[0], with_bias_of=None)
-    layer = attention("attention", "", "", width, additive=True)
+    layer = replace(attention("attention", "", "", width, additive=True), causal=x.causal)
     return scope.add_additive(layer, (query, over, key), scope.steps[x.scored])
 
 
@@ -340,14 +373,19 @@ def _projection(scope: Scope, keys: int, over: int) -> GraphLayer:
     Raises:
         RefusedError: they are others.
     """
-    step = scope.steps.get(keys)
-    if (
-        step is None
-        or not isinstance(step.layer, nodes.Dense)
-        or step.layer.activation != "linear"
-        or step.layer.tied
-        or step.sources[0] != over
-    ):
+    if not _is_projection(scope, keys, over):
         message = "expected keys that are the steps that are mixed, or a dense layer of these"
         raise RefusedError(f"{message}, received others")
-    return step
+    return scope.steps[keys]
+
+
+def _is_projection(scope: Scope, keys: int, over: int) -> bool:
+    """True if a dense layer of the steps at a place gives the keys."""
+    step = scope.steps.get(keys)
+    return (
+        step is not None
+        and isinstance(step.layer, nodes.Dense)
+        and step.layer.activation == "linear"
+        and not step.layer.tied
+        and step.sources[0] == over
+    )

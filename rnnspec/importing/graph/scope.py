@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
+from rnnspec.importing.graph.equations import make_formula, write_equation
 from rnnspec.importing.graph.formulas import (
     Affine,
     LayerNormalization,
@@ -100,6 +101,8 @@ class Scope(LayerGraph):
             self._sequences[at] = ProbedSteps(one.steps, one.real) if is_sequence else None
             if not one.setting.tokens:
                 self._widths[at] = one.setting.size("F")
+        self.equations: dict[int, str] = {}
+        """The text of each formula by its place, in which what it takes is a, b and so on."""
         self._settled: dict[tuple[int, int], tuple[int, FeatureFunction]] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
@@ -307,6 +310,9 @@ class Scope(LayerGraph):
             return tensor
         added = self._added_by(tensor, tensor.formula)
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
+        if tensor.formula.is_single and at in self.equations and tensor.axes[-1] == "":
+            # One number is one feature.
+            tensor = replace(tensor, axes=(*tensor.axes[:-1], "F"))
         return replace(tensor, at=at, formula=None, numbers=None, pad_value=added)
 
     def _added_by(self, tensor: Tensor, formula: FeatureFunction) -> float:
@@ -356,13 +362,45 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: it is no layer.
         """
-        for part, piece in recognise(formula, width):
+        try:
+            pieces = recognise(formula, width)
+        except RefusedError:
+            if (place := self.extend_equation(at, formula)) is None:
+                raise
+            return place
+        for part, piece in pieces:
             key = (at, id(part))
             if key not in self._settled:
                 self._check_there(at)
                 self._settled[key] = self.add_piece(at, piece), part
             at = self._settled[key][0]
         return at
+
+    def extend_equation(self, at: int, formula: FeatureFunction) -> int | None:
+        """Return the place of a function of what layers are combined to, None if it is no equation.
+
+        It is an equation of these layers themselves.
+        """
+        key = (at, id(formula))
+        if key in self._settled:
+            return self._settled[key][0]
+        if (step := self.steps.get(at)) is None:
+            return None
+        match step.layer:
+            case nodes.Join(how="multiply") if len(step.sources) == 2:
+                before = "(a * b)"
+            case _:
+                before = self.equations.get(at, "")
+        if not before or (text := write_equation(formula, before)) is None:
+            return None
+        widths = dict(zip("abcdefgh", (self.width(e) or 0 for e in step.sources), strict=False))
+        layer = nodes.Join(
+            name="formula", how=make_formula(text, widths), input=(), of=(), inputs=()
+        )
+        sequences = self._sequences[at]
+        place = self.add(layer, *step.sources, sequences=sequences, is_vector=sequences is None)
+        self.equations[place], self._settled[key] = text, (place, formula)
+        return place
 
     def sequence(self, value: Value, axes: str, **words: bool) -> Tensor:
         """Return a value as the output of a layer with the axes in some order.

@@ -205,7 +205,8 @@ class Pairs(_Described):
     products. ``scored`` is the place of the dense layer that makes scores of them. ``masked`` is
     the axis whose padding is left out, empty for none, and ``over`` that along which the weights
     add up to 1. ``shift`` is a number that is added to all of them. Where weights are no numbers,
-    they are ``absent``.
+    they are ``absent``. With several ``heads``, there are as many of each, side by side in the
+    features. If they are ``causal``, no query has one of a step behind its own.
     """
 
     one: Tensor
@@ -217,6 +218,8 @@ class Pairs(_Described):
     scored: int | None = None
     masked: str = ""
     over: str = ""
+    heads: int = 1
+    causal: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -87,7 +87,7 @@ class Foreign:
     the innermost. ``part`` is set if its arrays are some of those of a layer: its name, the first
     array, and the first that is not one of them. ``tied`` is the name of the embedding that this
     call of it projects back to its tokens with, and ``shared`` that of the one whose vectors this
-    other call of it has.
+    other call of it has. It is ``causal`` if a call of an attention says so.
     """
 
     kind: str
@@ -107,6 +107,7 @@ class Foreign:
     part: tuple[str, int, int] | None = None
     tied: str = ""
     shared: str = ""
+    causal: bool = False
 
     @property
     def tensors(self) -> tuple[tuple[str, int], ...]:

@@ -30,9 +30,10 @@ def place_attention(
     certain = draft.now.certain and all(output.certain for output in inputs)
     draft.now = replace(queries, certain=certain)
     key = keys[0] if keys else values
-    if not piece.node.additive and key.node != values.node:
-        message = "has keys other than its values; for rnnspec, only AdditiveAttention has"
-        draft.doubt(layer, message)
+    if not piece.node.additive and key.masked != values.masked:
+        draft.doubt(layer, "has keys with other padding than its values")
+    if piece.node.causal and queries.shape[0] != values.shape[0]:
+        draft.doubt(layer, "called with use_causal_mask for other steps than those of the queries")
     if piece.node.additive:
         key = _project(draft, layer, key, "keys", of=values.node)
         queries = _project(draft, layer, queries, "query")

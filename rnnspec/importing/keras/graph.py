@@ -471,6 +471,7 @@ class _Graph:
             mask=mask,
             mask_input=mask_input,
             constants=call.constants,
+            causal=layer.kind in ATTENTIONS and call.kwargs.get("use_causal_mask") is True,
         )
 
     def _mask(self, name: str, call: LayerCall, starts: Sequence[str]) -> tuple[str, float | None]:
@@ -482,6 +483,8 @@ class _Graph:
         if isinstance(mask, list | tuple) and not any(mask):
             # A model that is a layer has one for each of its inputs.
             mask = None
+        if self.layers[name].kind in ATTENTIONS:
+            arguments.pop("use_causal_mask", None)
         for key in arguments:
             self.refuse(name, f"called with {key}, which rnnspec does not support")
         layer = self.layers[name]

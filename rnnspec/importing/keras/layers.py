@@ -323,6 +323,7 @@ def _attention(settings: Settings, layer: Foreign) -> Piece:
         settings.refuse("", f"{message} outputs", "E704")
         return pieces.Lacking(layer)
     node = unplaced.attention(layer.name, "", "", 1, additive=additive)
+    node = replace(node, causal=layer.causal)
     return pieces.AttentionPiece(layer=layer, node=node, lacks=lacks)
 
 

@@ -36,6 +36,8 @@ _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
     (rnn, rnn.pad_packed_sequence),
     (torch, torch.zeros),
+    (torch, torch.ones),
+    (torch, torch.full),
     (torch, torch.as_tensor),
     (torch.Tensor, torch.Tensor.new),
     (torch.autograd, torch.autograd.Variable),

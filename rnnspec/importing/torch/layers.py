@@ -56,6 +56,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "AdaptiveAvgPool1d": {"output_size": 1},
     "ConstantPad1d": {"value": 0},
     "Flatten": {"start_dim": 1, "end_dim": -1},
+    "MultiheadAttention": {"bias_k": None, "bias_v": None, "add_zero_attn": False},
 }  # fmt: skip
 """The values of settings that the language has."""
 
@@ -71,7 +72,8 @@ _PLAIN = (
 """Modules without arrays."""
 
 
-_WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
+_HEADS = "MultiheadAttention"
+_WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", _HEADS, *CELLS)
 
 
 def call_module(m: Operators, op: Op, arguments: Arguments) -> Any:
@@ -96,7 +98,7 @@ def _call(m: Operators, op: Op, arguments: Arguments) -> Any:
     args, kwargs = arguments
     for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
         args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
-    if kind not in CELLS and (len(args) != 1 or kwargs):
+    if kind not in (*CELLS, _HEADS) and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
         return _plain(m, op.module, kind, args[0])
@@ -136,6 +138,8 @@ def _call_with_arrays(  # noqa: PLR0913, PLR0917 - a call, and what is called
         run = partial(_zoo, kind=of_zoo) if of_zoo else partial(_recurrent, kind=kind)
         return run(scope, op, *args, **kwargs)
     match kind:
+        case "MultiheadAttention":
+            return _attend(m, op, *args, **kwargs)
         case "Embedding":
             return _embedding(scope, op, args[0])
         case "Conv1d":
@@ -338,6 +342,79 @@ def _turn(scope: ModuleScope, op: Op, at: int) -> None:
         "takes h[-1] before h[-2]; in the spec h[-2] comes first, and its arrays are in that order",
         op.target,
     )
+
+
+def _attend(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+    m: Operators, op: Op, query: Any, key: Any, value: Any, key_padding_mask: Any = None,
+    need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> Any:  # fmt: skip
+    """Return the output of ``nn.MultiheadAttention``, and its weights, which nothing may take.
+
+    ``is_causal`` only says that ``attn_mask`` is causal.
+    """
+    del need_weights, average_attn_weights, is_causal
+    scope, module = m.scope, op.module
+    if module.dropout:
+        scope.account.leave(f"dropout {module.dropout:g} in an attention", op.target)
+    sequences = dict(zip(("query", "keys", "values"), (query, key, value), strict=True))
+    values = {role: scope.sequence(x) for role, x in sequences.items()}
+    for one in values.values():
+        lay_out_recurrent(scope, one, batch_first=module.batch_first)
+    roles = list(values)
+    # In the order in which the language has them.
+    projected = {
+        role: _project(scope, op, values[role], roles.index(role))
+        for role in ("keys", "values", "query")
+    }
+    queries, keys, memory = (projected[role] for role in ("query", "keys", "values"))
+    scale = (module.embed_dim // module.num_heads) ** -0.5
+    scores = Pairs(queries, keys, ("B", "1", "2"), "scores", scale, heads=module.num_heads)
+    if key_padding_mask is not None:
+        padding = m.run("Unsqueeze", key_padding_mask, axes=(1,))
+        scores = _leave_out(m, padding, scores, "key_padding_mask")
+    if attn_mask is not None:
+        scores = _leave_out(m, attn_mask, scores, "attn_mask")
+    context = m.run("MatMul", m.run("Softmax", scores, axis=2), memory)
+    layer = dense(
+        f"{op.target}.out_proj", module.embed_dim, activation="linear", bias=_is_biased(module)
+    )
+    bias = (f"{op.target}.out_proj.bias",) if layer.bias else ()
+    arrays: Any = {"kernel": (f"{op.target}.out_proj.weight", False), "bias": bias}
+    at = scope.add(layer, context.at, arrays=arrays, modules=())
+    return scope.result(values["query"], at), NonTensor("the weights of several heads")
+
+
+def _is_biased(module: Any) -> bool:
+    return module.in_proj_bias is not None
+
+
+def _project(scope: ModuleScope, op: Op, value: Tensor, number: int) -> Tensor:
+    """Return the queries, the keys or the values of ``nn.MultiheadAttention``, by their number."""
+    module, size = op.module, op.module.embed_dim
+    scope.fit_features(value.at, (size, module.kdim, module.vdim)[number])
+    own = module.in_proj_weight is None
+    weight = f"{('q', 'k', 'v')[number]}_proj_weight" if own else "in_proj_weight"
+    bias = (f"{op.target}.in_proj_bias",) if _is_biased(module) else ()
+    arrays: Any = {
+        "kernel": (f"{op.target}.{weight}", False),
+        "bias": bias,
+        "rows": (number * size, (number + 1) * size),
+    }
+    layer = dense(f"{op.target}[{number}]", size, activation="linear", bias=bool(bias))
+    return Tensor(scope.add(layer, value.at, arrays=arrays, modules=()), ("B", "T", "F"))
+
+
+def _leave_out(m: Operators, left: Any, scores: Pairs, where: str) -> Pairs:
+    """Return scores without those where a mask of PyTorch is true, or -inf."""
+    if not isinstance(left, Known):
+        raise RefusedError(f"{where}: expected padding or later steps, received {describe(left)}")
+    if left.samples[0].dtype == bool:
+        result: Pairs = m.run("Where", left, float("-inf"), scores)
+    else:
+        result = m.run("Add", scores, left)
+    m.scope.masks |= bool(result.masked)
+    return result
 
 
 def _layer_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:

@@ -277,7 +277,8 @@ def _modules_of(
             bias = _entry(sum(biases[1:], biases[0])) if biases else None
             if "rows" in step.arrays:
                 rows = slice(*step.arrays["rows"])
-                kernel, bias = kernel[rows], _entry(biases[0][rows]) if biases else None
+                kernel = kernel if len(kernel) == step.layer.units else kernel[rows]
+                bias = _entry(biases[0][rows]) if biases else None
             return [MatrixModule(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
         case nodes.Embedding() if step.arrays:
             table = step.arrays["one_hot"]

@@ -346,9 +346,9 @@ class ModuleScope(Scope):
         """
         refused = formula.refused
         paths = {id(array): path for path, array in self.stand_ins.items()}
+        used = {paths[id(part)] for part in formula.constants if id(part) in paths}
         before, self.op = self.op, formula.origin
         try:
-            used = {paths[id(part)] for part in formula.constants if id(part) in paths}
             placed = [
                 paths[id(array)]
                 for _, piece in recognise(formula, width)
@@ -361,6 +361,8 @@ class ModuleScope(Scope):
                 raise refused
             return super().place_formula(at, formula, width)
         except RefusedError:
+            if not used and (place := self.extend_equation(at, formula)) is not None:
+                return place
             if refused is None:
                 raise
             raise refused from None

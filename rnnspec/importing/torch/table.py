@@ -894,6 +894,28 @@ def _zeros(m: Operators, *sizes: Any, **named: Any) -> Zeros:
     return Zeros(rows=layers if type(layers) is int else 0)
 
 
+def _full(m: Operators, size: Any, fill_value: Any, **named: Any) -> Any:
+    """Return an array of one number, as masks of later steps are made of."""
+    sizes = size if isinstance(size, tuple) else (size,)
+    number = np.array([fill_value])
+    if "bool" in str(named.get("dtype")):
+        number = number.astype(bool)
+    return m.run("ConstantOfShape", _sizes(m, sizes), value=number)
+
+
+def _ones(m: Operators, *sizes: Any, **named: Any) -> Any:
+    if len(sizes) == 1 and isinstance(sizes[0], tuple):
+        (sizes,) = sizes
+    return _full(m, sizes, 1.0, **named)
+
+
+def _triangle(*, upper: int) -> Row:
+    def run(m: Operators, x: Any, diagonal: int = 0) -> Any:
+        return m.run("Trilu", x, diagonal, upper=upper)
+
+    return run
+
+
 def _unwritten(m: Operators, *_: Any) -> NonTensor:
     del m
     return NonTensor()
@@ -1166,9 +1188,8 @@ def _attend(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     m: Operators, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: Any = 0.0,
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
 ) -> Any:  # fmt: skip
-    if is_causal or enable_gqa:
-        key_word = "is_causal" if is_causal else "enable_gqa"
-        raise RefusedError(f"{key_word}: expected False, received True", "E703")
+    if enable_gqa:
+        raise RefusedError("enable_gqa: expected False, received True", "E703")
     if dropout_p:
         message = "drops in evaluation too; expected dropout_p of 0 there"
         raise RefusedError(f"dropout_p: {message}", "E703")
@@ -1180,6 +1201,8 @@ def _attend(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     scores = m.run("MatMul", queries, m.run("Transpose", keys, perm=(0, 2, 1)))
     width = m.scope.features(queries)
     scores = m.run("Mul", scores, float(width**-0.5 if scale is None else scale))
+    if is_causal:
+        scores = replace(scores, causal=True)
     if attn_mask is not None:
         if not isinstance(attn_mask, Known) or attn_mask.samples[0].dtype != bool:
             message = f"attn_mask: expected truth values, received {describe(attn_mask)}"
@@ -1274,6 +1297,10 @@ ROWS: dict[str, Row] = {
     "numel": _number_of_elements,
     "size": _size,
     **dict.fromkeys(("zeros", "new_zeros", "zeros_like", "zero_"), _zeros),
+    "ones": _ones,
+    "full": _full,
+    "triu": _triangle(upper=1),
+    "tril": _triangle(upper=0),
     "new": _unwritten,
     "arange": _arange,
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), _transpose),
