@@ -166,9 +166,9 @@ def schedule(
 
     If it ``shares`` parts, repeated lines have one part of a joined product between them; otherwise
     each part goes into one sum, so that products can be added up in its place. If the layer
-    ``attends``, the input has the context in it, and is known in the step. If it ``mixes`` values in
-    one operation, 1 - z stays beside z. ``packed`` are the parameters in each array of several, in
-    their order.
+    ``attends``, the input has the context in it, and is known in the step. If it ``mixes`` values
+    in one operation, 1 - z stays beside z. ``packed`` are the parameters in each array of several,
+    in their order.
     """
     places = {name: place for array in packed for place, name in enumerate(array)}
     folded = _fold_numbers(equations)

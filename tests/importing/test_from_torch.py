@@ -321,7 +321,7 @@ def test_all_reasons_are_given_at_once() -> None:
 
 
 INTERNAL = re.compile(
-    r"pydantic|validation error|\b(Known|Tensor|Pairs|FinalStates|Argument|Unknown|Ref)\(|"
+    r"pydantic|validation error|\b(Known|Tensor|Pairs|CarriedStates|Argument|Unknown|Ref)\(|"
     r"(?<!System)(Key|Type|Attribute|Value|Index)Error|object at 0x|NoneType|<class"
 )
 """What is about our own code, or another library's, in place of the module."""

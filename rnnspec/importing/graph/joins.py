@@ -23,7 +23,7 @@ from rnnspec.importing.graph.masks import apply_mask
 from rnnspec.importing.graph.pairs import add_all
 from rnnspec.importing.graph.scope import ProbedSteps
 from rnnspec.importing.graph.shapes import axis_number, constants, normalized_axis
-from rnnspec.importing.graph.values import FinalStates, Known, Tensor, are_equal, describe
+from rnnspec.importing.graph.values import CarriedStates, Known, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -427,7 +427,7 @@ def concatenate(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value
     """Put features, the directions of a layer, or vectors of several layers one after the other."""
     tensors: list[Tensor] = []
     for value in inputs:
-        tensors += value.parts if isinstance(value, FinalStates) else [scope.as_tensor(value)]
+        tensors += value.parts if isinstance(value, CarriedStates) else [scope.as_tensor(value)]
     rank = len(tensors[0].axes)
     if any(len(tensor.axes) != rank for tensor in tensors):
         raise RefusedError("expected tensors with as many axes, received others", "E707")
@@ -463,7 +463,7 @@ def concatenate(scope: Scope, node: GraphNode, inputs: Sequence[Value]) -> Value
             part if part.is_final or part.half is not None else scope.settle(part) for part in parts
         ]
         sizes = tuple(2 if part.axes[axis] else 1 for part in parts)
-        return FinalStates(tuple(parts), sizes, axis)
+        return CarriedStates(tuple(parts), sizes, axis)
     if any(part.axes[axis] == "T" for part in parts):
         return _append(scope, parts, axis)
     return join(scope, "concat", parts, axis)

@@ -25,8 +25,8 @@ from rnnspec.importing.graph import (
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import draw_probes
 from rnnspec.importing.graph.values import (
+    CarriedStates,
     ExtraInput,
-    FinalStates,
     Known,
     Pairs,
     RestartError,
@@ -345,7 +345,7 @@ def _read_node(scope: Scope, node: GraphNode, inputs: list[Value]) -> tuple[Valu
         table = x.constant
         assert table is not None, "of the caller"
         return (layers.embed(scope, table, inputs[1]),)
-    if isinstance(x, FinalStates) and node.op != "Concat":
+    if isinstance(x, CarriedStates) and node.op != "Concat":
         return (states.part_of_states(scope, node, x, inputs),)
     if node.op == "Split" and isinstance(x, Tensor):
         return parts.split(scope, node, x, inputs)

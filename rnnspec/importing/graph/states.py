@@ -14,7 +14,7 @@ from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.parts import gather, take
 from rnnspec.importing.graph.shapes import axis_number, constants, numbers_of_probe, transpose
-from rnnspec.importing.graph.values import FinalStates, Known, Tensor, describe
+from rnnspec.importing.graph.values import CarriedStates, Known, Tensor, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.values import Value
 
 
-def part_of_states(scope: Scope, node: GraphNode, x: FinalStates, inputs: Sequence[Value]) -> Value:
+def part_of_states(
+    scope: Scope, node: GraphNode, x: CarriedStates, inputs: Sequence[Value]
+) -> Value:
     """Return some of several vectors, or all of them with their axes in another order.
 
     Raises:
@@ -41,7 +43,7 @@ def part_of_states(scope: Scope, node: GraphNode, x: FinalStates, inputs: Sequen
         case "Transpose":
             order = settings.order_of(node, rank)
             turned = tuple(transpose(scope, node, part) for part in x.parts)
-            return FinalStates(turned, x.sizes, order.index(x.axis))
+            return CarriedStates(turned, x.sizes, order.index(x.axis))
         case "Gather" if axis_number(node.attributes.get("axis", 0), rank) == x.axis:
             index = constants(inputs, "indices")[1]
             if index is None:
@@ -69,24 +71,24 @@ def part_of_states(scope: Scope, node: GraphNode, x: FinalStates, inputs: Sequen
         assert isinstance(part, Tensor), "a part of a tensor"
         parts.append(part)
         sizes.append(len(np.ravel(local)))
-    return parts[0] if len(parts) == 1 else FinalStates(tuple(parts), tuple(sizes), x.axis)
+    return parts[0] if len(parts) == 1 else CarriedStates(tuple(parts), tuple(sizes), x.axis)
 
 
-def _each(x: FinalStates, parts: Sequence[Value]) -> FinalStates:
+def _each(x: CarriedStates, parts: Sequence[Value]) -> CarriedStates:
     tensors = tuple(part for part in parts if isinstance(part, Tensor))
     if [len(part.axes) for part in tensors] != [len(part.axes) for part in x.parts]:
         raise RefusedError("takes a part of the batch, which rnnspec does not support")
     return replace(x, parts=tensors)
 
 
-def _shapes_of_states(scope: Scope, x: FinalStates) -> list[tuple[int, ...]]:
+def _shapes_of_states(scope: Scope, x: CarriedStates) -> list[tuple[int, ...]]:
     shapes = scope.shape(x.parts[0])
     return [(*shape[: x.axis], sum(x.sizes), *shape[x.axis + 1 :]) for shape in shapes]
 
 
 def _reshape_states(
-    scope: Scope, node: GraphNode, x: FinalStates, inputs: Sequence[Value]
-) -> FinalStates | Tensor:
+    scope: Scope, node: GraphNode, x: CarriedStates, inputs: Sequence[Value]
+) -> CarriedStates | Tensor:
     """Return the states of several layers by layer and direction, or all of them side by side."""
     before = _shapes_of_states(scope, x)
     shapes = [
@@ -105,7 +107,7 @@ def _reshape_states(
             )
             for part in x.parts
         )
-        return FinalStates(parts, (1,) * len(parts), 0)
+        return CarriedStates(parts, (1,) * len(parts), 0)
     if all(
         part.axes[0] == "B" and target == (shape[0], int(np.prod(shape[1:])))
         for part in x.parts

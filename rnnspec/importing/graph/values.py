@@ -185,7 +185,7 @@ class Tensor(_Described):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FinalStates(_Described):
+class CarriedStates(_Described):
     """Vectors one after the other along an axis, such as the final states of several layers.
 
     ``sizes`` are theirs along it.
@@ -239,7 +239,7 @@ class Unknown(_Described):
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | Pairs | FinalStates | PaddedState | ExtraInput | Unknown | None
+Value = Known | Tensor | Pairs | CarriedStates | PaddedState | ExtraInput | Unknown | None
 """A value; None is an input that is left out."""
 
 
@@ -254,7 +254,7 @@ class RestartError(Exception):
 
 _NAMES = {
     "Known": "numbers that are no output of a layer",
-    "FinalStates": "the final states of several layers",
+    "CarriedStates": "the final states of several layers",
     "PaddedState": "a state that padding has changed",
     "Unknown": "an unknown value",
     "NoneType": "nothing",

@@ -18,8 +18,8 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import INPUTS
 from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import (
+    CarriedStates,
     ExtraInput,
-    FinalStates,
     Known,
     PaddedState,
     RestartError,
@@ -294,7 +294,11 @@ def first_state(
         RefusedError: it is none, or of another shape.
     """
     number, units = size
-    if isinstance(value, FinalStates) and len(value.parts) == number == 2 and value.axis == layout:
+    if (
+        isinstance(value, CarriedStates)
+        and len(value.parts) == number == 2
+        and value.axis == layout
+    ):
         flat = [
             replace(part, axes=tuple(a for i, a in enumerate(part.axes) if i != value.axis))
             for part in value.parts

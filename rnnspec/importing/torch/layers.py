@@ -13,7 +13,7 @@ from rnnspec.errors import listed
 from rnnspec.importing.graph import joins, pairs
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
-from rnnspec.importing.graph.values import FinalStates, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.graph.values import CarriedStates, Known, Pairs, Tensor, Unknown
 from rnnspec.importing.graph.windows import convolve, pad_axes
 from rnnspec.importing.torch import states
 from rnnspec.importing.torch.operators import axis_number
@@ -682,7 +682,7 @@ def _of_single(scope: ModuleScope, op: Op, x: Tensor, hx: Any, *, kind: str) -> 
 
 def _final_states(
     levels: tuple[int, ...], part: str, rows: Probed | None, *, two: bool
-) -> Tensor | FinalStates:
+) -> Tensor | CarriedStates:
     """Return the final states of layers, (layers x directions, batch, units)."""
     axes = ("D", "B", "U") if two else ("", "B", "F")
     tensors = [
@@ -692,7 +692,7 @@ def _final_states(
     ]
     if len(tensors) == 1:
         return tensors[0]
-    return FinalStates(tuple(tensors), (1 + two,) * len(tensors), 0)
+    return CarriedStates(tuple(tensors), (1 + two,) * len(tensors), 0)
 
 
 def _turn_back(scope: ModuleScope, at: int) -> None:

@@ -12,7 +12,7 @@ from rnnspec.importing.graph.bounds import interval, number, size_of
 from rnnspec.importing.graph.graph import DoubtError, GraphNode
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import Budget, OperatorReader
-from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Pairs, Tensor
+from rnnspec.importing.graph.values import CarriedStates, ExtraInput, Known, Pairs, Tensor
 from rnnspec.importing.graph.values import Value as GraphValue
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
@@ -132,7 +132,7 @@ class Operators:
                 return 1
             case Pairs(axes=axes):
                 return len(axes)
-            case FinalStates(parts=[part, *_]):
+            case CarriedStates(parts=[part, *_]):
                 return len(part.axes)
             case _:
                 return len(self.scope.operand(x, either_order=True).axes)

@@ -14,8 +14,8 @@ from rnnspec.importing.graph.probes import ProbeSetting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
     NAMES_OF_AXES,
+    CarriedStates,
     ExtraInput,
-    FinalStates,
     Known,
     RestartError,
     Tensor,
@@ -650,7 +650,7 @@ class ModuleReader:
     def _is_aside(self, value: Any) -> bool:
         """True if a result is none that people want alone, such as states that nobody gives."""
         match value:
-            case Tensor() | FinalStates() if _is_states(value):
+            case Tensor() | CarriedStates() if _is_states(value):
                 return not all(self._begins_given(part.at) for part in _parts(value))
             case Tensor(role="plain"):
                 return False
@@ -789,7 +789,7 @@ class ModuleReader:
 def _is_states(value: Any) -> bool:
     """True if a value has vectors one after the other, as states are."""
     match value:
-        case FinalStates():
+        case CarriedStates():
             return True
         case Tensor(is_final=True, axes=("D" | "", "B", _) | ("B", "D" | "", _)):
             return True
@@ -798,12 +798,12 @@ def _is_states(value: Any) -> bool:
 
 
 def _parts(value: Any) -> tuple[Tensor, ...]:
-    return value.parts if isinstance(value, FinalStates) else (value,)
+    return value.parts if isinstance(value, CarriedStates) else (value,)
 
 
 def _axis(value: Any) -> int:
     """Return the axis of the layers."""
-    return value.axis if isinstance(value, FinalStates) else int(value.axes[0] == "B")
+    return value.axis if isinstance(value, CarriedStates) else int(value.axes[0] == "B")
 
 
 def _leaves(

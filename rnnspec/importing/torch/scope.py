@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.importing.graph.formulas import Affine, LayerNormalization, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.scope import Scope
-from rnnspec.importing.graph.values import NAMES_OF_AXES, FinalStates, Known, RestartError, Tensor
+from rnnspec.importing.graph.values import NAMES_OF_AXES, CarriedStates, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     ModuleArray,
@@ -247,7 +247,7 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: it is something else, or its features are in another order.
         """
-        if isinstance(value, FinalStates):
+        if isinstance(value, CarriedStates):
             both = "torch.cat((h[-2], h[-1]), dim=1)" if value.sizes[0] == 2 else "h[-1]"
             message = f"takes all {sum(value.sizes)} final states; expected those of one layer"
             raise RefusedError(f"{message}, such as {both}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.importing.assemble import is_input_name, rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Tensor
+from rnnspec.importing.graph.values import CarriedStates, ExtraInput, Known, Tensor
 from rnnspec.importing.taken import LearnedVector, Taken
 from rnnspec.importing.torch import loops
 from rnnspec.importing.torch.values import (
@@ -148,7 +148,7 @@ def add_given(scope: ModuleScope, argument: str, given: GivenStates) -> tuple[Gi
             rows.append(vector)
         names.append(tuple(own))
         sizes, axis = (given.directions,) * len(rows), int(given.swapped)
-        parts.append(rows[0] if len(rows) == 1 else FinalStates(tuple(rows), sizes, axis))
+        parts.append(rows[0] if len(rows) == 1 else CarriedStates(tuple(rows), sizes, axis))
     value = tuple(parts) if given.parts else parts[0]
     return replace(given, names=tuple(names)), value
 
@@ -302,7 +302,7 @@ def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
             return [None] * number
         case StackedRows(items) if len(items) == number:
             return [_vector(scope, item) for item in items]
-        case FinalStates(parts, sizes, axis=0) if sum(sizes) == number:
+        case CarriedStates(parts, sizes, axis=0) if sum(sizes) == number:
             return [first for part in parts for first in _vectors_of(scope, part)]
         case Tensor(axes=("", "B", "F") | ("B", "F")) if number == 1:
             return _vectors_of(scope, value)

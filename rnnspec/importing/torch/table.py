@@ -20,8 +20,8 @@ from rnnspec.importing.graph.masks import divide_by_steps
 from rnnspec.importing.graph.shapes import has_directions
 from rnnspec.importing.graph.values import (
     NAMES_OF_AXES,
+    CarriedStates,
     ExtraInput,
-    FinalStates,
     Known,
     Pairs,
     RestartError,
@@ -165,7 +165,7 @@ def _concatenate(m: Operators, x: Any, dim: Any = 0) -> Any:
         sizes = [1] * m.rank(x.value)
         sizes[axis_number(dim, len(sizes))] = x.number
         return _repeat("Tile")(m, x.value, *sizes)
-    if not isinstance(x, tuple) or not all(isinstance(p, Tensor | FinalStates) for p in x):
+    if not isinstance(x, tuple) or not all(isinstance(p, Tensor | CarriedStates) for p in x):
         kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
         raise RefusedError(
             "expected h[-2] and h[-1], the final states of both directions, or several sequences "
@@ -188,7 +188,7 @@ def _states_and_zeros(m: Operators, x: tuple[Any, ...]) -> StackedRows:
                 rows += [Zeros()] * number
             case Tensor(axes=("", "B", "F")):
                 rows.append(m.run("Gather", part, 0, axis=0))
-            case FinalStates(parts=parts, axis=0) if all(one.axes[0] == "" for one in parts):
+            case CarriedStates(parts=parts, axis=0) if all(one.axes[0] == "" for one in parts):
                 rows += [m.run("Gather", one, 0, axis=0) for one in parts]
             case _:
                 raise RefusedError(
@@ -449,7 +449,7 @@ def _repeat(op: str) -> Row:
             # A state of one layer, for each of several layers.
             rest = (1, 1) if op == "Tile" else (-1, -1)
             if type(several[0]) is int and several[0] > 1 and tuple(several[1:]) == rest:
-                return FinalStates((x,) * several[0], (1,) * several[0], 0)
+                return CarriedStates((x,) * several[0], (1,) * several[0], 0)
         try:
             # As many as there are.
             return m.run(op, x, _sizes(m, [1 if n == -1 else n for n in several]))
@@ -508,7 +508,7 @@ def _reshape(m: Operators, x: Any, *sizes: Any) -> Any:
     match x:
         case Tensor():
             return _reshape_tensor(m, x, tuple(map(_as_number, sizes)))
-        case FinalStates() | Known() | ExtraInput():
+        case CarriedStates() | Known() | ExtraInput():
             return m.run("Reshape", x, _sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
@@ -650,7 +650,7 @@ def _item(m: Operators, x: Any, index: Any) -> Any:
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Tensor():
             return _part(m, x, _parts(index, len(x.axes)), index)
-        case Known() | ExtraInput() | FinalStates() | Pairs():
+        case Known() | ExtraInput() | CarriedStates() | Pairs():
             return _take(m, x, _parts(index, m.rank(x)))
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
@@ -836,7 +836,7 @@ def _long(m: Operators, x: Any) -> Any:
 
 def _size(m: Operators, x: Any, dim: Any = None) -> Any:
     match x:
-        case Tensor() | Known() | FinalStates() | Pairs() | ExtraInput():
+        case Tensor() | Known() | CarriedStates() | Pairs() | ExtraInput():
             sizes = m.run("Shape", x)
         case ModuleArray():
             shapes = [list(m.scope.shape_of(x))] * len(m.scope.probes.rows)
@@ -889,8 +889,8 @@ def _zeros(m: Operators, *sizes: Any, **named: Any) -> Zeros:
     if len(sizes) == 1 and isinstance(sizes[0], tuple):
         (sizes,) = sizes
     layers = sizes[-3] if len(sizes) in (3, 4) else 0
-    if len(sizes) == 1 and isinstance(sizes[0], Tensor | FinalStates):
-        layers = sum(s.sizes) if isinstance(s := sizes[0], FinalStates) else int(s.axes[0] == "")
+    if len(sizes) == 1 and isinstance(sizes[0], Tensor | CarriedStates):
+        layers = sum(s.sizes) if isinstance(s := sizes[0], CarriedStates) else int(s.axes[0] == "")
     return Zeros(rows=layers if type(layers) is int else 0)
 
 

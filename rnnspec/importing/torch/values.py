@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.graph import values as graph_values
-from rnnspec.importing.graph.values import ExtraInput, FinalStates, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.graph.values import CarriedStates, ExtraInput, Known, Pairs, Tensor, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,7 +142,7 @@ Value = (
     | Pairs
     | Known
     | ExtraInput
-    | FinalStates
+    | CarriedStates
     | Packed
     | StackedRows
     | Copies
@@ -236,7 +236,7 @@ _NAMES = {
     "tuple": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
     "Zeros": "zeros",
-    "FinalStates": "all final states",
+    "CarriedStates": "all final states",
     "Copies": "copies of a value",
     "StackedRows": "several vectors, one after the other",
     "FeatureSlice": "a part of the features",
@@ -272,7 +272,7 @@ def describe(value: Any) -> str:  # noqa: PLR0912 - a branch for each kind
             return "a sequence"
         case NonTensor(what=what):
             return what
-        case FinalStates(parts=[Tensor(part="c"), *_]):
+        case CarriedStates(parts=[Tensor(part="c"), *_]):
             return "all cell states"
         case Tensor(role="plain", is_final=True, axes=(_, _, _), part=part):
             return "all cell states" if part == "c" else "all final states"
