@@ -419,7 +419,8 @@ def _stored_shapes(node: nodes.Layer, param: Param) -> tuple[tuple[int, ...], ..
 
 def _is_turned(node: nodes.Layer, param: Param) -> bool:
     """True if Keras keeps the transpose of an array."""
-    return is_by_equation(node) and not param.name.startswith("attention.")
+    has_equations = is_by_equation(node) or isinstance(node, nodes.LearnedFormula)
+    return has_equations and not param.name.startswith("attention.")
 
 
 def _read(node: nodes.Layer, param: Param, array: StoredArray) -> Array:
