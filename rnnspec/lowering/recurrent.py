@@ -359,7 +359,7 @@ def _repeated(graph: GraphBuilder) -> list[range]:
         return []
     ends = list(accumulate(map(nodes.width, join.inputs)))
     return [
-        range(end - shape[-1], end)
+        range(end - nodes.width(shape), end)
         for shape, end in zip(join.inputs, ends, strict=True)
         if len(shape) == 1
     ]

@@ -128,9 +128,8 @@ class EquationSteps:
         for name in dict.fromkeys(split.get(name, name) for name in self.plan.inputs):
             self._take(name, [part for part in self.plan.slices_of(name) if part in taken])
         for name in self.plan.repeated:
-            own = [part for part in self.plan.slices_of(name) if part in taken]
             first = len(self.sequences)
-            self._take(name, own)
+            self._take(name, [part for part in self.plan.slices_of(name) if part in taken])
             # Not from outside, as what follows from parameters.
             self.sequences[first:] = [
                 (self.before.repeat(value), inside, size)

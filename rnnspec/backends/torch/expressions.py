@@ -119,12 +119,11 @@ class TensorWriter(ExpressionWriter):
 
     def batched(self, expression: Expression) -> Code:
         """Return a vector for each sequence, or in all steps, for each of them."""
-        value, is_name = self.write(expression), isinstance(expression, Name)
-        if is_name and expression.name in self.once and not (self.is_once or self.is_step):
+        value, has_steps = self.write(expression), not (self.is_once or self.is_step)
+        if isinstance(expression, Name) and expression.name in self.once and has_steps:
             return code("{}.expand(-1, x.shape[1], -1)", value)
         if not self.is_constant(expression):
             return value
-        has_steps = not (self.is_once or self.is_step)
         axes = code("x.shape[0], x.shape[1], -1" if has_steps else "x.shape[0], -1")
         return code("{}.expand({})" if "(" not in value else "({}).expand({})", value, axes)
 
