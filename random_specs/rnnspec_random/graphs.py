@@ -45,7 +45,7 @@ _SEQUENCE_LAYERS = (
 )
 _SHAREABLE = (*models.RECURRENT, *CELLS, "dense", "layer_norm", "instance_norm")
 _OF_ANY_CELL = frozenset(
-    ("units", "name", "dropout", "variational", "direction", "layer_norm", "residual")
+    ("units", "name", "layers", "dropout", "variational", "direction", "layer_norm", "residual")
 )
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
 
@@ -285,8 +285,10 @@ class _Graph:
             kept = {key: layer[key] for key in _OF_ANY_CELL & layer.keys()}
             layer = {"type": "asking", **kept}
         if memory is not None:
-            for key in ("bidirectional", "merge", "layers", "recurrent_dropout"):
+            for key in ("bidirectional", "merge", "recurrent_dropout"):
                 layer.pop(key, None)
+            if not asks:
+                layer.pop("layers", None)
             if layer.get("residual"):
                 layer["units"] = read.width
             elif self.draw(st.integers(0, 3)) == 0:

@@ -103,3 +103,15 @@ def test_is_a_loop_that_was_written_by_hand(score: str) -> None:
         path = MODULES.get(name.removeprefix("fed_1."), name)
         own = gradients[path] if path == name else gradients[path].t()
         torch.testing.assert_close(own, tensor.grad.reshape(own.shape), rtol=0, atol=1e-13)
+
+
+def test_each_layer_of_a_stack_asks_the_memory_by_itself() -> None:
+    text = FED.replace("SCORE", f"{SCORES['additive']}, layers: 2")
+    one = "{type: fed, units: 4, OFover: {m: source}, score: additive, score_units: 5}"
+    apart = "".join(f"  - {one.replace('OF', of)}\n" for of in ("of: target, ", ""))
+    head, _, rest = text.partition("rnn: ")
+    items = f"{head}rnn:\n{apart}{rest.partition(chr(10))[2]}"
+    stack = pipeline.reads(text).network
+    assert stack == pipeline.reads(items).network
+    asking = [layer for layer in stack.layers if getattr(layer, "attention", None)]
+    assert [layer.attention.keys for layer in asking] == ["fed_1_keys", "fed_2_keys"]
