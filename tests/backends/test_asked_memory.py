@@ -10,6 +10,7 @@ from offered import import_later, require
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
+from rnnspec.ir.nodes import Recurrent
 from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
@@ -113,5 +114,5 @@ def test_each_layer_of_a_stack_asks_the_memory_by_itself() -> None:
     items = f"{head}rnn:\n{apart}{rest.partition(chr(10))[2]}"
     stack = pipeline.reads(text).network
     assert stack == pipeline.reads(items).network
-    asking = [layer for layer in stack.layers if getattr(layer, "attention", None)]
-    assert [layer.attention.keys for layer in asking] == ["fed_1_keys", "fed_2_keys"]
+    asked = [layer.attention for layer in stack.layers if isinstance(layer, Recurrent)]
+    assert [attention.keys for attention in asked if attention] == ["fed_1_keys", "fed_2_keys"]
