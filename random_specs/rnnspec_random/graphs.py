@@ -13,6 +13,7 @@ from rnnspec_random.layers import (
     ATTENTIONS,
     CELLS,
     END_STEPS,
+    PLAIN_CELLS,
     RATES,
     ROOM,
     SIZES,
@@ -44,7 +45,7 @@ _SEQUENCE_LAYERS = (
 )
 _SHAREABLE = (*models.RECURRENT, *CELLS, "dense", "layer_norm", "instance_norm")
 _OF_ANY_CELL = frozenset(
-    ("units", "name", "dropout", "variational", "direction", "layer_norm", "residual")
+    ("units", "name", "layers", "dropout", "variational", "direction", "layer_norm", "residual")
 )
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
 
@@ -284,8 +285,10 @@ class _Graph:
             kept = {key: layer[key] for key in _OF_ANY_CELL & layer.keys()}
             layer = {"type": "asking", **kept}
         if memory is not None:
-            for key in ("bidirectional", "merge", "layers", "recurrent_dropout"):
+            for key in ("bidirectional", "merge", "recurrent_dropout"):
                 layer.pop(key, None)
+            if not asks:
+                layer.pop("layers", None)
             if layer.get("residual"):
                 layer["units"] = read.width
             elif self.draw(st.integers(0, 3)) == 0:
@@ -344,24 +347,35 @@ class _Graph:
         return True
 
     def _add_fused(self, read: _Value) -> None:
-        """Append a layer whose cell takes a sequence, and another one or a vector."""
+        """Append a layer whose cell takes a sequence, and others or vectors."""
+        memory = self.pick(steps=True) if self.draw(st.integers(0, 3)) == 0 else None
+        type_ = "fused_asking" if memory else self.draw(st.sampled_from(["fused", "fused_three"]))
+        inputs = CELLS[type_]["inputs"]
         fitting = [value for value in self.values if value.axis in (None, read.axis)]
-        other = self.draw(st.sampled_from(fitting))
-        other.is_read = True
-        parts = self.draw(st.permutations([read, other]))
-        layer: Words = {"type": "fused", "units": self.draw(SIZES), **self.names.new(room=ROOM)}
-        layer["of"] = dict(zip("xv", (part.name for part in parts), strict=True))
+        others = [self.draw(st.sampled_from(fitting)) for _ in inputs[1:]]
+        for other in others:
+            other.is_read = True
+        parts = self.draw(st.permutations([read, *others]))
+        layer: Words = {"type": type_, "units": self.draw(SIZES), **self.names.new(room=ROOM)}
+        layer["of"] = dict(zip(inputs, (part.name for part in parts), strict=True))
+        if memory:
+            scored = self._scored(memory, memory.width)
+            layer["over"] = {"m": scored.pop("over")}
+            layer["score"] = scored.pop("score")
+            layer |= {f"score_{key}": value for key, value in scored.items()}
         options = {
             "direction": st.just("backward"),
             "initial_state": st.sampled_from(["learned", "given"]),
             "dropout": RATES,
             "recurrent_dropout": RATES,
         }
+        if memory:
+            options = {key: options[key] for key in ("direction", "initial_state", "dropout")}
         layer |= self.draw(st.fixed_dictionaries({}, optional=options))
         width = layer["units"]
-        if "direction" not in layer and self.draw(st.booleans()):
+        if not memory and "direction" not in layer and self.draw(st.booleans()):
             layer, width = {**layer, "bidirectional": True}, 2 * width
-        masked = read.masked or other.masked
+        masked = any(part.masked for part in parts)
         self.add(layer, replace(read, width=width, masked=masked, ways=0))
 
     def _scored(self, memory: _Value, size: int) -> Words:
@@ -438,7 +452,7 @@ class _Graph:
     def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""
         # The sizes of this one depend on the features that it reads.
-        types = {*models.RECURRENT, *CELLS} - {"three_states", "fused", "asking"}
+        types = {*models.RECURRENT, *PLAIN_CELLS} - {"three_states"}
         # One that shares does not say what the states are of.
         others = [
             other for other in self.layers if other["type"] in types and "shares" not in other

@@ -145,6 +145,28 @@ CELLS: dict[str, Words] = {
             "h": "tanh(c) * sum(p * x)",
         },
     },
+    "fused_three": {
+        "inputs": ["x", "v", "r"],
+        "states": ["h"],
+        "equations": {
+            "q": "tanh(V_q @ v + R_q @ r + b_q)",
+            "k": "q * sigmoid(W_k @ x + V_k @ v)",
+            "u": "concat(x, tanh(V_u @ v), r, b_u)",
+            "h": "k * tanh(W_h @ u + U_h @ h + R_h @ r + b_h) + 0.5 * (1 - k) * q",
+        },
+        "parameters": {"b_u": [2]},
+    },
+    "fused_asking": {
+        "inputs": ["x", "v"],
+        "states": ["a", "h"],
+        "memory": ["m"],
+        "equations": {
+            "i": "sigmoid(V_i @ v + b_i)",
+            "h": "i * tanh(W @ x + V @ v + R @ a + U @ h + b)",
+            "s": "attend(A @ h, m)",
+            "a": "tanh(W_s @ s + V_s @ v)",
+        },
+    },
     # Those of an LSTM, in other words.
     "memory": {
         "states": ["y", "c"],
@@ -158,6 +180,8 @@ CELLS: dict[str, Words] = {
     },
 }
 """Cells for random specs; those of other sizes than ``units`` are in ``width_of``."""
+PLAIN_CELLS = {name for name, cell in CELLS.items() if not {"inputs", "memory"} & cell.keys()}
+"""Those of one input that attend to nothing."""
 
 
 def width_of(layer: Words) -> int:
@@ -278,7 +302,7 @@ def recurrent_layers(
     """Draw a recurrent layer; one that gives no ``sequence`` has no residual."""
     type_ = draw(st.sampled_from(models.RECURRENT))
     if cells and draw(st.integers(0, 4)) == 0:
-        type_ = draw(st.sampled_from(sorted(CELLS.keys() - {"fused", "asking"})))
+        type_ = draw(st.sampled_from(sorted(PLAIN_CELLS)))
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))

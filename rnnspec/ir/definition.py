@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.ir.equations import EquationError, attends_of
+from rnnspec.ir.equations import EquationError, Features, attends_of, rewrite
 from rnnspec.ir.initializers import NAMED, Constant, GlorotUniform, Normal, Uniform, in_words
 from rnnspec.ir.nodes import EquationCell
 from rnnspec.ir.notation import Block, Notation, WrittenLine, write_expression
@@ -16,13 +17,19 @@ from rnnspec.ir.shapes import NAMED_SIZES, read_size, size_names, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from rnnspec.ir.equations import Equations, Shape, Size
+    from rnnspec.ir.equations import Equations, Expression, Shape, Size
     from rnnspec.ir.initializers import Initializer
 
 
 def define(cell: EquationCell, initial: Mapping[str, Initializer]) -> dict[str, Any]:
     """Return the definition of a cell, with the initializers that are not ``initial``."""
-    equations = cell.equations
+    # A text does not say which features of the input are the same at each step.
+    equations = replace(
+        cell.equations,
+        lines=tuple(
+            replace(line, value=rewrite(line.value, _at_each_step)) for line in cell.equations.lines
+        ),
+    )
     memory = {part.memory: part.size for part in attends_of(equations)}
     definition: dict[str, Any] = {
         "states": list(equations.states),
@@ -44,6 +51,10 @@ def define(cell: EquationCell, initial: Mapping[str, Initializer]) -> dict[str, 
         except EquationError:
             continue
     return whole | write_initializers(cell.initializers, initial)
+
+
+def _at_each_step(part: Expression) -> Expression | None:
+    return replace(part, once=False) if isinstance(part, Features) and part.once else None
 
 
 def write_initializers(

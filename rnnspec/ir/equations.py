@@ -186,11 +186,13 @@ class Part:
 class Features:
     """The feature of a vector at a place, as a number, or those from one place to another.
 
-    Places are counted as in Python: from 0, or back from the end, which is None.
+    Places are counted as in Python: from 0, or back from the end, which is None. With
+    ``once``, they are of the input, and the same at each step of it.
     """
 
     operand: Expression
     places: int | tuple[int, int | None]
+    once: bool = False
     column: int = field(default=0, compare=False, repr=False)
 
     @property

@@ -387,7 +387,7 @@ class _EquationReader:
             case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
                 return self._read_call(tree, function, arguments, depth)
             case ast.Subscript(value=vector) if (places := self._places(tree.slice)) is not None:
-                return Features(self._read(vector, depth + 1), places, column)
+                return Features(self._read(vector, depth + 1), places, column=column)
             case ast.Compare():
                 message = "expected a comparison only in where(a > b, c, d), of two values"
                 raise self._refuse(tree, message)

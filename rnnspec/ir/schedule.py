@@ -2,7 +2,8 @@
 
 It is what a person would do by hand. What depends on no state is computed for all steps before the
 loop, with all matrices that multiply the input as one, and so are in the loop the matrices that
-multiply the same vector. What depends on parameters only is computed once.
+multiply the same vector. What depends on parameters only is computed once, and what depends on an
+input that is the same at each step, once for each sequence.
 
 Parameters may be *packed*, side by side in one array. Then the parts of a product are in the order
 of the array, and so are the lines that they go into; a product in the loop is added up as a whole
@@ -14,9 +15,10 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
 from rnnspec.ir.cells import ARRAYS, gates, place
 from rnnspec.ir.cells import equations as cell_equations
@@ -47,13 +49,17 @@ from rnnspec.ir.equations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rnnspec.ir.equations import Equations, Operator
     from rnnspec.ir.nodes import StandardCell
 
-When = Literal["constant", "before", "step"]
-"""When a value is known: it follows from parameters, from these and the input, or from a state."""
+When = Literal["constant", "once", "before", "step"]
+"""When a value is known.
+
+It follows from parameters, from what is the same at each step, from the input, or from a state.
+"""
+_ORDER: Mapping[When, int] = {when: place for place, when in enumerate(get_args(When))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +108,25 @@ Statement = JoinedProduct | JoinedSum | Line
 class Schedule:
     """The statements of a cell; each name is assigned once.
 
-    ``constants`` are computed once, ``before`` for all steps at once, and ``step`` in each step.
-    ``inputs`` are the values of ``before`` that a step uses, and the input itself if it does.
+    ``constants`` are computed once, ``once`` for each sequence, ``before`` for all steps at once,
+    and ``step`` in each step. ``inputs`` are the values of ``before`` that a step uses, and the
+    input itself if it does; ``repeated`` are those of ``once``.
     ``sizes`` are those of all values that are vectors, joined products included.
     """
 
     states: tuple[str, ...]
     constants: tuple[Line, ...]
+    once: tuple[Statement, ...]
     before: tuple[Statement, ...]
     step: tuple[Statement, ...]
     inputs: tuple[str, ...]
+    repeated: tuple[str, ...]
     sizes: Mapping[str, Size]
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """All statements but constants."""
+        return (*self.once, *self.before, *self.step)
 
     @property
     def products(self) -> tuple[JoinedProduct, ...]:
@@ -121,13 +135,12 @@ class Schedule:
 
     def products_of(self, total: JoinedSum) -> tuple[JoinedProduct, ...]:
         """Return the joined products that a sum has slices of."""
-        statements = (*self.before, *self.step)
-        products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
+        products = {s.name: s for s in self.statements if isinstance(s, JoinedProduct)}
         return tuple(products[part.product] for part in total.slices)
 
     def slices_of(self, product: str) -> list[ProductSlice]:
         """Return the slices of a product that sums take, each once."""
-        sums = (part for part in (*self.before, *self.step) if isinstance(part, JoinedSum))
+        sums = (part for part in self.statements if isinstance(part, JoinedSum))
         slices = {part: None for total in sums for part in total.slices if part.product == product}
         return sorted(slices, key=lambda part: part.start)
 
@@ -137,7 +150,7 @@ class Schedule:
         No line that gives a state its new value is among them.
         """
         applied = dict[str, tuple[str, str]]()
-        for line in (*self.before, *self.step):
+        for line in self.statements:
             match line:
                 case Line(name=name, value=Apply(function=function, operand=Name(name=operand))):
                     if operand in total.names and name not in self.states:
@@ -325,16 +338,20 @@ class _Scheduler:
         for line in self._ordered_lines():
             self._add(line)
         statements = list(self._statements())
-        step = tuple(s for s in statements if self._when_of(s) == "step")
-        before = tuple(s for s in statements if self._when_of(s) == "before")
+        once, before, step = (
+            tuple(s for s in statements if self._when_of(s) == when)
+            for when in ("once", "before", "step")
+        )
         used = {name for statement in step for name in names_in(statement)}
         given = [INPUT, *(name for statement in before for name in targets(statement))]
         return Schedule(
             states=self.equations.states,
             constants=tuple(self.constants),
+            once=once,
             before=before,
             step=step,
             inputs=tuple(name for name in given if name in used),
+            repeated=tuple(name for s in once for name in targets(s) if name in used),
             sizes={name: shape[0] for name, shape in self.shapes.items() if len(shape) == 1},
         )
 
@@ -382,15 +399,18 @@ class _Scheduler:
         return Name(name, "line")
 
     def _when(self, expression: Expression) -> When:
-        # A memory is asked in the step, even if the query is known before.
-        kinds = {
-            "step"
-            if isinstance(part, Attend) or part.kind == "state"
-            else self.when.get(part.name, "constant")
-            for part in walk(expression)
-            if isinstance(part, Attend | Name)
-        }
-        return "step" if "step" in kinds else "before" if "before" in kinds else "constant"
+        match expression:
+            case Features(once=True):
+                return "once"
+            case Attend() | Name(kind="state"):
+                # A memory is asked in the step, even if the query is known before.
+                return "step"
+            case Name(name=name):
+                return self.when.get(name, "constant")
+            case Transpose(matrix=matrix):
+                return self._when(matrix)
+            case _:
+                return _latest(map(self._when, operands(expression)))
 
     def _add(self, line: Line) -> None:
         """Add a line, in which names stand for its sums and for what is known before the loop."""
@@ -424,8 +444,9 @@ class _Scheduler:
                 name = self._new(f"{about}_constant", self._shape(part), "constant")
                 self.constants.append(Line(name.name, self._take_out(part, about, "constant")))
                 return name
-            name = self._new(f"{about}_x", self._shape(part), "before")
-            self.lines.append(Line(name.name, self._take_out(part, about, "before")))
+            ending = "x" if earlier == "before" else "once"
+            name = self._new(f"{about}_{ending}", self._shape(part), earlier)
+            self.lines.append(Line(name.name, self._take_out(part, about, earlier)))
             return name
 
         return rewrite(expression, change)
@@ -450,8 +471,11 @@ class _Scheduler:
         biases = dict[Expression, Expression]()
         rest = list[tuple[bool, Expression]]()
         last: Expression | None = None
+        when = self._when(expression)
         for negative, term in _terms(expression):
             is_first = isinstance(term, Product) and not negative and term.vector not in vectors
+            # What is added up in place is gone at the next step.
+            is_first = is_first and (self.shares or when == "once" or self._when(term) != "once")
             if isinstance(term, Product) and is_first and self._when(term) != "constant":
                 last = term.vector
                 vectors[last] = replace(term, vector=self._take_out(last, about, self._when(last)))
@@ -463,14 +487,13 @@ class _Scheduler:
             return None
         products = tuple(vectors.values())
         size = self._shape(products[0])[0]
-        first = next((v for v, product in vectors.items() if self._when(product) == "before"), None)
+        first = next((v for v, product in vectors.items() if self._when(product) != "step"), None)
         if first is not None and first not in biases:
             own = [term for negative, term in rest if not negative and self._is_bias(term, size)]
             rest = [(negative, term) for negative, term in rest if negative or term not in own]
             if own:
                 bias = reduce(lambda one, other: Elementwise("+", one, other), own)
                 biases[first] = self._take_out(bias, about, "constant")
-        when = self._when(expression)
         whole = tuple(biases.get(vector) for vector in vectors)
         if self.apart.isdisjoint(vectors):
             parts = [(products, whole)]
@@ -506,8 +529,7 @@ class _Scheduler:
         biases: tuple[Expression | None, ...],
     ) -> Name:
         """Return the name of a new sum of products."""
-        when: When = "step" if any(self._when(p) == "step" for p in products) else "before"
-        name = self._new(f"{about}_sum", (size,), when)
+        name = self._new(f"{about}_sum", (size,), _latest(map(self._when, products)))
         self.sums[name.name] = _Sum(name.name, size, products, biases)
         return name
 
@@ -586,6 +608,11 @@ class _Scheduler:
 
     def _when_of(self, statement: Statement) -> When:
         return self.when[targets(statement)[0]]
+
+
+def _latest(kinds: Iterable[When]) -> When:
+    """Return when what is made of some values is known."""
+    return max(kinds, key=_ORDER.__getitem__, default="constant")
 
 
 def _terms(expression: Expression, *, negative: bool = False) -> Iterator[tuple[bool, Expression]]:

@@ -37,7 +37,7 @@ from rnnspec.spec import models
 from rnnspec.spec.zoo import zoo_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.ir.cells import Recognition
     from rnnspec.ir.equations import Equations, Expression, Path, Shape
@@ -495,6 +495,28 @@ def equation_cell(  # noqa: PLR0913, PLR0917 - a cell, and what a layer says of 
             equations, {**settings, **dict.fromkeys(cell.memory, 1), **(memory or {})}
         ),
     )
+
+
+def take_once(
+    cell: nodes.EquationCell, features: int, repeated: Sequence[range]
+) -> nodes.EquationCell:
+    """Return a cell that takes what is the same at each step of its input once.
+
+    ``repeated`` are the places of such features among all.
+    """
+
+    def change(part: Expression) -> Expression | None:
+        match part:
+            case Features(operand=Name(name=name, kind="input")) if name == INPUT:
+                places = part.range_of(features)
+                is_once = any(set(places) <= set(same) for same in repeated)
+                return replace(part, once=is_once and len(places) > 0)
+            case _:
+                return None
+
+    equations = cell.equations
+    lines = (replace(line, value=rewrite(line.value, change)) for line in equations.lines)
+    return replace(cell, equations=replace(equations, lines=tuple(lines)))
 
 
 def _take_apart(equations: Equations, widths: Mapping[str, int]) -> Equations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -19,6 +20,7 @@ from rnnspec.lowering.cells import (
     misplaced_features,
     roles,
     standard_cell,
+    take_once,
 )
 from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
@@ -81,6 +83,7 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
     If only its final state is taken, ``behind`` are the layers behind which it is.
     """
     path, start, widths = ("rnn", index), None, _widths(graph, layer)
+    repeated = _repeated(graph)
     memory = _memory_widths(graph, (*path, "over"), layer)
     # The dropout of a layer with attention acts on its input alone, not on the context.
     is_own = layer.variational and layer.attention is None and not memory
@@ -92,6 +95,9 @@ def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behin
     width = _context_width(graph, layer)
     features = nodes.width(graph.shape) + width
     cell, bias, state_names = _cell(graph, path, layer, features, widths, memory)
+    # Dropout draws what it leaves of a vector at each step.
+    if repeated and not start and not width and isinstance(cell, nodes.EquationCell):
+        cell = take_once(cell, features, repeated)
     name = graph.name(_kind(layer, cell), (*path, "name"), declared)
     attention = None
     # A cell of the language has sizes that depend on them, and those that do are required.
@@ -341,6 +347,22 @@ def _widths(graph: GraphBuilder, layer: models.RecurrentLayer) -> dict[str, int]
     given = layer.of if isinstance(layer.of, dict) else {}
     shapes = dict(zip((name for name in inputs if name in given), known, strict=False))
     return {name: nodes.width(shapes.get(name, (1,))) for name in inputs}
+
+
+def _repeated(graph: GraphBuilder) -> list[range]:
+    """Return the places of each vector in the sequence that sequences and vectors are side by side.
+
+    There are none in any other.
+    """
+    join = graph.by_name.get(graph.last or "")
+    if not isinstance(join, nodes.Join) or join.how != "concat" or len(graph.shape) < 2:
+        return []
+    ends = list(accumulate(map(nodes.width, join.inputs)))
+    return [
+        range(end - nodes.width(shape), end)
+        for shape, end in zip(join.inputs, ends, strict=True)
+        if len(shape) == 1
+    ]
 
 
 def _memory_widths(graph: GraphBuilder, path: Path, layer: models.RecurrentLayer) -> dict[str, int]:

@@ -59,7 +59,7 @@ class Calls:
     ``bound`` takes its function and two sides, ``choose`` a comparison and two results,
     ``standardize`` a vector and the epsilon, ``part`` a vector, the number of its parts and the
     index of one, ``reduce`` a function and a vector, and ``norm`` a vector and the epsilon.
-    ``attend`` takes a query.
+    ``attend`` takes a query, and ``once`` the places of features that are the same at each step.
     """
 
     bound: str
@@ -72,6 +72,7 @@ class Calls:
     reduce: str
     norm: str
     attend: str = ""
+    once: str = ""
 
 
 @dataclass(slots=True)
@@ -119,6 +120,8 @@ class ExpressionWriter:
             case Features(operand=operand, start=start, text=text):
                 if isinstance(expression.places, int):
                     text = f"{start}:{start + 1 or ''}"
+                if expression.once:
+                    return code(calls.once, Code(text))
                 return code("{}[..., {}]", write(operand, 4), Code(text))
             case Concat():
                 return code(calls.concat, listed(*self.write_parts(expression)))

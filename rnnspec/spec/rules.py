@@ -177,7 +177,8 @@ def _step_attention(layer: RecurrentLayer, path: Path, key: str) -> Iterator[Bro
     if layer.bidirectional:
         message = f"{key!r} asks with one state, and 'bidirectional: true' has two"
         yield (where, "E438", message)
-    if layer.layers > 1:
+    if layer.layers > 1 and key == "attention":
+        # One that the equations of a cell ask is asked by each of its layers.
         message = f"{key!r} is of one layer, and this item has 'layers: {layer.layers}'"
         yield (where, "E438", f"{message} (write a layer for each)")
     if layer.recurrent_dropout:

@@ -10,6 +10,7 @@ from offered import import_later, require
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
+from rnnspec.ir.nodes import Recurrent
 from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
@@ -103,3 +104,15 @@ def test_is_a_loop_that_was_written_by_hand(score: str) -> None:
         path = MODULES.get(name.removeprefix("fed_1."), name)
         own = gradients[path] if path == name else gradients[path].t()
         torch.testing.assert_close(own, tensor.grad.reshape(own.shape), rtol=0, atol=1e-13)
+
+
+def test_each_layer_of_a_stack_asks_the_memory_by_itself() -> None:
+    text = FED.replace("SCORE", f"{SCORES['additive']}, layers: 2")
+    one = "{type: fed, units: 4, OFover: {m: source}, score: additive, score_units: 5}"
+    apart = "".join(f"  - {one.replace('OF', of)}\n" for of in ("of: target, ", ""))
+    head, _, rest = text.partition("rnn: ")
+    items = f"{head}rnn:\n{apart}{rest.partition(chr(10))[2]}"
+    stack = pipeline.reads(text).network
+    assert stack == pipeline.reads(items).network
+    asked = [layer.attention for layer in stack.layers if isinstance(layer, Recurrent)]
+    assert [attention.keys for attention in asked if attention] == ["fed_1_keys", "fed_2_keys"]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rnnspec.ir.equations import Line
+from rnnspec.ir.nodes import EquationCell
 from rnnspec.ir.parser import parse
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, most_common_function, schedule
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, most_common_function, schedule, targets
+from rnnspec.lowering.cells import take_once
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
@@ -137,6 +139,29 @@ def test_a_schedule_is_what_a_person_would_write(  # noqa: PLR0917
     assert [text(statement) for statement in plan.before] == before
     assert [text(statement) for statement in plan.step] == step
     assert plan.inputs == inputs
+
+
+def test_products_of_what_is_the_same_at_each_step_are_computed_once() -> None:
+    whole = parse(
+        """
+        i: sigmoid(W_i @ x[1:3] + b_i)
+        a: tanh(W_a @ x + V_a @ x[1:3])
+        h: i * tanh(V_h @ x[1:3] + U_h @ h) + a
+        """,
+        ("h",),
+        FUNCTIONS,
+    )
+    cell = EquationCell(name="own", equations=whole, initializers=(), sizes=())
+    plan = schedule(take_once(cell, 3, [range(1, 3)]).equations)
+    product, *rest = plan.once
+    assert isinstance(product, JoinedProduct)
+    assert len(product.matrices) == 3
+    assert [targets(statement) for statement in rest] == [("i_sum",), ("i",)]
+    products = [part.name for part in plan.before if isinstance(part, JoinedProduct)]
+    assert products == ["x_product"]
+    assert [part.name for part in plan.products] == ["h_product"]
+    # Of a part of those features, the rest may change.
+    assert not schedule(take_once(cell, 3, [range(2, 3)]).equations).once
 
 
 def test_what_mixes_two_values_at_once_leaves_their_shares_side_by_side() -> None:

@@ -297,7 +297,7 @@ def place_sums(plan: Schedule) -> dict[tuple[str, int], tuple[str, int]]:
 
     Sums at places behind each other have theirs side by side.
     """
-    statements = (*plan.before, *plan.step)
+    statements = plan.statements
     names = {
         (part.product, part.start + number): name
         for total in statements
@@ -328,7 +328,7 @@ def _join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
         if isinstance(part, Name) and part.kind == "parameter"
     )
     places = place_sums(plan)
-    for product in (*plan.before, *plan.step):
+    for product in plan.statements:
         if not isinstance(product, JoinedProduct):
             continue
         for parts in (product.matrices, product.biases):

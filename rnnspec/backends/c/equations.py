@@ -250,7 +250,7 @@ class CellLines(StepLines):
         self.places = place_sums(plan)
         self.sums = {name for name, _ in self.places.values()}
         statements = (*plan.before, *plan.step)
-        self._label_sums(statements)
+        self._label_sums(plan.statements)
         products = (part for part in statements if isinstance(part, JoinedProduct))
         at_once = next(filter(self._is_at_once, itertools.islice(products, 1)), None)
         own = "x" if self.stepped else "x_t"
@@ -262,23 +262,12 @@ class CellLines(StepLines):
         for line in plan.constants:
             self._add_line(line)
             self.finish()
+        self._add_statements(plan.once)
         self.lines = block = list[str]()
         if at_once:
             self._add_rows(at_once)
         self.lines = []
-        for statement in statements:
-            match statement:
-                case JoinedProduct():
-                    if statement != at_once:
-                        self._add_product(statement)
-                case JoinedSum():
-                    # Each product is added to those before it.
-                    pass
-                case Line():
-                    self._add_line(statement)
-                case _:
-                    assert_never(statement)
-        self.finish()
+        self._add_statements(part for part in statements if part != at_once)
         self.kernels |= self.writer.called
         constants = (*self.constants, *([] if self.stepped else _zeros(states)))
         rows = (f"{row.block} {row.size}" for row in self.rows)
@@ -302,6 +291,20 @@ class CellLines(StepLines):
             reads=reads,
             end=self.place,
         )
+
+    def _add_statements(self, statements: Iterable[Statement]) -> None:
+        for statement in statements:
+            match statement:
+                case JoinedProduct():
+                    self._add_product(statement)
+                case JoinedSum():
+                    # Each product is added to those before it.
+                    pass
+                case Line():
+                    self._add_line(statement)
+                case _:
+                    assert_never(statement)
+        self.finish()
 
     def _is_at_once(self, product: JoinedProduct) -> bool:
         """True if a product is computed for several steps: that of the input with one array."""
@@ -762,8 +765,10 @@ class CellLines(StepLines):
 
     def _take_features(self, part: Features) -> Name:
         """Return some features of a vector, or a copy of one of them."""
-        value, size = self._value(part.operand), self._size(part)
-        whole = self._vector(value, "whole")
+        size = self._size(part)
+        whole = Vector("x", self._count("features"))
+        if not part.once:
+            whole = self._vector(self._value(part.operand), "whole")
         self.finish()
         start = f"{whole.size} - {-part.start}" if part.start < 0 else str(part.start or "")
         offset = " + ".join(filter(None, (whole.offset, start)))

@@ -95,7 +95,7 @@ def variables(layer: Recurrent) -> dict[str, str]:
     plan = plan_of(layer)
     reserved = {*_OF_ATTENTION, "query"} if layer.attention else set[str]()
     reserved |= {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
-    for statement in (*plan.before, *plan.step):
+    for statement in plan.statements:
         if isinstance(statement, JoinedProduct):
             label = statement.label
             reserved |= {f"{label}_kernel", f"{label}_bias", f"{label}_masks"}

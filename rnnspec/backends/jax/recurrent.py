@@ -65,6 +65,7 @@ _CALLS = Calls(
     reduce="jnp.{}({}, axis=-1, keepdims=True)",
     norm="jnp.sqrt(jnp.sum(jnp.square({}), axis=-1, keepdims=True) + {!r})",
     attend="attend({})",
+    once="x[0, :, {}]",
 )
 _ARRAY = code("jax.Array")
 
@@ -134,7 +135,7 @@ class _Scan:
         # The input of a cell with attention has a context, which is known in the step.
         if self.layer.leading or self.plan.products:
             self.before, self.step, self.inputs = (), (*self.before, *self.step), ["x"]
-        statements = (*self.plan.before, *self.plan.step)
+        statements = self.plan.statements
         self.products = [s for s in statements if isinstance(s, JoinedProduct)]
         self.states = [self._variable(name) for name in self.equations.states]
         variables = {name: code("{}", text) for name, text in class_.variables.items()}
@@ -261,6 +262,7 @@ class _Scan:
                 {parameters}
                 {constants}
                 {arrays}
+                {once}
                 {before}
 
                 {step}
@@ -276,6 +278,7 @@ class _Scan:
             parameters=lines(self._parameters()),
             constants=lines(self._statements(self.plan.constants)),
             arrays=lines(self._arrays()),
+            once=lines(self._statements(self.plan.once)),
             before=lines(self._statements(self.before)),
             step=self._step(),
             zeros=Code() if has_state else zeros,
@@ -304,7 +307,7 @@ class _Scan:
 
     def _parameters(self) -> Iterator[Code]:
         """Yield variables for the parameters that are no matrix or bias of a joined product."""
-        statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
+        statements = (*self.plan.constants, *self.plan.statements)
         used = dict[str, None]()
         for statement in statements:
             used |= dict.fromkeys(_parameters_apart(statement))

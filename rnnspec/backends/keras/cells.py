@@ -61,6 +61,7 @@ _CALLS = Calls(
     reduce="keras.ops.{}({}, axis=-1, keepdims=True)",
     norm="keras.ops.sqrt(keras.ops.sum(keras.ops.square({}), axis=-1, keepdims=True) + {!r})",
     attend="attend({})",
+    once="sequences[:, 0, {}]",
 )
 _FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
 """The functions whose gradient is a product on TensorFlow or on JAX."""
@@ -102,7 +103,7 @@ _ASKING = code("Callable[[keras.KerasTensor], keras.KerasTensor]")
 def attributes(cell: EquationCell) -> dict[str, str]:
     """Return the attribute or variable for each name of a cell's equations."""
     plan = schedule(guard_branches(cell.equations, _FLAT))
-    labels = [s.label for s in (*plan.before, *plan.step) if isinstance(s, JoinedProduct)]
+    labels = [s.label for s in plan.statements if isinstance(s, JoinedProduct)]
     own = {f"{label}_{what}" for label in labels for what in ("kernel", "bias", "masks")}
     own |= {f"{label}_part_{n}" for label in labels for n in range(len(plan.sizes))}
     own |= {size_argument(name) for name, _ in cell.sizes}
@@ -265,11 +266,12 @@ class _CellClass:
         self.schedule = schedule(guard_branches(cell.equations, _FLAT))
         self.parameters = cell.equations.parameters
         self.step = (*self.schedule.before, *self.schedule.step)
-        self.products = {s.name: s for s in self.step if isinstance(s, JoinedProduct)}
+        statements = self.schedule.statements
+        self.products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
         self.names = attributes(cell)
         self.sizes = cell_sizes(layers[0], cell)
         batched = {INPUT, *cell.equations.states}
-        batched |= {name for statement in self.step for name in targets(statement)}
+        batched |= {name for statement in statements for name in targets(statement)}
         weights = dict(self.parameters)
         variables = {
             name: code("self.{}" if name in weights else "{}", text)
@@ -410,6 +412,7 @@ class _CellClass:
             ),
             *map(self._joined, self.products.values()),
             lines(self._masks()),
+            lines(self._once()),
             _assign_tuple("self.shared", shared) if shared else Code(),
             code("return sequences"),
             describes=["Compute once what all steps share, and return the sequences."],
@@ -417,15 +420,34 @@ class _CellClass:
 
     def _shared(self) -> list[str]:
         """Return the variables that ``begin`` computes and a step uses."""
+        step = set(re.findall(r"\w+", lines(map(self._statement, self.step))))
         used = {name for statement in self.step for name in self._names_in(statement)}
         names = [line.name for line in self.schedule.constants if line.name in used]
         shared = [self._variable(name) for name in names]
+        shared += [name for name in self._known_once() if name in step]
         for product in self.products.values():
+            if product in self.schedule.once:
+                continue
             label = product.label
             shared += [f"{label}_kernel"] if self._is_joined(product) else []
             shared += [f"{label}_bias"] if len(product.biases) > 1 else []
             shared += [f"{label}_masks"] if self._drops(product) else []
         return shared
+
+    def _once(self) -> Iterator[Code]:
+        """Yield the statements of what is the same at each step."""
+        x, self.writer.lines[INPUT] = self.writer.lines[INPUT], code("sequences[:, 0]")
+        yield from map(self._statement, self.schedule.once)
+        self.writer.lines[INPUT] = x
+
+    def _known_once(self) -> Iterator[str]:
+        """Yield the variables that are assigned once for each sequence."""
+        for statement in self.schedule.once:
+            if isinstance(statement, JoinedProduct):
+                # The product itself, if it is not split.
+                yield from map(self._slice, self.schedule.slices_of(statement.name))
+            else:
+                yield from map(self._variable, targets(statement))
 
     @staticmethod
     def _names_in(statement: Statement) -> Iterator[str]:

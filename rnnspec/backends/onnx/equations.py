@@ -38,7 +38,14 @@ from rnnspec.ir.equations import (
 )
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import EquationCell, width
-from rnnspec.ir.schedule import JoinedProduct, JoinedSum, names_in, packed_arrays, schedule
+from rnnspec.ir.schedule import (
+    JoinedProduct,
+    JoinedSum,
+    names_in,
+    packed_arrays,
+    schedule,
+    targets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +97,7 @@ class EquationSteps:
         attends, packed = layer.leading is not None, tuple(self.packed.values())
         self.plan = schedule(self.equations, attends=attends, mixes=True, packed=packed)
         self.constants = {line.name: line.value for line in self.plan.constants}
+        self.once = {name for statement in self.plan.once for name in targets(statement)}
         # In step form, states are named after the layer, too.
         names = {name for state in states_of(layer) for name in (state.name, after(state.name))}
         self.before = _Values(self, into, prefix, "All", x, names)
@@ -105,6 +113,8 @@ class EquationSteps:
             for part in before
             if isinstance(part, JoinedProduct) and taken.issuperset(self.plan.slices_of(part.name))
         }
+        if self.plan.once:
+            self.before.add_once(self.plan.once)
         for statement in self.plan.before:
             if statement not in self.splits:
                 self.before.add(statement)
@@ -117,6 +127,14 @@ class EquationSteps:
         split = {name: part.slices[0].product for part in self.splits for name in part.names}
         for name in dict.fromkeys(split.get(name, name) for name in self.plan.inputs):
             self._take(name, [part for part in self.plan.slices_of(name) if part in taken])
+        for name in self.plan.repeated:
+            first = len(self.sequences)
+            self._take(name, [part for part in self.plan.slices_of(name) if part in taken])
+            # Not from outside, as what follows from parameters.
+            self.sequences[first:] = [
+                (self.before.repeat(value), inside, size)
+                for value, inside, size in self.sequences[first:]
+            ]
 
     def _only_splits(self, part: Statement) -> TypeGuard[JoinedSum]:
         """True if a statement only splits a product of the input into what steps take."""
@@ -237,7 +255,8 @@ class _Values:
     each sequence. ``known`` has the names of values, and ``slices`` those of the parts of joined
     products, whose sizes are in ``parts``. A product that is ``waiting`` is one node with the sum
     that it is a term of. ``runs`` are the parts of an array with some of the parameters in it.
-    ``context`` is what a step asks, if it does.
+    ``first`` is the input of the first step, if something is the same at each, and ``context`` what
+    a step asks, if it does.
     """
 
     steps: EquationSteps
@@ -252,6 +271,7 @@ class _Values:
     waiting: dict[ProductSlice, tuple[str, str, str]] = field(default_factory=dict)
     runs: dict[tuple[str, ...], str] = field(default_factory=dict)
     about: str = ""
+    first: str = ""
     context: StepContext | None = None
 
     def name(self, word: str, about: str) -> str:
@@ -281,6 +301,24 @@ class _Values:
                 self._add_sum(statement)
             case _:
                 assert_never(statement)
+
+    def add_once(self, statements: Sequence[Statement]) -> None:
+        """Add the nodes of what is the same at each step, (batch, size)."""
+        word, like = self.word, self.like
+        number = self.into.integers("Axis_0", 0)
+        whole = self.into.add(f"{self.prefix}First_Step", "Gather", like, number, axis=0)
+        self.word = "Once"
+        self.like = self.first = self.into.add(f"{self.prefix}First", "Squeeze", whole, number)
+        for statement in statements:
+            self.add(statement)
+        self.word, self.like = word, like
+
+    def repeat(self, value: str) -> str:
+        """Return a value that is known once at each step."""
+        steps = self.into.add(self.name("Steps", "once"), "Shape", self.like, start=0, end=1)
+        ones = self.into.integers("Ones_2", 1, 1)
+        shape = self.into.add(self.name("Shape", "once"), "Concat", steps, ones, axis=0)
+        return self.into.add(self.name("Each", "once"), "Expand", value, shape)
 
     def _add_product(self, product: JoinedProduct) -> None:
         steps, name = self.steps, product.name
@@ -382,7 +420,7 @@ class _Values:
         """Return the function that is all that is taken of some values, empty if there is none."""
         plan, values = self.steps.plan, {Name(name, "line") for name in names}
         functions = set[str]()
-        for statement in (*plan.before, *plan.step):
+        for statement in plan.statements:
             if isinstance(statement, JoinedSum):
                 continue
             whole = statement.value if isinstance(statement, Line) else statement.vector
@@ -463,7 +501,8 @@ class _Values:
             case Features(operand=operand):
                 places = expression.range_of(self.steps.size_of(operand))
                 ends = (into.integers(f"Feature_{at}", at) for at in (places.start, places.stop))
-                inputs = (write(operand), *ends, self._last_axis())
+                whole = self.first if expression.once else write(operand)
+                inputs = (whole, *ends, self._last_axis())
                 return into.add(new("Features"), "Slice", *inputs)
             case Concat(parts=parts):
                 values = [self._write_spread(part, expression) for part in parts]
@@ -542,6 +581,9 @@ class _Values:
     def _write_spread(self, part: Expression, whole: Concat) -> str:
         """Return the value of a part of a vector, with as many axes as the others."""
         is_alone = self.steps.is_constant(part) and not self.steps.is_constant(whole)
+        is_once = isinstance(part, Name) and part.name in self.steps.once
+        if is_once and self.word == "All":
+            return self.repeat(self.write(part))
         return self._spread(part) if is_alone else self.write(part)
 
     def _spread(self, vector: Expression) -> str:

@@ -42,6 +42,7 @@ CALLS = Calls(
     part="torch.chunk({}, {!r}, dim=-1)[{!r}]",
     reduce="torch.{}({}, dim=-1, keepdim=True)",
     norm="torch.sqrt(torch.sum(torch.square({}), dim=-1, keepdim=True) + {!r})",
+    once="x[:, 0, {}]",
 )
 
 
@@ -49,9 +50,9 @@ class TensorWriter(ExpressionWriter):
     """Expressions of tensors, with the calls of PyTorch that compute several operations at once.
 
     ``inlined`` are expressions that stand in the place of their names, ``constants`` names whose
-    values follow from parameters, and ``before`` those of values of all steps. In a step, these
-    have the names in ``steps`` instead, and a parameter that of a variable, not of an attribute,
-    which is slower.
+    values follow from parameters, ``once`` those of values of a sequence, and ``before`` those of
+    values of all steps. In a step, these have the names in ``steps`` instead, and a parameter that
+    of a variable, not of an attribute, which is slower.
     """
 
     def __init__(
@@ -66,7 +67,8 @@ class TensorWriter(ExpressionWriter):
         self.shapes = parameters
         self.inlined: dict[str, Expression] = {}
         self.constants, self.before = set(self.shapes), {INPUT}
-        self.is_step = False
+        self.once = set[str]()
+        self.is_once = self.is_step = False
         self.steps: dict[str, str] = {}
         self.variables: dict[str, None] = {}
 
@@ -92,7 +94,11 @@ class TensorWriter(ExpressionWriter):
     def write_name(self, name: Name, binding: int) -> Code:
         """Return the variable or the attribute of a name."""
         is_new = name.kind == "line" and name.name in self.new_states
-        return super().write_name(name, binding) if is_new else code("{}", self._name(name.name))
+        if is_new:
+            return super().write_name(name, binding)
+        spread = name.name in self.once and not (self.is_once or self.is_step)
+        # Beside values of all steps.
+        return code("{}.unsqueeze(1)" if spread else "{}", self._name(name.name))
 
     def _name(self, name: str) -> str:
         variable = self.names[name]
@@ -113,10 +119,12 @@ class TensorWriter(ExpressionWriter):
 
     def batched(self, expression: Expression) -> Code:
         """Return a vector for each sequence, or in all steps, for each of them."""
-        value = self.write(expression)
+        value, has_steps = self.write(expression), not (self.is_once or self.is_step)
+        if isinstance(expression, Name) and expression.name in self.once and has_steps:
+            return code("{}.expand(-1, x.shape[1], -1)", value)
         if not self.is_constant(expression):
             return value
-        axes = code("x.shape[0], -1" if self.is_step else "x.shape[0], x.shape[1], -1")
+        axes = code("x.shape[0], x.shape[1], -1" if has_steps else "x.shape[0], -1")
         return code("{}.expand({})" if "(" not in value else "({}).expand({})", value, axes)
 
     def idiom(self, expression: Elementwise) -> Code | None:

@@ -217,7 +217,7 @@ class _Forward:
         if self.attends_behind:
             self.step, self.before = [*self.before[1:], *self.step], self.before[:1]
         self.states = [self.names[name] for name in self.equations.states]
-        statements = (*self.plan.constants, *self.before, *self.step)
+        statements = (*self.plan.constants, *self.plan.once, *self.before, *self.step)
         scheduled = [name for statement in statements for name in targets(statement)]
         parameters = {} if self.order else dict(self.equations.parameters)
         self.writer = TensorWriter(self.names, parameters, functions, scheduled)
@@ -249,7 +249,12 @@ class _Forward:
         writer = self.writer
         if self.order:
             self._name_sums()
-        before = lines(map(self._statement, (*self.plan.constants, *self.before)))
+        constants = lines(map(self._statement, self.plan.constants))
+        writer.is_once = True
+        once = lines(map(self._statement, self.plan.once))
+        writer.once |= {name for s in self.plan.once for name in targets(s)}
+        writer.is_once = False
+        before = lines(constants, once, lines(map(self._statement, self.before)))
         products = [s for s in self.step if isinstance(s, JoinedProduct)]
         weights = lines(map(self._prepare_product, products))
         writer.before |= {name for s in self.before for name in targets(s)}
@@ -559,7 +564,9 @@ class _Forward:
         if self.order:
             parts = [self._gates(product.matrices[part.start : part.stop]) for part in slices]
         names = [self.writer.new(f"{_label(product)}_{part}") for part in parts]
-        if not self.writer.is_step:
+        if self.writer.is_once:
+            self.writer.once.update(names)
+        elif not self.writer.is_step:
             self.writer.before.update(names)
         self.pieces |= {part: Name(name, "line") for name, part in zip(names, slices, strict=True)}
         sizes = [product.sizes[part.start : part.stop] for part in slices]
@@ -691,7 +698,8 @@ class _Forward:
             start = Code() if is_named else code("{} = {}", gates, self.writer.write(value))
             return lines(start, self._split_sum(total, gates))
         (name,) = total.names
-        if self.writer.is_step or isinstance(value, Name) or name not in self.plan.inputs:
+        taken = (*self.plan.inputs, *self.plan.repeated)
+        if self.writer.is_step or isinstance(value, Name) or name not in taken:
             self.writer.inlined[name] = value
             return Code()
         return code("{} = {}", name, self.writer.write(value))
@@ -753,7 +761,7 @@ def _takes_products_of_input(plan: Schedule) -> bool:
     products = [s for s in plan.before if isinstance(s, JoinedProduct)]
     values = [
         statement.vector if isinstance(statement, JoinedProduct) else statement.value
-        for statement in (*plan.before, *plan.step)
+        for statement in plan.statements
         if not isinstance(statement, JoinedSum)
     ]
     inputs = [part for value in values for part in walk(value) if part == Name(INPUT, "input")]
