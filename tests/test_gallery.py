@@ -228,14 +228,18 @@ PRINTED = {
 }
 """The totals that the sources print for PyTorch's own layers."""
 KERAS_TYPES = {
+    "Activation": ("Activation", "LeakyReLU"),
+    "Attention": ("Dense",),
     "AttentionPooling": ("Dense",),
     "BatchNorm": ("BatchNormalization",),
     "Concat": ("Concatenate",),
     "Conv": ("Conv1D",),
     "Dropout": ("Dropout", "SpatialDropout1D"),
+    "EaLstm": ("SharingRNN",),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
     "Formula": ("StandardizedFormula", "SeparatedFormula", "SimilarityFormula", "WeightedFormula"),
     "GRU": ("GRU", "AttentionRNN"),
+    "GruD": ("SharingRNN",),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
     "MeanPooling": ("GlobalAveragePooling1D",),
@@ -252,6 +256,13 @@ KERAS_OWN = {
         *["NotEqual", "NotEqual", "Flip", "NotEqual"],
         *["ExpandDims", "Einsum", "Where", "Softmax", "Where", "Einsum"],
     ],
+    "catchment_ea_lstm": ["GetItem", "OnesLike", "Einsum"],
+    "convex_hull_pointer_lstm": [
+        *["ExpandDims", "ExpandDims", "Add", "Activation", "GetItem", "Softmax"],
+    ],
+    "energy_forecast_lstm": ["GetItem", "OnesLike", "Einsum"],
+    "session_attention_gru": ["NotEqual", "ExpandDims", "Where", "Sum"],
+    "stock_attention_gru": ["Dense", "Softmax", "GetItem", "Einsum"],
     "gesture_lstm_fcn": ["ExpandDims", "ExpandDims"],
     "household_forecast_lstm": _AT_EACH_STEP,
     "sentence_query_bilstm": ["Concatenate", "Einsum", "ExpandDims", "Softmax", "Einsum"],
@@ -273,7 +284,12 @@ OPERATIONS = {
     "chatbot_attention_gru": {"answer_embedding", "context"},
     "sentence_query_bilstm": {"attention_pooling_1"},
     "sentence_similarity_lstm": {"other_sentence"},
+    "session_attention_gru": {"dense_2", "purpose"},
     "story_question_lstm": {"repeat_vector_1"},
+    "timbre_decoder_gru": {
+        *("dense_4", "dense_5", "dense_6"),
+        *(f"layer_normalization_{number}" for number in (4, 5, 6)),
+    },
     "word_context_rcnn": {"left_embedding", "right_embedding"},
 }
 """Layers that are operations in Keras, or calls of another layer."""
@@ -327,8 +343,9 @@ def test_keras_prints_the_layers_of_the_spec_and_nothing_else(
     assert order(name for name, _ in rows) == order(layers)
     for name, type_ in rows:
         assert type_ in KERAS_TYPES.get(layers[name].type, (layers[name].type,))
-        # In Keras the scores of attention are a layer of their own.
-        parts = [count for row, _, count in printed if row in (name, f"{name}_query")]
+        # In Keras the scores of an attention pooling are a layer of their own.
+        rows_of_it = {name, *({f"{name}_query"} - layers.keys())}
+        parts = [count for row, _, count in printed if row in rows_of_it]
         assert sum(parts) == layers[name].parameters
 
 
