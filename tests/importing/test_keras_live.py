@@ -26,6 +26,14 @@ def test_every_kind_of_network(keras: Any, covering_spec: Path) -> None:
     is_taken_over(covering_spec)
 
 
+def test_square_matrices_of_a_formula(keras: Any, tmp_path: Path) -> None:
+    text = "version: 1\nname: net\ninput: {features: 4}\nrnn:\n- {type: gru, units: 4}\n"
+    text += "- {type: formula, name: f, of: {h: gru_1}, units: 4, equations: {y: tanh(A @ h)}}\n"
+    path = tmp_path / "net.yaml"
+    path.write_text(f"{text}head: {{pooling: none, units: 2}}\n", "utf-8")
+    is_taken_over(path)
+
+
 def is_taken_over(path: Path) -> None:
     """Assert that a model, and the file that is saved of it, give the spec and all arrays."""
     program, backend = pipeline.read(path), get("keras")
