@@ -130,7 +130,7 @@ describe("the documentation", { skip: lacking }, () => {
     assert.ok(several > 1 && several < all);
     await settle(several);
     for (const text of await cards.locator(".kinds").allTextContents()) assert.match(text, /several outputs/);
-    await page.getByLabel("Search the networks").fill("GRU noise");
+    await page.getByLabel("Search the networks").fill("GRU noise sup");
     assert.deepEqual(await cards.locator("strong").allTextContents(), [
       "noise_suppression_conv_gru",
       "noise_suppression_gru",

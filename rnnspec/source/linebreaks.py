@@ -105,17 +105,11 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
     last = rest
     while len(parts := _operands(last)) > 1:
         last = parts[-1][1]
-    if value.endswith(tuple(_PAIRS)):
+    # Ruff breaks a subscript only inside parentheses.
+    if value.endswith((")", "}")) or last.startswith("["):
         lines = _break(last, margin, before + value.removesuffix(last), after)
-        calls = len(_operands(first)) == 1 and first.endswith(")") and last.endswith(")")
-        if len(lines[0]) > LINE_LENGTH and calls:
-            whole = _break(first, margin, before, f" {sign}{rest}{after}")
-            if len(whole[-1]) <= LINE_LENGTH:
-                return whole
-        if len(lines[0]) > LINE_LENGTH and calls and last == rest:
-            *lines, start = _break(first, margin, before, f" {sign}")
-            lines += _break(last, margin, start, after)
-        return lines
+        fits = len(lines[0]) <= LINE_LENGTH
+        return lines if fits else _break_in_turn(value, margin, before, after)
     if value.startswith("("):
         end, leading = _outside(value).index(")"), first
         while len(parts := _operands(leading)) > 1:
@@ -134,6 +128,18 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
             lines[-1:] = _spread(first[opening + 1 : -1], margin, call, closing)
         return lines
     return [line]
+
+
+def _break_in_turn(value: str, margin: str, before: str, after: str) -> list[str]:
+    """Break arithmetic at each bracket behind which the line does not reach the next one."""
+    lines, line, rest = list[str](), before, value + after
+    for operand in _all_operands(value):
+        sign, rest = rest.split(operand, 1)
+        bracket = next((at for at, character in enumerate(rest) if character in "([{"), len(rest))
+        reach = rest[: bracket + 1]
+        *broken, line = _break(operand, margin, line + sign, reach)
+        lines, line = lines + broken, line.removesuffix(reach)
+    return [*lines, line + after]
 
 
 def _break(value: str, margin: str, before: str, after: str) -> list[str]:
@@ -201,6 +207,14 @@ def _operands(value: str) -> list[tuple[str, str]]:
                 operands = [value[start:end] for start, end in zip(starts, ends, strict=True)]
                 return list(zip(["", *(sign[0][1:] for sign in signs)], operands, strict=True))
     return [("", value)]
+
+
+def _all_operands(value: str) -> list[str]:
+    """Split an expression at all of its operators that are in no brackets."""
+    operands = _operands(value)
+    if len(operands) == 1:
+        return [value]
+    return [part for _, operand in operands for part in _all_operands(operand)]
 
 
 def _outside(text: str) -> str:
