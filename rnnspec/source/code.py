@@ -218,11 +218,14 @@ def _argument(value: Code | Literal) -> str:
 
 
 def docstring(text: Iterable[str]) -> Code:
-    """Return a docstring with its quotes, given its lines."""
+    """Return a docstring with its quotes, given its lines.
+
+    Lines behind the first that are all indented are not: Python takes their margin away.
+    """
     first, *rest = text
     if not rest:
         return Code(f'"""{first}"""')
-    return Code("\n".join([f'"""{first}', *rest, '"""']))
+    return Code("\n".join([f'"""{first}', dedent("\n".join(rest)), '"""']))
 
 
 def function(
