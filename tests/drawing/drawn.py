@@ -374,8 +374,13 @@ def networks() -> dict[str, Network]:
 
 
 def is_chain(network: Network) -> bool:
-    """True if each layer stands right above the one that it takes, but for lines to joins."""
-    trunk, _ = split_heads(network)
+    """True if each layer stands right above the one that it takes, but for lines to joins.
+
+    Layers of heads stand there by head, which is not their order if one head's are among another's.
+    """
+    trunk, heads = split_heads(network)
+    above = [layer.name for head in heads for layer in head.layers]
+    in_order = above == [layer.name for layer in network.layers if layer.name in above]
     below = [names for names, _ in reads(trunk, network)]
     follows = all(
         isinstance(stage, Join) or before.name in names
@@ -389,7 +394,7 @@ def is_chain(network: Network) -> bool:
         for layer in network.layers
     )
     finals = any(port.state for port in network.ports.values())
-    return follows and plain and not finals and network.takes_one_array
+    return follows and in_order and plain and not finals and network.takes_one_array
 
 
 def options(network: Network) -> Iterator[Options]:
