@@ -231,6 +231,7 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
         (kind, "source"): ["two", "bidirectional_1"]
         for kind in ("AttentionPooling", "Flatten", "Pooling")
     },
+    ("Activate", "source"): ["scaled"],
     ("Conv", "source"): ["scaled"],
     ("Attention", "keys"): ["encoder"],
     ("Attention", "source"): ["words"],

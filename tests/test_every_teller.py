@@ -120,10 +120,22 @@ name: beside
 inputs: {one: {features: 2}, style: {features: 2, per: sequence}}
 rnn: [{type: dense, of: style, units: 2}, {type: repeat, like: one}, {type: lstm, units: 3}]
 """
+# The second head could end with the dense layer of the first as well as with its own.
+ENDED = """\
+version: 1
+name: ended
+input: {features: 3}
+rnn:
+  - {type: gru, units: 4}
+  - {type: pool, pooling: max, name: pooled}
+  - {type: dense, of: pooled, units: 2, name: scaled}
+  - {type: dense, of: pooled, units: 2, name: shifted}
+heads: {one: {of: scaled, activation: softmax}, two: {of: shifted, activation: softmax}}
+"""
 PROGRAMS = [
     *map(pipeline.reads, (MORE, REPEATED, PLAIN, VECTORS, MASKED, STACK, JOINED)),
     *map(pipeline.reads, (FLAT, TIED, CONV, ALIKE, CELLS)),
-    *map(pipeline.reads, (SQUARE, BESIDE, *GRAPHS)),
+    *map(pipeline.reads, (SQUARE, BESIDE, ENDED, *GRAPHS)),
 ]
 
 UNTOLD = {
