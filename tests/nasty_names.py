@@ -44,7 +44,13 @@ def graph(form: str) -> str:
             "equations": {"self": "mask * sum(x)", "torch": "self + mask"},
             "name": "context",
         },
-        {"type": "concat", "of": ["values", "context", "self"], "name": "inputs"},
+        {
+            "type": "formula",
+            "of": {"x": "values"},
+            "equations": {"y": "x * x"},
+            "name": "product",
+        },
+        {"type": "concat", "of": ["values", "context", "self", "product"], "name": "inputs"},
         *({**dense, "name": name} for name in names),
         # All of them are variables at once.
         {"type": "concat", "of": names, "name": "found"},

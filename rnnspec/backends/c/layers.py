@@ -328,7 +328,9 @@ class Layers:
             values["steps"] = place.windows
         about = " ".join(describe(formula.equations, 90))
         products = tuple(matrix.name for matrix in matrices.values() if matrix.call)
-        function = Function(layer.name, "composed", about=about, lines=lines, weights_of=products)
+        # A kernel may have the name of the layer: ``product``.
+        name = f"{layer.name}_layer"
+        function = Function(name, "composed", about=about, lines=lines, weights_of=products)
         return self._call(function, values)
 
     def _composed(self, layer: nodes.Layer, place: Place) -> Iterator[str | Call]:
