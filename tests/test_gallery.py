@@ -189,6 +189,13 @@ ROWS = {
     "weather_change_lstm": [6_656, 627],
     "word_context_rcnn": [250_000, 22_912, 22_912, 19_648, 65],
     "world_model_lstm": [299_008, 41_120, 41_120, 1_285, 257, 257],
+    "inference_esim_bilstm": [12_718_200, 1_442_400, 720_300, 1_442_400, 720_300, 903],
+    "inference_match_lstm": [270_600, 270_600, 22_500, 315_750, 453],
+    "inference_max_bilstm": [38_486_016, 8_389_120, 262_656, 1_539],
+    "retail_forecast_lstm": [4_202_496, 8_392_704, 1_025],
+    "translation_input_feeding_lstm": [
+        *[25_002_000, 25_001_000, 2_002_000, 2_002_000, 5_754_000, 25_051_002],
+    ],
 }
 TOTALS = {name: sum(rows) for name, rows in ROWS.items()}
 FROZEN = {
@@ -237,9 +244,14 @@ KERAS_TYPES = {
     "Dropout": ("Dropout", "SpatialDropout1D"),
     "EaLstm": ("SharingRNN",),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
-    "Formula": ("StandardizedFormula", "SeparatedFormula", "SimilarityFormula", "WeightedFormula"),
+    "Formula": (
+        *("StandardizedFormula", "SeparatedFormula", "SimilarityFormula", "WeightedFormula"),
+        *("PairFormula", "EnhancedFormula", "Enhanced2Formula"),
+    ),
     "GRU": ("GRU", "AttentionRNN"),
     "GruD": ("SharingRNN",),
+    "InputFeedingLstm": ("SharingAttentionRNN",),
+    "MatchLstm": ("SharingAttentionRNN",),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
     "MeanPooling": ("GlobalAveragePooling1D",),
@@ -271,10 +283,29 @@ KERAS_OWN = {
     "story_question_lstm": _AT_EACH_STEP,
     "textbook_attention_gru": ["NotEqual", "NotEqual"],
     "translation_attention_gru": ["Concatenate", "GetItem", "GetItem"],
+    "translation_input_feeding_lstm": ["NotEqual", "NotEqual", "ZerosLike"],
     "weight_dropped_lstm": ["GetItem", "Add"],
     "word_context_rcnn": ["Flip"],
     "direct_forecast_lstm": ["GetItem"],
     "emoji_attention_lstm": ["NotEqual", "NotEqual", "ExpandDims", *_SOFTMAX],
+    "inference_esim_bilstm": [
+        *["NotEqual", "NotEqual", "NotEqual", "NotEqual"],
+        *["ExpandDims", "Einsum", "ExpandDims", "Einsum", "Where", "Where", "Softmax", "Softmax"],
+        *["Where", "Where", "Einsum", "Einsum"],
+        *["ExpandDims", "ExpandDims", "ExpandDims", "ExpandDims"],
+        *["Where", "Sum", "Where", "Where", "Sum", "Where"],
+        *["Sum", "Maximum", "Any", "Max", "Sum", "Maximum", "Any", "Max"],
+        *["TrueDivide", "Where", "TrueDivide", "Where"],
+    ],
+    "inference_match_lstm": [
+        *["NotEqual", "NotEqual", "Masking", "Any", "Masking", "Any"],
+        *["NotEqual", "NotEqual", "Any", "Any"],
+    ],
+    "inference_max_bilstm": [
+        *["NotEqual", "NotEqual", "NotEqual", "NotEqual"],
+        *["Any", "Masking", "Any", "Any", "Masking", "Any", "ExpandDims", "ExpandDims"],
+        *["Where", "Where", "Any", "Max", "Any", "Max", "Where", "Where"],
+    ],
     "intent_slot_lstm": ["NotEqual", *_LAST_STEP, "NotEqual", "ExpandDims", "Where", "Sum"],
     "sleep_stage_gru": ["Masking"],
     "sst2_attention_bilstm": ["NotEqual", "NotEqual", "ExpandDims", "Dense", *_SOFTMAX],
@@ -282,6 +313,11 @@ KERAS_OWN = {
 """Rows that Keras adds: for masks, attention, slices, tied kernels and vectors at each step."""
 OPERATIONS = {
     "chatbot_attention_gru": {"answer_embedding", "context"},
+    "inference_esim_bilstm": {
+        *("hypothesis_embedding", "encoder_2", "found", "found_2", "projection_2"),
+        *("composition_2", "mean_pooling_1", "max_pooling_1", "mean_pooling_2", "max_pooling_2"),
+    },
+    "inference_max_bilstm": {"u", "v", "other_sentence"},
     "sentence_query_bilstm": {"attention_pooling_1"},
     "sentence_similarity_lstm": {"other_sentence"},
     "session_attention_gru": {"dense_2", "purpose"},
