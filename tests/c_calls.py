@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from string import Template
 
 RUN = Template("""
@@ -79,7 +80,7 @@ static void ${net}_check(void) {
         for (size_t t = 0; t < steps; ++t) {
             const int again = 1, expected = t + 1 > $delay ? ${cap}_OK : $waits;
 
-            expect("$net: a step", ${net}_step(other, $x + t * $width, $outputs) == expected);
+            expect("$net: a step", ${net}_step(other, $rows, $outputs) == expected);
         }
         for (size_t i = 0; i < $heads; ++i) {
             expect("$net: steps of a chunk", memcmp(y[0][i] + sizes[i] - widths[i], y[1][i],
@@ -138,22 +139,22 @@ class Header:
         return bool(self.parameters("begin"))
 
     @cached_property
-    def stream(self) -> Parameter | None:
-        """The input that comes in chunks."""
-        parameters = self.parameters("chunk")
-        return parameters[1] if parameters else None
+    def streams(self) -> list[Parameter]:
+        """The inputs that come in chunks."""
+        parameters = self.parameters("chunk")[1:]
+        return [*takewhile(lambda parameter: parameter.symbol != "steps", parameters)]
 
     @cached_property
     def inputs(self) -> list[Parameter]:
         """The inputs of a whole sequence, and their numbers of steps."""
-        every = self.parameters("begin") if self.stream else self.parameters("run")
+        every = self.parameters("begin") if self.streams else self.parameters("run")
         named = [p for p in every if p.symbol not in ("state", "workspace")]
         return [p for p in named if not re.fullmatch("y(?:_.*)?", p.symbol)]
 
     @cached_property
     def outputs(self) -> list[str]:
         """The pointers of the outputs."""
-        symbols = [p.symbol for p in self.parameters("chunk" if self.stream else "run")]
+        symbols = [p.symbol for p in self.parameters("chunk" if self.streams else "run")]
         return [symbol for symbol in symbols if re.fullmatch("y(?:_.*)?", symbol)]
 
     def size(self, symbol: str) -> str:
@@ -171,8 +172,8 @@ class Header:
     def said(self, symbol: str) -> str:
         """Return the comment that says the sizes of a parameter."""
         first = {parameter.symbol for parameter in self.inputs}
-        start = "Run a sequence" if self.stream is None else "Take several steps"
-        start = "Begin a sequence" if self.stream and symbol in first else start
+        start = "Take several steps" if self.streams else "Run a sequence"
+        start = "Begin a sequence" if self.streams and symbol in first else start
         return self.words.partition(f"{start}")[2]
 
     def vocabulary(self, symbol: str) -> str:
@@ -189,11 +190,11 @@ class Header:
     def words_of_all(self) -> dict[str, str]:
         """The words that both functions have."""
         lengths, arrays, frees = [], [], []
-        for parameter in (*self.inputs, *([self.stream] if self.stream else [])):
+        for parameter in (*self.inputs, *self.streams):
             symbol, kind = parameter.symbol, parameter.kind
             if kind.strip() == "size_t":
                 least, most = self.limits(symbol)
-                if self.stream:
+                if self.streams:
                     lengths.append(f"const size_t {symbol} = {most} < 17 ? {most} : 17;")
                 else:
                     values = f"{{{least}, {least} + 1, 16, 17, 33, {most}}}"
@@ -224,7 +225,7 @@ class Header:
 def calls(name: str, text: str) -> str:
     """Return a function that calls a network."""
     header = Header(name, text)
-    return _step(header) if header.stream else _run(header)
+    return _step(header) if header.streams else _run(header)
 
 
 def _run(header: Header) -> str:
@@ -277,9 +278,8 @@ def _bad_tokens(header: Header, call: str) -> list[str]:
 
 
 def _step(header: Header) -> str:
-    words, stream = header.words_of_all, header.stream
-    assert stream
-    name, x = header.name, stream.symbol
+    words, name = header.words_of_all, header.name
+    x = ", ".join(stream.symbol for stream in header.streams)
     begin, bad, more = [], list[str](), ""
     if any(parameter.symbol == "workspace" for parameter in header.parameters("begin")):
         words["arrays"] += f"\nfloat *workspace = floats({header.cap}_WORKSPACE, 0, 1e30f);"
@@ -301,18 +301,21 @@ def _step(header: Header) -> str:
                 others = [value if one == parameter.symbol else one for one in symbols]
                 start = f"{name}_begin(state, {', '.join(others)}{more})"
                 bad.append(f'expect("{name}: steps", {start} == {header.cap}_BAD_LENGTH);')
-    if "int32_t" in stream.kind:
-        for value in ("-1", "INT32_MIN", "INT32_MAX", header.vocabulary(x)):
+    for symbol in (stream.symbol for stream in header.streams if "int32_t" in stream.kind):
+        for value in ("-1", "INT32_MIN", "INT32_MAX", header.vocabulary(symbol)):
             for function, at, count in (("step", "0", ""), ("chunk", "steps - 1", "steps, ")):
                 call = f"{name}_{function}(state, {x}, {count}{words['outputs']})"
                 refuse = f'expect("{name}: a token", {call} == {header.cap}_BAD_TOKEN);'
-                bad += [f"{x}[{at}] = {value};", refuse, f"{x}[{at}] = 0;"]
+                bad += [f"{symbol}[{at}] = {value};", refuse, f"{symbol}[{at}] = 0;"]
     delays = [value for name, value in header.constants.items() if name.endswith("DELAY")]
-    *_, width = header.size(x).split(" * ")
+    rows = []
+    for stream in header.streams:
+        *_, width = header.size(stream.symbol).split(" * ")
+        rows.append(f"{stream.symbol} + t * {'1' if width == 'steps' else width}")
     return STEP.substitute(
         words,
         x=x,
-        width="1" if width == "steps" else width,
+        rows=", ".join(rows),
         widths=", ".join(header.size(head).split(" * ")[-1] for head in header.outputs),
         delay=max(delays, key=int, default="0"),
         waits=f"{header.cap}_{'NO_OUTPUT' if delays else 'OK'}",

@@ -18,7 +18,7 @@ from rnnspec.ir.params import counts
 Feature = tuple[str, str, object]
 _FREE_TEXT = (
     *("name", "description", "start", "weights", "words", "source", "of", "tied"),
-    *("initial", "keys", "like", "over", "query", "states", "stream", "table"),
+    *("initial", "keys", "like", "over", "query", "states", "streams", "table"),
 )
 
 

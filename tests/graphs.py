@@ -713,6 +713,26 @@ rnn:
 heads: {one: {of: gru_1, units: 1}, two: {of: about, units: 1}}
 """
 """In step form, a sequence that only a pooling reads."""
+TWO_STREAMS = """\
+version: 1
+name: two_streams
+inputs:
+  pitch: {features: 1}
+  loudness: {features: 2, mask_value: 0.0}
+  note: {embedding: {vocabulary: 11, dim: 3, mask_zero: true}}
+  room: {features: 4, per: sequence}
+stream: [note, pitch, loudness]
+rnn:
+  - {type: dense, units: 6, of: room, name: begin}
+  - {type: dense, units: 5, of: pitch, name: tone}
+  - {type: lstm, units: 4, of: loudness, name: power}
+  - {type: gru, units: 3, of: note, name: words}
+  - {type: concat, of: [tone, power, words]}
+  - {type: gru, units: 6, initial_state: {h: begin}, name: both}
+  - {type: concat, of: [both, words]}
+head: {pooling: none, units: 2}
+"""
+"""Several inputs in chunks, two of them with padding of their own."""
 BARE = """\
 version: 1
 name: bare
@@ -727,7 +747,7 @@ rnn:
 head: {pooling: none}
 """
 """Cells without parameters, in a network that has none."""
-IN_C = (OWN, PAIR, WAITING, POOLED, RENAMED, PASSED_ON, BARE)
+IN_C = (OWN, PAIR, WAITING, POOLED, RENAMED, PASSED_ON, BARE, TWO_STREAMS)
 STACKS = """\
 version: 1
 name: stacks
@@ -1086,6 +1106,7 @@ ALL = (
         *IN_C[:4],
         *SHARED,
         BARE,
+        TWO_STREAMS,
         BRANCHES,
         SETTINGS,
         STACKS,

@@ -368,7 +368,7 @@ FIELDS = sorted(
 
 DECIDED = re.compile(
     r".*\.(input|inputs|masked|layers|source|shares|outputs|result|of)|Embedding\.vocabulary|Pooling\.backward"
-    r"|StepAttention\.(size|asks|asked_as)|Network\.stream|VectorInput\.state"
+    r"|StepAttention\.(size|asks|asked_as)|Network\.streams|VectorInput\.state"
     r"|Attention\.memory|StepAttention\.width"
 )
 """Fields that the rest of the network decides; a change of another field changes them too.
@@ -469,8 +469,8 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         outputs[layer.name] = layers[layer.name].output
         if isinstance(recurrent := layers[layer.name], nodes.Recurrent):
             outputs |= {port.name: port.output for port in recurrent.ports}
-    stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
-    return verify(whole(replace(network, layers=tuple(layers.values()), stream=stream)))
+    streams = network.streams if {*network.streams} <= {*inputs} else (next(iter(inputs)),)
+    return verify(whole(replace(network, layers=tuple(layers.values()), streams=streams)))
 
 
 def whole(network: Network) -> Network:

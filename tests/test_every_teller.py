@@ -145,7 +145,7 @@ UNTOLD = {
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
         | Recurrent\.state_names | (Join|Append|LearnedFormula)\.inputs | (Vector|Label)Input\..*
-        | Network\.stream
+        | Network\.streams
         | Embedding\.source | Attention\.memory
         | StepAttention\.(size|width|asked_as|asks)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward

@@ -193,13 +193,18 @@ rnn:
 
 @cases(
     ("stream", "expected"),
-    [("", None), ("stream: b", "b"), ("stream: a", "a")],
+    [
+        ("", ()),
+        ("stream: b", ("b",)),
+        ("stream: a", ("a",)),
+        ("stream: [b, a]", ("a", "b")),
+    ],
 )
-def test_the_input_that_comes_in_chunks(stream: str, expected: str | None) -> None:
+def test_the_inputs_that_come_in_chunks(stream: str, expected: tuple[str, ...]) -> None:
     inputs = "{a: {features: 2}, b: {features: 2}, c: {features: 2, per: sequence}}"
     join = "[{type: concat, of: [a, b, c]}, {type: gru, units: 2}]"
-    assert read(f"inputs: {inputs}\nrnn: {join}\n{stream}").stream == expected
-    assert read("inputs: {a: {features: 2}}\nrnn: {type: gru, units: 2}").stream == "a"
+    assert read(f"inputs: {inputs}\nrnn: {join}\n{stream}").streams == expected
+    assert read("inputs: {a: {features: 2}}\nrnn: {type: gru, units: 2}").streams == ("a",)
 
 
 @cases("prefix", ["layer", "no"])

@@ -154,7 +154,8 @@ def _run(generated: Generated, model: Any, call: Call, drawn: Drawn) -> list[Arr
     runtime = generated.backend.runtime
     if not drawn.program.network.takes_one_array:
         given = dict(zip(drawn.inputs, call.inputs, strict=True))
-        chunk = given.pop(drawn.program.network.stream or "", None)
+        (stream,) = drawn.program.network.streams
+        chunk = given.pop(stream, None)
         if chunk is None:
             states = runtime.begin(model, given)
             return [states[name] for name in drawn.outputs]

@@ -214,7 +214,7 @@ class Scenario:
         if self.begins:
             taken, outputs = _others(network), ()
         elif not network.takes_one_array:
-            taken = (network.stream or "", *names)
+            taken = (*network.streams, *names)
             names = tuple(state.name for state in handed if state.kind not in HELD)
         return Drawn(
             self.program,
@@ -344,7 +344,7 @@ def _others(network: Network) -> tuple[str, ...]:
     return tuple(
         network_input.name
         for network_input in network.inputs
-        if network_input.name != network.stream
+        if network_input.name not in network.streams
     )
 
 
@@ -360,7 +360,7 @@ def _run_chunks(  # noqa: PLR0913, PLR0917 - a run of what is before the chunks,
     last: Arrays = {}
     layers = {layer.name: layer for layer in network.layers}
     for numbers in map(by_name, batches):
-        chunk = numbers[network.stream or ""]
+        chunk = numbers[network.streams[0]]
         result = reference.run(network, arrays, numbers, states=mistake.states(last))
         masks = reference.masks(network, numbers)
         before: dict[str, Array] = {}
@@ -431,9 +431,12 @@ def _tolerance(
     error = max(backend.function_error for backend in BACKENDS.values())
     largest = 0.0
     if not network.takes_one_array:
-        named, stream = [*map(by_name, batches)], network.stream or ""
-        chunks = np.concatenate([each[stream] for each in named], axis=1)
-        batches = [{**named[0], stream: chunks}]
+        named = [*map(by_name, batches)]
+        whole = {
+            stream: np.concatenate([each[stream] for each in named], axis=1)
+            for stream in network.streams
+        }
+        batches = [{**named[0], **whole}]
     elif joined:
         batches = [np.concatenate(cast("Sequence[Array]", batches), axis=1)]
     for numbers in batches:

@@ -192,6 +192,12 @@ class _Graph:
         sequences = [value.name for value in self.values if value.axis]
         if least > 1 or self.draw(st.booleans()):
             spec["stream"] = self.draw(st.sampled_from(sequences))
+            chosen = next(value for value in self.values if value.name == spec["stream"])
+            alike = [one.name for one in self.values if one.axis and one.steps == chosen.steps]
+            if least == 1 and len(alike) > 1 and self.draw(st.booleans()):
+                spec["stream"] = self.draw(
+                    st.lists(st.sampled_from(alike), min_size=2, unique=True)
+                )
         return spec
 
     def _draw_numbers(self) -> Words:

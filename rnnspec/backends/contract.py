@@ -310,12 +310,13 @@ class Runtime(ABC):
         raise NotImplementedError
 
     def step(
-        self, model: Any, chunk: Array, states: Mapping[str, Array] | None
+        self, model: Any, chunk: Batch, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output of a model in step form for the steps so far, and its new states.
 
-        ``chunk`` is (batch, steps[, features]), and ``states`` are those that the chunk before it
-        gave, or None at the start. Named outputs are side by side, as in a ``Trace``.
+        ``chunk`` is (batch, steps[, features]), or of several streams a mapping of them by name, in
+        their order. ``states`` are those that the chunk before it gave, or None at the start. Named
+        outputs are side by side, as in a ``Trace``.
         """
         raise NotImplementedError
 

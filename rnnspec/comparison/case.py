@@ -305,7 +305,7 @@ def run_forward(generated: Generated, model: Any, case: Case) -> dict[str, Array
         names = [layer.name for layer in generated.network.layers if not _enters_changed(layer)]
         return case.outputs(generated.backend.runtime.trace(model, names, case.batch))
     network, truth = case.network, case.outputs(case.truth)
-    steps = reference.steps_of(network, case.batch)[stream_of(network)]
+    steps = reference.steps_of(network, case.batch)[network.streams[0]]
     rng = np.random.default_rng((case.seed, 2))
     outputs = []
     for _ in range(_SPLITS):
@@ -337,12 +337,6 @@ def random_split(steps: int, rng: np.random.Generator, least: int = 1) -> list[i
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def stream_of(network: Network) -> str:
-    """Return the name of the input of a network in step form that comes in chunks."""
-    assert network.stream is not None
-    return network.stream
-
-
 def step_through(
     backend: Backend, model: Any, network: Network, batch: Batch, lengths: Sequence[int]
 ) -> Array:
@@ -351,16 +345,22 @@ def step_through(
     A sequence has the steps of all chunks, and a vector is that of the last one. Named outputs are
     side by side.
     """
-    runtime, stream = backend.runtime, stream_of(network)
-    others = dict(by_name(batch))
-    whole = others.pop(stream)
+    runtime, others = backend.runtime, dict(by_name(batch))
+    whole = {name: others.pop(name) for name in network.streams}
     states = runtime.begin(model, others) if others else None
     chunks: list[dict[str, Array]] = []
-    start, before = 0, reference.result_shapes(network, others | {stream: whole[:, :0]})
+
+    def part(start: int, end: int) -> dict[str, Array]:
+        return {name: array[:, start:end] for name, array in whole.items()}
+
+    start, before = 0, reference.result_shapes(network, others | part(0, 0))
     for length in lengths:
         end = start + length
-        output, states = runtime.step(model, whole[:, start:end], states)
-        after = reference.result_shapes(network, others | {stream: whole[:, :end]})
+        chunk = part(start, end)
+        output, states = runtime.step(
+            model, chunk if len(chunk) > 1 else next(iter(chunk.values())), states
+        )
+        after = reference.result_shapes(network, others | part(0, end))
         shapes = [
             (name, (now[0] - then[0], *now[1:]) if len(now) > 1 else now)
             for (name, then), (_, now) in zip(before, after, strict=True)

@@ -111,7 +111,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         layers=tuple(placed),
         outputs=tuple((name, ports.get(layer, layer)) for name, layer in outputs),
         result="" if outputs else ports.get(layers[-1].name, ""),
-        stream=sequences[0] if len(sequences) == 1 else None,
+        streams=tuple(sequences) if len(sequences) == 1 else (),
     )
     draft = with_distinct_cells(_settle_states(*_move_heads(_move_projections(draft))))
     try:

@@ -18,7 +18,7 @@ from rnnspec.backends.model_files import reader
 from rnnspec.backends.slots import as_batch, by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
-from rnnspec.comparison.case import random_split, step_through, stream_of
+from rnnspec.comparison.case import random_split, step_through
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.verify import (
     DTYPE,
@@ -344,7 +344,7 @@ def _runner(
 
 def _run_chunks(backend: Backend, model: Any, network: Network, inputs: Batch) -> Array:
     """Return the output of a model in step form for a batch in random chunks."""
-    steps = reference.steps_of(network, inputs)[stream_of(network)]
+    steps = reference.steps_of(network, inputs)[network.streams[0]]
     lengths = random_split(steps, np.random.default_rng(0), least_steps(network))
     return step_through(backend, model, network, inputs, lengths)
 

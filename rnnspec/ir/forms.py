@@ -146,7 +146,7 @@ class State:
 
 def for_steps(network: Network) -> Network:
     """Return ``network`` with any number of steps in a chunk: it has as many as it has."""
-    return network if network.stream is None else with_steps(network, {network.stream: None})
+    return with_steps(network, dict.fromkeys(network.streams))
 
 
 def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
@@ -180,11 +180,11 @@ def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
 
 
 def streamed(network: Network) -> frozenset[str]:
-    """Return the names of the input that comes in chunks, and of all values that depend on it.
+    """Return the names of the inputs that come in chunks, and of all values that depend on them.
 
     In step form, all other layers are computed once, before the first chunk.
     """
-    known = set[str]() if network.stream is None else {network.stream}
+    known = {*network.streams}
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         if known.intersection(names):
             known.add(layer.name)
@@ -259,7 +259,7 @@ def step_refusals(network: Network) -> tuple[Refusal, ...]:
 
 
 def _refusals(network: Network) -> Iterator[Refusal]:
-    if network.stream is None:
+    if not network.streams:
         names = listed(
             [
                 network_input.name
@@ -267,7 +267,7 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                 if isinstance(network_input, SequenceInput)
             ]
         )
-        reason = f"in step form, one input comes in chunks: name it under 'stream', {names}"
+        reason = f"in step form, inputs come in chunks: name them under 'stream', {names}"
         yield Refusal(network.name, "stream", reason)
         return
     in_chunks, taken = streamed(network), sources(network)

@@ -1065,7 +1065,8 @@ class Network:
     ``description`` is free text that reaches comments, never code. ``outputs`` has the name of each
     output with that of the layer or port that it is, if the network has named outputs. Otherwise it
     is empty, and the output is the port ``result``, or if that is empty, that of the last layer.
-    ``stream`` is the name of the input that comes in chunks in step form, None if none can.
+    ``streams`` has the names of the inputs that come in chunks in step form, in the order of the
+    inputs; it is empty if none can.
     """
 
     name: str
@@ -1074,7 +1075,7 @@ class Network:
     layers: tuple[Layer, ...]
     outputs: tuple[tuple[str, str], ...] = ()
     result: str = ""
-    stream: str | None = INPUT
+    streams: tuple[str, ...] = (INPUT,)
 
     @property
     def input(self) -> SequenceInput:
@@ -1398,7 +1399,7 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
 def equal_steps(network: Network) -> dict[str, str]:
     """Return, for each input with time steps, the first input that has as many.
 
-    Inputs whose steps are joined have equally many.
+    Inputs whose steps are joined have equally many, and so have the streams.
     """
     first = {
         network_input.name: network_input.name
@@ -1406,6 +1407,7 @@ def equal_steps(network: Network) -> dict[str, str]:
         if isinstance(network_input, SequenceInput)
     }
     origins = dict(first)
+    first |= dict.fromkeys(network.streams, next(iter(network.streams), ""))
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
         match layer:
             case Repeat(like=str() as like):

@@ -128,7 +128,7 @@ def signature(network: Network, *, chunks: bool = False) -> tuple[str, ...]:
 
 def _input_lines(network: Network, *, chunks: bool) -> Iterator[str]:
     texts = {
-        network_input.name: "a chunk of " * (chunks and network_input.name == network.stream)
+        network_input.name: "a chunk of " * (chunks and network_input.name in network.streams)
         + input_text(network_input)
         for network_input in network.inputs
     }

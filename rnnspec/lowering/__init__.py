@@ -23,7 +23,7 @@ from rnnspec.spec import models
 from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rnnspec.ir.initializers import Initializer
     from rnnspec.lowering.cells import Role
@@ -69,7 +69,7 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
         layers=tuple(graph.layers),
         outputs=tuple(outputs),
         result="" if outputs or graph.last not in graph.ports else graph.last or "",
-        stream=_stream(graph),
+        streams=tuple(_streams(graph)),
     )
     # An unknown name may have been meant for the layer that is not used.
     if not graph.problems:
@@ -188,25 +188,42 @@ def _behind(layer: models.PointwiseLayer) -> Behind:
     return Behind.of(BY_KEYS[type(layer)], activation, bias=getattr(layer, "bias", False))
 
 
-def _stream(graph: GraphBuilder) -> str | None:
-    """Return the name of the input that comes in chunks in step form."""
-    names = [
-        network_input.name
+def _streams(graph: GraphBuilder) -> Iterator[str]:
+    """Yield the names of the inputs that come in chunks in step form, in their order."""
+    sequences = {
+        network_input.name: network_input
         for network_input in graph.inputs
         if isinstance(network_input, nodes.SequenceInput)
-    ]
-    declared = graph.spec.stream
-    if declared is None or declared in names:
-        return declared or (names[0] if len(names) == 1 else None)
+    }
+    match graph.spec.stream:
+        case None:
+            yield from sequences if len(sequences) == 1 else ()
+            return
+        case str(name):
+            declared: dict[Path, str] = {("stream",): name}
+        case names:
+            declared = {("stream", index): name for index, name in enumerate(names)}
     inputs = [network_input.name for network_input in graph.inputs]
-    if declared in inputs:
-        message = f"expected an input with time steps, and {quoted(declared)} has none"
-    else:
-        near = nearest(declared, names)
-        hint = f"; did you mean {near!r}?" if near else ""
-        message = f"expected an input, {listed(inputs, 'or')}; received {quoted(declared)}{hint}"
-    graph.refuse(("stream",), message, code="E436")
-    return None
+    streams = dict[str, int | None]()
+    for path, name in declared.items():
+        if name in streams:
+            message = f"expected each input once, received {quoted(name)} twice"
+        elif name in sequences:
+            steps = sequences[name].steps
+            if next(iter(streams.values()), steps) == steps:
+                streams[name] = steps
+                continue
+            first, expected = next(iter(streams.items()))
+            its, has = (count or "any number" for count in (expected, steps))
+            message = f"expected the steps of {quoted(first)}, {its}; {quoted(name)} has {has}"
+        elif name in inputs:
+            message = f"expected an input with time steps, and {quoted(name)} has none"
+        else:
+            near = nearest(name, sequences)
+            hint = f"; did you mean {near!r}?" if near else ""
+            message = f"expected an input, {listed(inputs, 'or')}; received {quoted(name)}{hint}"
+        graph.refuse(path, message, code="E436")
+    yield from (name for name in sequences if name in streams)
 
 
 def _check_cells(graph: GraphBuilder) -> None:

@@ -102,8 +102,13 @@ def _inputs(graph: GraphReader) -> Words:
         for network_input in network.inputs
         if isinstance(network_input, nodes.SequenceInput)
     ]
-    is_default = network.stream == (names[0] if len(names) == 1 else None)
-    return {"inputs": sections} | ({} if is_default else {"stream": network.stream})
+    if list(network.streams) == (names if len(names) == 1 else []):
+        return {"inputs": sections}
+    alone = len(network.streams) == 1
+    return {
+        "inputs": sections,
+        "stream": network.streams[0] if alone else list(network.streams),
+    }
 
 
 def _embedding(

@@ -155,7 +155,7 @@ def _network(graph: GraphReader) -> Words:
         words |= {f"{place}.{key}": value for key, value in own.items() if key != "per"}
     if list(graph.results) != [RESULT]:
         words["heads"] = tuple(graph.results)
-    words["stream"] = network.stream
+    words["stream"] = network.streams
     section = write_initializers(network, graph.refuse, complete=True)
     # -0.0 and 0.0 make the same network.
     drawn = {

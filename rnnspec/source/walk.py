@@ -289,21 +289,18 @@ class Walk(LayerWriter):
     def _chunk_methods(self) -> Iterator[Code]:
         """Yield the methods of the step form: the first states, and a chunk's output."""
         network, array = self.network, code("{}", self.array)
-        (stream,) = (
-            network_input
-            for network_input in network.inputs
-            if network_input.name == network.stream
-        )
-        others = [network_input for network_input in network.inputs if network_input is not stream]
-        yield self._first_method(stream, others)
+        inputs = {network_input.name: network_input for network_input in network.inputs}
+        streams = [inputs.pop(name) for name in network.streams]
+        others = [*inputs.values()]
+        yield self._first_method(streams[0], others)
         in_chunks = [layer for layer in network.layers if layer.name in self.streamed]
-        self._begin([stream], in_chunks, set(self._kept_results).intersection(self.streamed))
+        self._begin(streams, in_chunks, set(self._kept_results).intersection(self.streamed))
         states_type = code("dict[str, {}]", array)
         names = dict(self.state_shapes())
         for state in held_values(network):
             held = self.scope.masks if state.kind == "mask" else self.scope.values
             held[state.layer] = code("{}", state.name)
-        chunk = self._parameters[stream.name]
+        chunks = [self._parameters[stream.name] for stream in streams]
         unpack = lines(code("{} = states[{!r}]", name, name) for name in names)
         if not others:
             unpack = code(
@@ -312,21 +309,20 @@ class Walk(LayerWriter):
                     states = self.initial_states({})
                 {}
                 """,
-                chunk,
+                chunks[0],
                 unpack,
             )
         many = len(next(iter(network.results.values())).output) > 1
         about = "outputs of the chunk" if many else "output for the steps so far"
         result = states_type if network.outputs else array
         about = "outputs by name" if network.outputs else about
-        prepared = self._prepare(lines(unpack, self._short_chunk(chunk)))
+        prepared = self._prepare(lines(unpack, self._short_chunk(chunks[0])))
         computed = lines(prepared, self._compute(in_chunks), self.need(self._results))
         yield function(
             code(
-                "{}(self, {}: {}, states: {}) -> tuple[{}, {}]",
+                "{}(self, {}, states: {}) -> tuple[{}, {}]",
                 self.method,
-                chunk,
-                array,
+                listed(*(code("{}: {}", chunk, array) for chunk in chunks)),
                 states_type if others else code("{} | None = None", states_type),
                 result,
                 states_type,
@@ -339,7 +335,8 @@ class Walk(LayerWriter):
 
     def _short_chunk(self, chunk: Code) -> Iterator[Code]:
         """Yield the check of the first chunk, if it needs more steps than those after it."""
-        least = nodes.least_steps_by_input(self.network)[self.network.stream or ""]
+        by_input = nodes.least_steps_by_input(self.network)
+        least = max(by_input[name] for name in self.network.streams)
         short = (state for state in states(self.network) if state.first_shape != state.shape)
         if state := next(short, None):
             yield code(
@@ -517,7 +514,7 @@ class Walk(LayerWriter):
         if isinstance(source, nodes.SequenceInput) and shape[0] is None:
             rest = shape[1:]
             # A later chunk may be shorter than the first one.
-            is_chunk = self.form == "step" and source.name == self.network.stream
+            is_chunk = self.form == "step" and source.name in self.network.streams
             least = 1 if is_chunk else nodes.least_steps_by_input(self.network)[source.name]
             expected[1] = "steps > 0" if least == 1 else f"steps >= {least}"
             width = [code("{}.shape[2] != {!r}", x, size) for size in rest]

@@ -1409,9 +1409,18 @@ class Spec(Model):
         },
         default=None,
     )
-    stream: OptionalRead = _key(
-        "The input that comes in chunks in step form; by default the only sequence.",
+    stream: Annotated[
+        Annotated[OptionalRead, Tag("name")]
+        | Annotated[
+            Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
+            Tag("list"),
+        ],
+        _select({}, lists=True),
+    ] = _key(
+        "The input that comes in chunks in step form; by default the only sequence. A list names "
+        "several, whose chunks have the same steps.",
         "audio",
+        ["pitch", "loudness"],
         default=None,
     )
     cells: Annotated[Cells | None, Absent()] = _key(

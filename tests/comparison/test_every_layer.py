@@ -17,7 +17,7 @@ from rnnspec.backends import get, refusals
 from rnnspec.backends.slots import as_batch, by_name
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch, steps_to_draw
-from rnnspec.comparison.case import Case, Live, random_split, step_through, stream_of
+from rnnspec.comparison.case import Case, Live, random_split, step_through
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.training import gradients_of
 from rnnspec.errors import SpecError
@@ -312,7 +312,7 @@ def computed(live: Live, case: Case, learn: Any) -> dict[str, Any]:
     case.reset(live)
     network, real = case.network, case.real(case.batch) > 0.0
     if live.generated.form == "step":
-        steps = reference.steps_of(network, case.batch)[stream_of(network)]
+        steps = reference.steps_of(network, case.batch)[network.streams[0]]
         lengths = random_split(steps, np.random.default_rng(3), least_steps(network))
         output = step_through(live.backend, live.model, network, case.batch, lengths)
         return {"output": output[real]}

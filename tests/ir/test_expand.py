@@ -321,7 +321,7 @@ STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)
 @cases("program", numbered(STEPPED))
 def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None:
     network = in_form(program.network, "step")
-    arrays, stream = draw_scaled(network, 0), network.stream or ""
+    arrays, (stream,) = draw_scaled(network, 0), network.streams
     inputs = draw_batch(network, np.random.default_rng(0), 7)
     others = dict(by_name(inputs))
     whole = others.pop(stream)

@@ -44,7 +44,7 @@ def test_every_kind_of_network_is_equal_or_refused(covering_spec: Path, backend:
 def is_equal_or_refused(path: Path, backend: str) -> None:
     chosen, text = require(backend), path.read_text("utf-8")
     network = pipeline.reads(text).network
-    if network.stream is not None:
+    if network.streams:
         is_program_equal_or_refused(pipeline.reads(text), chosen)
         return
     refused = refusals(chosen, network, "step")

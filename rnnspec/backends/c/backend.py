@@ -24,7 +24,7 @@ def _refuse_steps(network: Network, form: Form, steps: int) -> str:
         if isinstance(network_input, SequenceInput)
     ]
     if form == "step":
-        sequences = [sequence for sequence in sequences if sequence.name != network.stream]
+        sequences = [sequence for sequence in sequences if sequence.name not in network.streams]
         if not sequences:
             return "in step form, a sequence may have any number of steps"
     known = [sequence for sequence in sequences if sequence.steps is not None]

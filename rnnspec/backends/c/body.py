@@ -108,8 +108,8 @@ class Body:
         self.counts = step_counts(network)
         self.steps = {name: length.symbol for name, length in self.length_of.items()}
         self.held = held_memories(network) if part != "run" else {}
-        if in_chunks and network.stream is not None:
-            self.steps[network.stream] = "steps"
+        if in_chunks:
+            self.steps |= dict.fromkeys(network.streams, "steps")
             self.steps |= {
                 name: f"state->{field}" if field else str(self.counts[name])
                 for name, field in self.held.items()
@@ -259,8 +259,12 @@ class Body:
         self.work = self.floats
         calls = list(self._calls())
         # What is like a masked sequence is masked, but need not ask whether the step is real.
-        if any(isinstance(call, Call) and "real" in call.arguments for call in calls):
-            calls = [*self._real(), *calls]
+        asked = {
+            call.arguments["real"]
+            for call in calls
+            if isinstance(call, Call) and "real" in call.arguments
+        }
+        calls = [*self._are_real({name for names in asked for name in names.split(" && ")}), *calls]
         self.floats += self.shared.work
         masks = [self._memory_of_mask(key, mask) for key, mask in self.masks.items()]
         start = [*self._checks(), "", *self._memory(), *masks]
@@ -356,19 +360,30 @@ class Body:
                 size = f"{rows}{nodes.width(layer.output)} * sizeof(float)"
                 yield f"memcpy({pointer}, {place}, {size});"
 
-    def _real(self) -> Iterator[str]:
-        for each_input in self.inputs.values():
-            x = self.symbols[each_input.name]
-            match each_input:
-                case nodes.TokenInput():
-                    yield f"const int real = {x}[0] != 0;"
+    def _real(self, name: str) -> str:
+        """Return the condition that a step of a value is real, of variables of inputs."""
+        masked = {origin for origin, _, _ in self.mask_keys.get(name, ())}
+        several = sum(stream in self.mask_keys for stream in self.network.streams) > 1
+        return " && ".join(
+            f"{self.symbols[stream]}_mask" if several else "real"
+            for stream in self.network.streams
+            if stream in masked
+        )
+
+    def _are_real(self, asked: set[str]) -> Iterator[str]:
+        """Yield the declarations of the variables that tell whether a step is real."""
+        for source in self.inputs.values():
+            real, x = self._real(source.name), self.symbols[source.name]
+            if not real or real not in asked:
+                continue
+            match source:
                 case nodes.NumericInput(features=features, mask_value=float() as value):
-                    yield "int real = 0;"
+                    yield f"int {real} = 0;"
                     yield ""
-                    lines = [f"real = real || {x}[i] != {number(value)};"]
+                    lines = [f"{real} = {real} || {x}[i] != {number(value)};"]
                     yield from loop("i", str(features), lines)
                 case _:
-                    pass
+                    yield f"const int {real} = {x}[0] != 0;"
 
     def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
         first = self._first(layer)
@@ -425,6 +440,7 @@ class Body:
             self._states_of(layer),
             f"&{name}_memory",
             counts,
+            self._real(first),
         )
         yield from self.shared.lines(layer, place)
 

@@ -44,7 +44,7 @@ _TEST_STEPS = 8
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
-_FIELDS = Fields(f"Network.outputs Network.result Network.stream {expand.FIELDS.names}")
+_FIELDS = Fields(f"Network.outputs Network.result Network.streams {expand.FIELDS.names}")
 """The fields that the source of each form is written from: all but cells are from recipes."""
 _CELL_FIELDS = Fields(
     f"{cells.FIELDS.names} Recurrent.attention StepAttention.asked_as StepAttention.asks "
@@ -75,9 +75,10 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         network_input.name: _argument(network_input, symbols[network_input.name], limits)
         for network_input in network.inputs
     }
-    stream = arguments.pop(network.stream or "", None) if stepped else None
-    if stream and stream.length:
-        stream = replace(stream, length=replace(stream.length, symbol="steps"))
+    streams = tuple(
+        replace(stream, length=replace(stream.length, symbol="steps")) if stream.length else stream
+        for stream in (arguments.pop(name) for name in (network.streams if stepped else ()))
+    )
     if begin_lines or not stepped:
         read = {word for line in begin_lines or lines for word in re.findall(r"\w+", line)}
         unused = tuple(
@@ -88,7 +89,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         begin_lines, lines = (
             ((*unused, *begin_lines), lines) if stepped else ((), (*unused, *lines))
         )
-    inputs = (*arguments.values(), *([stream] if stream else []))
+    inputs = (*arguments.values(), *streams)
     results = tuple(_results(network, body))
     whole = begin if begin and not begin.stepped else None
     return CSource(
@@ -105,7 +106,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         states=tuple(_fields(network, limits)) if stepped else (),
         delay=max(body.delays.values(), default=0),
         inputs=tuple(arguments.values()),
-        stream=stream,
+        streams=streams,
         workspace=whole.floats if whole else 0,
         stack=max(part.floats for part in (begin, body, block) if part) if stepped else 0,
         outputs=results,

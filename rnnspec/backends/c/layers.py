@@ -159,6 +159,8 @@ class Place:
     """What the layer attends to, if it does."""
     counts: tuple[str, ...] = ()
     """The number of steps of each of ``inputs``, if they have others than each other."""
+    real: str = ""
+    """The condition that the only step is real."""
 
 
 @dataclass(slots=True)
@@ -401,7 +403,7 @@ class Layers:
         """Return the arguments of a function that is a recipe, but for arrays and states."""
         rows = max(len(layer.input), len(layer.output))
         values = {"steps": "1" if self.stepped or rows == 1 else place.steps, "y": place.output}
-        values |= {"units": str(nodes.width(layer.output)), "mask": place.mask, "real": "real"}
+        values |= {"units": str(nodes.width(layer.output)), "mask": place.mask, "real": place.real}
         values |= {memory[X].size: str(nodes.width(layer.input))} if memory[X].units else {}
         if isinstance(layer, nodes.WindowPooling):
             values |= self._windows(layer.window, place)
@@ -547,7 +549,7 @@ class Layers:
         """Return the arguments of a recurrent layer that are not those of its cell."""
         values = {"x": place.inputs[0], "work": "work"}
         if self.stepped:
-            return values | ({"real": "real"} if layer.masked else {})
+            return values | ({"real": place.real} if layer.masked else {})
         backward, size = prefix == "backward.", layer.states[0][1]
         side_by_side = backward and layer.merge == "concat"
         values |= {"steps": place.steps}
@@ -610,7 +612,7 @@ class Layers:
             ) == (X, X, window.reach):
                 values |= {"size": str(window.size), "dilation": str(window.dilation)}
                 values |= {"inputs_before": f"state->{state}"}
-                values |= {"real": "real"} if masked else {}
+                values |= {"real": place.real} if masked else {}
             case _:
                 raise GenerationError("this recipe of a convolution is not supported in C")
         name = f"conv{product.removeprefix('product')}"

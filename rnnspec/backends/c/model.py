@@ -18,7 +18,7 @@ from rnnspec.backends.c import compiler
 from rnnspec.errors import BackendError, UsageError, brief, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -91,7 +91,7 @@ class CModel:
 
         ``seen`` is filled with what enters each layer, for each sequence.
         """
-        batch, library = self._checked_inputs(inputs), self.library
+        batch, library = self._checked_inputs(inputs, self.source.inputs), self.library
         steps = self._steps(batch)
         rows = len(next(iter(batch.values())))
         outputs = {
@@ -164,7 +164,8 @@ class CModel:
         Raises:
             UsageError: an input does not fit the network.
         """
-        batch, library = self._checked_inputs(named if inputs is None else inputs), self.library
+        given = named if inputs is None else inputs
+        batch, library = self._checked_inputs(given, self.source.inputs), self.library
         steps = self._steps(batch)
         workspace = np.full(max(self.source.workspace, 1), np.nan, np.float32)
         more = [_pointer(workspace)] if self.source.workspace else []
@@ -176,12 +177,15 @@ class CModel:
         return self._states_after(structure)
 
     def step(
-        self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
+        self,
+        chunk: ArrayLike | Mapping[str, ArrayLike],
+        states: Mapping[str, ArrayLike] | None = None,
     ) -> tuple[Array | dict[str, Array], dict[str, Array]]:
         """Return the output for the steps so far, and the states for the next chunk, by name.
 
         Args:
-            chunk: tokens (batch, steps) or values (batch, steps, features).
+            chunk: tokens (batch, steps) or values (batch, steps, features); of several streams, a
+                mapping of them by name.
             states: those that the chunk before it gave, or at the start those of ``begin``, or None
                 if the network has no other input.
 
@@ -192,14 +196,23 @@ class CModel:
         return _by_name(outputs), after
 
     def step_outputs(
-        self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None
+        self,
+        chunk: ArrayLike | Mapping[str, ArrayLike],
+        states: Mapping[str, ArrayLike] | None,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return the outputs of a chunk by the names of their pointers, and the states."""
-        stream = self.source.stream
-        assert stream is not None
-        batch, library = self._checked(stream, np.asarray(chunk)), self.library
-        structure = self._states_before(states, len(batch))
-        steps, before = batch.shape[1], int(structure["steps"][0]) if self.source.delay else 0
+        streams, library = self.source.streams, self.library
+        if len(streams) == 1 and not isinstance(chunk, Mapping):
+            chunk = {streams[0].name: chunk}
+        batch = self._checked_inputs(chunk, streams)
+        rows = [*zip(*batch.values(), strict=True)]
+        counts = {name: array.shape[1] for name, array in batch.items()}
+        steps = next(iter(counts.values()))
+        if set(counts.values()) != {steps}:
+            texts = [f"{count} of {name}" for name, count in counts.items()]
+            raise UsageError(f"expected the same number of steps, received {listed(texts)}")
+        structure = self._states_before(states, len(rows))
+        before = int(structure["steps"][0]) if self.source.delay else 0
         if steps + before <= self.source.delay:
             least = self.source.delay + 1
             what = " in the first chunk" if self.source.delay else ""
@@ -207,7 +220,7 @@ class CModel:
         outputs = {
             result.pointer: np.zeros(
                 (
-                    len(batch),
+                    len(rows),
                     *([steps - max(0, result.delay - before)] if result.is_sequence else []),
                     result.width,
                 ),
@@ -215,14 +228,14 @@ class CModel:
             )
             for result in self.source.outputs
         }
-        for index, row in enumerate(batch):
+        for index, row in enumerate(rows):
             pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
-            state, x = _pointer(structure[index : index + 1]), _pointer(row)
+            state, chunks = _pointer(structure[index : index + 1]), [*map(_pointer, row)]
             if steps == 1:
-                self._refuse(library[f"{self.source.entry}_step"](state, x, *pointers))
+                self._refuse(library[f"{self.source.entry}_step"](state, *chunks, *pointers))
             else:
                 chunk_call = library[f"{self.source.entry}_chunk"]
-                self._refuse(chunk_call(state, x, ctypes.c_size_t(steps), *pointers))
+                self._refuse(chunk_call(state, *chunks, ctypes.c_size_t(steps), *pointers))
         return outputs, self._states_after(structure)
 
     def _structures(self, rows: int) -> Array:
@@ -344,13 +357,16 @@ class CModel:
             self.changed = False
         return self._loaded
 
-    def _checked_inputs(self, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, Array]:
+    def _checked_inputs(
+        self,
+        inputs: ArrayLike | Mapping[str, ArrayLike],
+        arguments: Sequence[InputParameter],
+    ) -> dict[str, Array]:
         """Return a batch by the names of its inputs, in the types of the interface.
 
         Raises:
             UsageError: it does not fit.
         """
-        arguments = self.source.inputs
         if not isinstance(inputs, Mapping):
             if self.source.named:
                 names = ", ".join(argument.name for argument in arguments)
@@ -402,11 +418,10 @@ class CModel:
         """Raise UsageError for a status that is an error: of tokens, as steps are counted here."""
         if status not in (self.constants["OK"], self.constants.get("NO_OUTPUT")):
             source = self.source
-            several = (*source.inputs, *([source.stream] if source.stream else []))
             texts = [
                 f"{'labels' if given.label else 'tokens'}{f' of {given.name}' * source.named} "
                 f"from 0 to {given.vocabulary - 1}"
-                for given in several
+                for given in source.all_inputs
                 if given.vocabulary is not None
             ]
             raise UsageError(f"expected {listed(texts)}")
@@ -418,22 +433,18 @@ class CModel:
             UsageError: an output is not finite, so that no difference from it is small.
         """
         rng, source = np.random.default_rng(0), self.source
-        batch = {
-            argument.name: self._drawn(argument, rng)
-            for argument in (*source.inputs, *([source.stream] if source.stream else []))
-        }
-        if source.stream:
-            chunk = batch.pop(source.stream.name)
-            states = self.begin(batch) if source.begins else None
-            outputs = self.step_outputs(chunk, states)[0]
-            batch[source.stream.name] = chunk
+        batch = {argument.name: self._drawn(argument, rng) for argument in source.all_inputs}
+        if source.streams:
+            chunks = {stream.name: batch[stream.name] for stream in source.streams}
+            others = {one.name: batch[one.name] for one in source.inputs}
+            states = self.begin(others) if source.begins else None
+            outputs = self.step_outputs(chunks, states)[0]
         else:
             outputs = self.run(batch)
         if not all(np.isfinite(output).all() for output in outputs.values()):
             message = "expected finite outputs for the self-test, received NaN or infinity"
             raise UsageError(f"{message}: the arrays are too large", source.entry)
-        arguments = (*source.inputs, *([source.stream] if source.stream else []))
-        arrays = {argument.symbol: batch[argument.name] for argument in arguments} | outputs
+        arrays = {one.symbol: batch[one.name] for one in source.all_inputs} | outputs
         return {test.symbol: arrays[test.pointer].reshape(-1) for test in source.tests}
 
     def _drawn(self, argument: InputParameter, rng: np.random.Generator) -> Array:

@@ -110,7 +110,7 @@ class CRuntime(Runtime):
         return model.begin(inputs)
 
     def step(
-        self, model: CModel, chunk: Array, states: Mapping[str, Array] | None
+        self, model: CModel, chunk: Batch, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states."""
         outputs, after = model.step_outputs(chunk, states)

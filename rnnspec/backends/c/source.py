@@ -250,7 +250,7 @@ class CSource:
     """The source of a network.
 
     ``inputs`` are those of the only function, in step form of the one that begins a sequence;
-    ``stream`` is the one that comes in chunks.
+    ``streams`` are those that come in chunks.
     """
 
     template: str = "c/model.h.j2"
@@ -267,7 +267,7 @@ class CSource:
     states: tuple[Field, ...]
     delay: int
     inputs: tuple[InputParameter, ...]
-    stream: InputParameter | None
+    streams: tuple[InputParameter, ...]
     workspace: int
     stack: int
     outputs: tuple[OutputParameter, ...]
@@ -297,6 +297,16 @@ class CSource:
     def memory_of_calls(self) -> str:
         """What a program gives each call to write to, beside the outputs."""
         return "state" if self.stepped else "workspace"
+
+    @property
+    def all_inputs(self) -> tuple[InputParameter, ...]:
+        """All inputs, those that come in chunks last."""
+        return (*self.inputs, *self.streams)
+
+    @property
+    def stream_declarations(self) -> str:
+        """The declarations of the inputs that come in chunks."""
+        return ", ".join(stream.declaration for stream in self.streams)
 
     @property
     def is_aligned(self) -> bool:

@@ -154,6 +154,8 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLeng
             leaders[name] = name = leaders[leaders[name]]
         return name
 
+    for stream in network.streams:
+        leaders[leader(stream)] = leader(network.streams[0])
     exact = set[str]()
     for one, other in joined_counts(network):
         match one, other:
@@ -196,7 +198,7 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[SharedLeng
 
 def free_lengths(network: nodes.Network, form: Form) -> list[SharedLength]:
     """Return the numbers of steps that only an option limits, which all have the same limit."""
-    streams = {network.stream} if form == "step" else set()
+    streams = {*network.streams} if form == "step" else set()
     return [
         length
         for length in lengths(network)

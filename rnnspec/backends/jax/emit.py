@@ -57,7 +57,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Node.shares Pooling.backward "
+    "Network.outputs Network.result Network.streams Node.source Node.shares Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
     f"{SCALING} {ATTENTION}"
 )

@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.model_files import load_entry, write_by_name
+from rnnspec.backends.slots import by_name as arrays_by_name
 from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
 
@@ -149,12 +150,13 @@ class JaxRuntime(Runtime):
             return {name: np.asarray(state) for name, state in states.items()}
 
     def step(
-        self, model: nnx.Module, chunk: Array, states: Mapping[str, Array] | None
+        self, model: nnx.Module, chunk: Batch, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
         with _precision(model):
             before = dict(states) if states else None
-            output, after = _run_step(*nnx.split(model), _input(model, chunk), before)
+            chunks = [_input(model, array) for array in arrays_by_name(chunk).values()]
+            output, after = _run_step(*nnx.split(model), chunks, before)
             return np.asarray(output), {name: np.asarray(state) for name, state in after.items()}
 
     def learner(
@@ -320,8 +322,8 @@ def _dtype(model: nnx.Module) -> Any:
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=_QUICKLY)
-def _run_step(graph: Any, state: Any, chunk: jax.Array, states: Any) -> Any:
-    output, after = nnx.merge(graph, state)(chunk, states)
+def _run_step(graph: Any, state: Any, chunks: list[jax.Array], states: Any) -> Any:
+    output, after = nnx.merge(graph, state)(*chunks, states)
     return _join(output), after
 
 

@@ -50,7 +50,7 @@ _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields(f"Dropout.variational Recurrent.state_names {SCALING}")
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Node.shares Recurrent.attention "
+    "Network.outputs Network.result Network.streams Node.source Node.shares Recurrent.attention "
     "StepAttention.asked_as StepAttention.asks "
     "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied "
@@ -105,14 +105,16 @@ def _begin(network: nodes.Network) -> Iterator[Code]:
     others = [
         f'"{network_input.name}"'
         for network_input in network.inputs
-        if network_input.name != network.stream
+        if network_input.name not in network.streams
     ]
+    several = len(network.streams) > 1
+    first = f'a dict of the first chunk of "{network.streams[0]}"' if several else "the first chunk"
     about = (
         f"Return the model that computes the states of {network.name} before the first chunk.",
         "",
         f"It takes a dict of {', '.join(others)}."
         if others
-        else "It takes the first chunk, which only tells the number of sequences.",
+        else f"It takes {first}, which only tells the number of sequences.",
     )
     yield function(code("build_begin() -> keras.Model"), _make_begin(network), describes=about)
 
@@ -323,7 +325,7 @@ def has_begin(network: nodes.Network) -> bool:
     """True if a model computes the first states: some of them are not zeros."""
     in_chunks = streamed(network)
     return (
-        len(network.inputs) > 1
+        len(network.inputs) > len(network.streams)
         or bool(network.learned)
         or any(layer.name not in in_chunks for layer in network.layers)
         or any(state.fewer is not None and state.fewer[0] for state in states(network))
@@ -336,7 +338,7 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     # Without another input, the first chunk tells the number of sequences.
     others = [
         network_input for network_input in network.inputs if network_input.name not in in_chunks
-    ] or network.inputs
+    ] or network.inputs[:1]
     inputs = _Inputs.of(network, others)
     layers = [layer for layer in network.layers if layer.name not in in_chunks]
     graph = FunctionalModel(network, "inference", layers, inputs.values)
@@ -374,9 +376,10 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
 
 def _describe_states(network: nodes.Network) -> Iterator[str]:
     """Yield docstring lines about the states, and how the model takes and returns them."""
-    chunk = network.arguments("inputs")[network.stream or ""]
+    arguments = network.arguments("inputs")
+    chunks = ", ".join(f'"{arguments[name]}"' for name in network.streams)
     outputs = "the outputs" if network.outputs else '"output"'
-    takes = f'It takes a dict of "{chunk}" and the states'
+    takes = f"It takes a dict of {chunks} and the states"
     yield f"{takes}, and returns one of {outputs} and new states."
     held = held_values(network)
     if has_begin(network):

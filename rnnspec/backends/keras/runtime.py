@@ -8,6 +8,7 @@ import shutil
 import sys
 import warnings
 import zipfile
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +37,7 @@ from rnnspec.ir.nodes import learned_of
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -186,23 +187,26 @@ class KerasRuntime(Runtime):
         return {name: np.asarray(value) for name, value in first.items()}
 
     def step(
-        self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
+        self, model: keras.Model, chunk: Batch, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
-        stream, *names = model.input
+        first, *_ = model.input
+        chunks = dict(chunk) if isinstance(chunk, Mapping) else {first: chunk}
+        names = [name for name in model.input if name not in chunks]
         if states is None and hasattr(model, "begin"):
             # Without another input, the first chunk tells the number of sequences.
             is_named = isinstance(model.begin.model.input, dict)
             with _no_advice():
-                states = _outputs(model.begin.model, {stream: chunk} if is_named else chunk)
+                begun = {first: chunks[first]} if is_named else chunks[first]
+                states = _outputs(model.begin.model, begun)
         elif states is None:
+            rows = len(chunks[first])
             states = {
-                name: np.zeros((len(chunk), *(n or 0 for n in tensor.shape[1:])), tensor.dtype)
-                for name, tensor in model.input.items()
-                if name != stream
+                name: np.zeros((rows, *(n or 0 for n in shape[1:])), model.input[name].dtype)
+                for name, shape in ((name, model.input[name].shape) for name in names)
             }
         with _no_advice():
-            outputs = _outputs(model, {stream: chunk, **states})
+            outputs = _outputs(model, {**chunks, **states})
         after = {name: np.asarray(outputs[name]) for name in names}
         results = [name for name in model.output if name not in after]
         whole = join(outputs, results) if len(results) > 1 else outputs[results[0]]

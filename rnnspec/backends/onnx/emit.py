@@ -26,6 +26,7 @@ from rnnspec.backends.onnx.slots import (
     INPUT,
     LEAST_STEPS,
     NAMED,
+    STREAMS,
     VOCABULARY,
     after,
     key_about,
@@ -81,7 +82,7 @@ def source_fields(
     """Yield the tables of the fields that the source of a node is written from."""
     match node:
         case nodes.Network():
-            yield Fields("Network.outputs Network.result Network.stream")
+            yield Fields("Network.outputs Network.result Network.streams")
         case nodes.Recurrent():
             # A fused operator is written only if it stands for all fields.
             if stepwise_reason(node):
@@ -136,6 +137,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
         metadata=(
             *_frozen(network, graph),
             *(((FORM, "step"),) if stepped else ()),
+            *(((STREAMS, str(len(layers.inputs))),) if stepped and len(layers.inputs) > 1 else ()),
             *(((BEGIN, "true"),) if begins else ()),
             *(((NAMED, str(len(outputs)) if stepped else "true"),) if network.outputs else ()),
             *(
@@ -288,6 +290,7 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
     steps |= {value.name: value.output[0] for value in values if len(value.output) > 1}
     equal = {name: name for name in steps}
     equal |= {name: port.layer for name, port in network.ports.items() if name in steps}
+    equal |= {name: network.streams[0] for name in network.streams if steps.get(name, 0) is None}
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         match layer:
             case nodes.Conv() | nodes.WindowPooling() if not layer.window.keeps_steps:

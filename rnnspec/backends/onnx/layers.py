@@ -50,7 +50,7 @@ class Layers:
             self.layers = [
                 layer for layer in network.layers if (layer.name in in_chunks) == stepped
             ]
-            taken = {network.stream} if stepped else _taken_once(network)
+            taken = {*network.streams} if stepped else _taken_once(network)
             self.inputs = [
                 network_input for network_input in network.inputs if network_input.name in taken
             ]

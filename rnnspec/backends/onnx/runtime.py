@@ -26,6 +26,7 @@ from rnnspec.backends.onnx.slots import (
     LEAST_STEPS,
     MASK,
     NAMED,
+    STREAMS,
     VOCABULARY,
     after,
     array,
@@ -183,7 +184,7 @@ class OnnxRuntime(Runtime):
         return model.begin(**inputs)
 
     def step(
-        self, model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
+        self, model: OnnxModel, chunk: Batch, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
         output, new_states = model.step(chunk, states)
@@ -470,23 +471,23 @@ class OnnxModel:
         return self._first_states(feeds, _rows(feeds))
 
     def step(
-        self, chunk: ArrayLike, states: Arrays | None = None
+        self, chunk: ArrayLike | Arrays, states: Arrays | None = None
     ) -> tuple[Array | dict[str, Array], dict[str, Array]]:
         """Return the output for the steps so far, and the states for the next chunk, by name.
 
         Args:
-            chunk: tokens (batch, steps) or values (batch, steps, features).
+            chunk: tokens (batch, steps) or values (batch, steps, features); of several streams, a
+                mapping of them by name.
             states: those that the chunk before it gave, or ``begin``, or None at the start.
 
         Raises:
             UsageError: the chunk or the states do not fit the network.
         """
-        stream, *_ = self.proto.graph.input
-        batch = self._batch(chunk, stream, later=bool(states))
-        before = self._states_before(states, len(batch))
-        feeds = {stream.name: batch, **before}
-        feeds = {name: _not_empty(value) for name, value in feeds.items()}
-        values = [value[: len(batch)] for value in self._session(()).run(None, feeds)]
+        chunks = self._feeds(chunk, later=bool(states))
+        rows = _rows(chunks)
+        before = self._states_before(states, rows)
+        feeds = {name: _not_empty(value) for name, value in {**chunks, **before}.items()}
+        values = [value[:rows] for value in self._session(()).run(None, feeds)]
         by_name = dict(zip((one.name for one in self.proto.graph.output), values, strict=True))
         # A vector that was computed once stays as it is.
         new = {name: by_name.get(after(name), state) for name, state in before.items()}
@@ -504,16 +505,19 @@ class OnnxModel:
         names = [declared.name for declared in self.proto.graph.output]
         return names[: int(self._words[NAMED])] if self._is_stepped else names
 
-    def _feeds(self, inputs: ArrayLike | Arrays) -> dict[str, Array]:
-        """Return a batch in the dtypes of the graph, by the names of its inputs."""
-        declared = self.proto.graph.input
+    def _feeds(self, inputs: ArrayLike | Arrays, *, later: bool = False) -> dict[str, Array]:
+        """Return a batch in the dtypes of the graph, by the names of its inputs.
+
+        In step form, the inputs are those of a chunk, which may be a ``later`` one.
+        """
+        declared = [*self.proto.graph.input][: -len(self._states) or None]
         if not isinstance(inputs, Mapping):
             if len(declared) > 1:
                 names = ", ".join(one.name for one in declared)
                 raise UsageError(f"expected inputs by name, {names}, received {received(inputs)}")
-            return {declared[0].name: self._batch(inputs, declared[0])}
+            return {declared[0].name: self._batch(inputs, declared[0], later=later)}
         _check_names("inputs", [one.name for one in declared], inputs)
-        feeds = {one.name: self._batch(inputs[one.name], one) for one in declared}
+        feeds = {one.name: self._batch(inputs[one.name], one, later=later) for one in declared}
         _rows(feeds)
         _check_steps(feeds, {one.name: _dims(one) for one in declared})
         return feeds
@@ -659,7 +663,8 @@ class OnnxModel:
 
     @property
     def _states(self) -> list[onnx.ValueInfoProto]:
-        return [*self.proto.graph.input[1:]] if self._is_stepped else []
+        streams = int(self._words.get(STREAMS, 1))
+        return [*self.proto.graph.input[streams:]] if self._is_stepped else []
 
     @property
     def _is_stepped(self) -> bool:

@@ -75,7 +75,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 _CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
-    "Network.outputs Network.result Network.stream Node.source Node.shares Pooling.backward "
+    "Network.outputs Network.result Network.streams Node.source Node.shares Pooling.backward "
     "Dense.tied AttentionPooling.bias AttentionPooling.query "
     f"{SCALING} {ATTENTION}"
 )

@@ -14,6 +14,7 @@ from torch import nn
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.model_files import load_entry, write_by_name
+from rnnspec.backends.slots import by_name
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.backends.torch.plan import stack_of
 from rnnspec.backends.torch.slots import attribute
@@ -167,12 +168,13 @@ class TorchRuntime(Runtime):
         return {name: _numpy(state) for name, state in states.items()}
 
     def step(
-        self, model: nn.Module, chunk: Array, states: Mapping[str, Array] | None
+        self, model: nn.Module, chunk: Batch, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
         before = {name: _input(model, state) for name, state in (states or {}).items()}
         with torch.no_grad(), _mode(model, training=False):
-            output, after = model(_input(model, chunk), before or None)
+            chunks = [_input(model, array) for array in by_name(chunk).values()]
+            output, after = model(*chunks, before or None)
         return _numpy(_join(output)), {name: _numpy(state) for name, state in after.items()}
 
     def learner(

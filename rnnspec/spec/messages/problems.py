@@ -218,7 +218,7 @@ def _is_union(path: Path) -> bool:
     match path:
         case ("heads" | "inputs", _):
             return False
-        case (*_, "padding" | "initial_state" | "tied") | ("inputs", _, "embedding"):
+        case (*_, "padding" | "initial_state" | "tied") | ("inputs", _, "embedding") | ("stream",):
             return True
         case ("rnn" | "initializers", _) | ("rnn", _, "layer_norm") | (*_, "hidden", int()):
             return True

@@ -448,6 +448,9 @@ def _expected_names(kind: str, path: Path) -> str:
             return "a mapping like {of: encoder}"
         case (*_, "of", _) if kind == "string_type":
             return "a name like lstm_1"
+        case ("stream",):
+            names = "at least two names of inputs" if kind == "too_short" else "a list of names"
+            return f"{names} like [pitch, loudness]"
         case (*_, "of") if kind == "dict_type":
             return "layers by their names in the equations, like {m: mask_1, a: input}"
         case (*_, "equations"):
