@@ -132,7 +132,7 @@ def test_a_graph_without_its_spec(tmp_path: Path, text: str) -> None:
     check_own_graph(tmp_path, f"version: 1\nname: net\n{text}")
 
 
-FORMULAS_READ = (*("inference_esim_bilstm", "inference_max_bilstm", "sentence_similarity_lstm"),)
+FORMULAS_READ = ("inference_esim_bilstm", "inference_max_bilstm", "sentence_similarity_lstm")
 """Networks whose formulas are sums, differences and products of layers, which are read."""
 
 
