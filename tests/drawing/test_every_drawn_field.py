@@ -51,7 +51,7 @@ UNDRAWN = {
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",
     ("LabelInput", "vocabulary"): "likewise",
     ("LabelInput", "name"): "an input is shown by what it is",
-    ("Network", "stream"): "whole sequences are drawn, not chunks",
+    ("Network", "streams"): "whole sequences are drawn, not chunks",
 }
 """Fields that no picture shows, and why."""
 _FEW = 12
