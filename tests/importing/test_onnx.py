@@ -188,5 +188,5 @@ def test_text_that_is_not_utf8(written: Path, old: bytes) -> None:
 
 def test_without_the_package(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(BackendError, match=r"needs onnx: pip install '\.\[onnx\]' in"):
+    with pytest.raises(BackendError, match=r"needs onnx: pip install '.*\[onnx\]'"):
         take(written)
