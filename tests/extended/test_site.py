@@ -152,7 +152,8 @@ def test_the_site_follows_the_owner_of_the_repository() -> None:
 
 
 def test_pages_install_from_where_rnnspec_is(site: Site) -> None:
-    of_release, of_clone = r"pip install [\"']?rnnspec", r"pip install ['.]|no release yet"
+    of_clone = r"pip install '?\.|no release yet"
+    of_release = r"pip install (rnnspec|['\"]rnnspec(\[\w+\])?['\"])"
     wrong = of_clone if RELEASED else of_release
     for place, text in site.items():
         if not place.startswith("project/"):
