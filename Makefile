@@ -49,7 +49,7 @@ $(INSTALLED): pyproject.toml
 
 $(TOOLS)/.ready:
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet 'build>=1.2' 'twine>=6' 'uv>=0.5'
+	$(TOOLS)/bin/python -m pip install --quiet 'build>=1.2' 'twine>=7' 'uv>=0.5'
 	@touch $@
 
 $(SITE_READY): pyproject.toml conformance/pyproject.toml
