@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 # Tests start many processes, each of which would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install test test-all quick lowest gcc-only lint format site docs pictures docs-test wheel playground-test page-test playground playground-serve ci packages dist matrix bench device fuzz clean
+.PHONY: help demo install test test-all quick lowest gcc-only lint format site docs pictures docs-test wheel playground-test page-test playground playground-serve ci packages dist release matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,7 +49,7 @@ $(INSTALLED): pyproject.toml
 
 $(TOOLS)/.ready:
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet 'build>=1.2' 'twine>=6' 'uv>=0.5'
+	$(TOOLS)/bin/python -m pip install --quiet 'build>=1.2' 'twine>=7' 'uv>=0.5'
 	@touch $@
 
 $(SITE_READY): pyproject.toml conformance/pyproject.toml
@@ -127,6 +127,9 @@ dist: $(TOOLS)/.ready  ## Build wheels and source distributions, and check what 
 	done
 	$(TOOLS)/bin/python -m twine check --strict $(DIST)/*
 	$(TOOLS)/bin/python .ci/check-dist $(DIST)
+
+release:  ## Make the tree that of the first release, of OWNER on GitHub, and build and check what PyPI gets
+	$(PYTHON) .ci/release $(OWNER) $(DATE)
 
 matrix: dist  ## Use the wheel with each extra, the oldest and newest dependencies, on PYTHONS
 	.ci/matrix $(DIST)/rnnspec-*.whl $(TOOLS)/bin/uv $(PYTHONS)

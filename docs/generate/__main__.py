@@ -18,7 +18,7 @@ from docs.generate.reference.documents import document_page
 from docs.generate.reference.exits import exit_page
 from docs.generate.reference.language import language_page
 from docs.generate.reference.library import library_page
-from docs.generate.repository import address, has_owner
+from docs.generate.repository import address
 from docs.generate.written import written_pages
 
 _BUILD = ROOT / "build"
@@ -64,8 +64,7 @@ def main() -> None:
         print("left out: the playground, which make playground builds")
     places = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    url = address()
-    config = configuration(text, places, url if has_owner(url) else "")
+    config = configuration(text, places, address())
     (_BUILD / "mkdocs.yml").write_text(config, encoding="utf-8")
 
 

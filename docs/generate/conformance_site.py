@@ -263,7 +263,7 @@ def _case_list(title: str, names: Sequence[str]) -> str:
 
 _UPKEEP = """## Is this out of date? {unsearched}
 
-In a clone of [rnnspec]({address}), with `PYTHON` the interpreter of an environment for the tool:
+In a clone of {repository}, with `PYTHON` the interpreter of an environment for the tool:
 
 {commands}
 What is not explained here, or explained wrongly, goes into `conformance/failures.yaml`; see
@@ -286,7 +286,7 @@ def _upkeep(name: str) -> str:
     place = f"SITE/conformance/{name}"
     return _UPKEEP.format(
         unsearched=f"{{ {UNSEARCHED} }}",
-        address=address(),
+        repository=f"[rnnspec]({url})" if (url := address()) else "rnnspec",
         name=name,
         commands=fence("sh", f"{install}\n{run}\npython -m docs.generate.conformance"),
         markdown=fence("markdown", f"[![rnnspec conformance]({place}.svg)]({place}.html)"),

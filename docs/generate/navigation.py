@@ -11,7 +11,7 @@ from docs.generate.repository import site_address
 from rnnspec import __version__
 
 
-def configuration(text: str, places: Collection[str], repository: str = "") -> str:
+def configuration(text: str, places: Collection[str], repository: str | None = None) -> str:
     """Return ``mkdocs.yml`` with each folder in ``nav`` replaced by its generated pages.
 
     ``places`` are all files of the site. An entry for a folder without files is left out. The name

@@ -7,17 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs.generate.repository import address, has_owner
+from docs.generate.repository import address
 
 _PAGES = {"Tutorial": "tutorial/first", "Language": "reference/language"}
 _NAV = re.compile(r"(<nav [^>]*>).*?(?=</nav>)")
 
 
-def links(repository: str, *, in_site: bool) -> str:
-    """Return the links as HTML.
-
-    A repository without an owner has no address, and is not linked to.
-    """
+def links(repository: str | None, *, in_site: bool) -> str:
+    """Return the links as HTML, to the repository too once it has an address."""
     return "".join(
         # In another tab, so that the text in the editor stays.
         f'<a href="{target}" target="_blank" rel="noopener">{title}</a>'
@@ -25,14 +22,13 @@ def links(repository: str, *, in_site: bool) -> str:
     )
 
 
-def _targets(repository: str, *, in_site: bool) -> Iterator[tuple[str, str]]:
-    owner = has_owner(repository)
+def _targets(repository: str | None, *, in_site: bool) -> Iterator[tuple[str, str]]:
     for title, page in _PAGES.items():
         if in_site:
             yield title, f"../{page}.html"
-        elif owner:
+        elif repository:
             yield title, f"{repository}/blob/main/docs/{page}.md"
-    if owner:
+    if repository:
         yield "Repository", repository
 
 

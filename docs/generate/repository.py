@@ -1,16 +1,17 @@
-"""The address of the repository, as pyproject.toml has it; it has no owner yet."""
+"""The addresses of the repository and of its site, as pyproject.toml has them."""
 
 from __future__ import annotations
 
 import tomllib
 
 from docs.generate.examples import ROOT
+from rnnspec import version
 
-_PLACEHOLDER = "OWNER/rnnspec"
 
-
-def address() -> str:
-    """Return the URL of the repository."""
+def address() -> str | None:
+    """Return the URL of the repository, or None before the first release, which gives it one."""
+    if not version.RELEASED:
+        return None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return str(project["urls"]["Source"])
 
@@ -19,13 +20,3 @@ def site_address(url: str) -> str:
     """Return the URL of the site on GitHub Pages, given that of the repository."""
     owner, name = url.split("/")[-2:]
     return f"https://{owner}.github.io/{name}/"
-
-
-def has_owner(url: str) -> bool:
-    """True if the URL is that of a repository that exists."""
-    return not url.endswith(f"/{_PLACEHOLDER}")
-
-
-def name_owner(page: str, url: str) -> str:
-    """Return a page with the owner of the repository in place of OWNER."""
-    return page.replace(_PLACEHOLDER, "/".join(url.split("/")[-2:]))

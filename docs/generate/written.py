@@ -12,7 +12,6 @@ from pathlib import Path
 from docs.generate.examples import ROOT, Command, File, examples, provide
 from docs.generate.markdown import UNSEARCHED, dark, figure
 from docs.generate.reference.codes import PLACES
-from docs.generate.repository import address, name_owner
 from rnnspec.cli.app import app
 
 ELSEWHERE = {
@@ -67,7 +66,7 @@ def written_pages() -> dict[str, str | bytes]:
             pages[_place(name)] = path.read_bytes()
             continue
         text = path.read_text(encoding="utf-8")
-        page = _HEADS.get(name, "") + name_owner(relink(text, name), address())
+        page = _HEADS.get(name, "") + relink(text, name)
         if name == "CHANGELOG.md":
             page = re.sub(r"^(##+ .*)$", rf"\1 {{ {UNSEARCHED} }}", page, flags=re.MULTILINE)
         for theme in ("colour", "dark"):

@@ -23,7 +23,7 @@ from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.errors.arguments import one_of
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
-from rnnspec.version import PLACE
+from rnnspec.version import place_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,8 +124,8 @@ def ways(absent: Sequence[Backend], *others: str) -> str:
     """Return the ways to get one of several backends, or to do without."""
     extras = [backend.way for backend in absent if backend.extra]
     rest = [backend.way for backend in absent if not backend.extra]
-    clone = [f"{listed(extras, 'or')} {PLACE}"] if extras else []
-    return listed([*clone, *rest, *others], "or")
+    packaged = [place_commands(listed(extras, "or"))] if extras else []
+    return listed([*packaged, *rest, *others], "or")
 
 
 def names(last: str = "and") -> str:

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from rnnspec.errors import UsageError
 from rnnspec.errors.arguments import one_of
-from rnnspec.version import PLACE, __version__
+from rnnspec.version import __version__, install_package
 
 _EXAMPLES = {
     "init": "rnnspec init my_tagger --network tagger",
@@ -114,7 +114,7 @@ class _Commands(CommandGroup):
             for point in entry_points(group="rnnspec.commands", name=name):
                 return name, get_command(point.load()), rest
             if not ctx.resilient_parsing:
-                install = f"{PLACE}, pip install ./{name}"
+                install = install_package(f"rnnspec-{name}", name)
                 raise UsageError(f"'rnnspec {name}' is not installed: {install}")
         return name, command, rest
 

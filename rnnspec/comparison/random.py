@@ -22,7 +22,7 @@ from rnnspec.errors import (
     UsageError,
 )
 from rnnspec.pipeline import loads
-from rnnspec.version import PLACE
+from rnnspec.version import install_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -173,7 +173,8 @@ def draw_specs(number: int, seed: int, *, decoder: bool = False) -> Specs:
     for point in entry_points(group="rnnspec.random_specs"):
         specs: Specs = point.load()(number, seed, decoder)
         return specs
-    raise BackendError(f"random specs are not installed: {PLACE}, pip install ./random_specs")
+    install = install_package("rnnspec-random", "random_specs")
+    raise BackendError(f"random specs are not installed: {install}")
 
 
 @dataclass(frozen=True, slots=True)

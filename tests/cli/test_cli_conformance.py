@@ -12,6 +12,7 @@ import pytest
 from cases import cases
 
 from docs.generate.examples import ROOT, File, examples
+from rnnspec.version import install_package
 from rnnspec_conformance.cases import CASES
 from rnnspec_conformance.tools import TOOLS
 
@@ -93,10 +94,8 @@ def test_without_its_package_the_command_says_how_to_install_it(
     for arguments in ((), ("--help",), ("run", "--tool", "onnxruntime")):
         ran = run("conformance", *arguments)
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err == (
-            "rnnspec: error: 'rnnspec conformance' is not installed: "
-            "in a clone of rnnspec, pip install ./conformance\n"
-        )
+        install = install_package("rnnspec-conformance", "conformance")
+        assert ran.err == f"rnnspec: error: 'rnnspec conformance' is not installed: {install}\n"
     assert searches == [{"group": "rnnspec.commands", "name": "conformance"}] * 3
 
 

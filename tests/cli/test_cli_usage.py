@@ -24,15 +24,11 @@ from rnnspec.backends.base import LEVELS
 from rnnspec.cli import app, commands
 from rnnspec.errors import listed
 from rnnspec.results import summaries
-from rnnspec.version import __version__
+from rnnspec.version import __version__, install_command, place_commands, ways_to_install
 
 Run = Callable[..., Any]
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-# The requirements too, because pip can only install an extra of a published package.
-EXTRAS = {
-    name: f"'.[{name}]' in a clone of rnnspec, or pip install {shlex.join(each)}"
-    for name, each in PROJECT["optional-dependencies"].items()
-}
+REQUIREMENTS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
 OF_FRAMEWORKS = [each.name for each in shipped() if each.distribution]
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
@@ -204,10 +200,8 @@ def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPa
     with_frameworks(monkeypatch)
     ran = run("build", spec)
     assert (ran.code, ran.out) == (3, "")
-    commands = [
-        f"pip install '.[{backend.extra}]'" for backend in BACKENDS.values() if backend.extra
-    ]
-    every = f"{listed(commands, 'or')} in a clone of rnnspec"
+    commands = [install_command(backend.extra) for backend in BACKENDS.values() if backend.extra]
+    every = place_commands(listed(commands, "or"))
     assert f"no backend is installed: {every}\n" in ran.err
 
 
@@ -242,7 +236,7 @@ def test_a_backend_that_is_not_installed(
     monkeypatch.setitem(sys.modules, record.distribution, None)
     ran = run(command, spec, "-b", backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
-    install = f"pip install {EXTRAS[record.extra]}"
+    install = ways_to_install(record.extra, REQUIREMENTS[record.extra])
     assert ran.err == f"rnnspec: error: {record.title} is not installed: {install}\n"
     assert entries() == {spec}
     # Source is plain text, so no framework is needed.
@@ -258,8 +252,7 @@ def test_a_backend_that_is_too_old(
     ran = run(command, spec, "-b", backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     assert "0.5.1+cpu is too old" in ran.err
-    requirements = EXTRAS[record.extra].partition(", or pip install ")[2]
-    assert f"pip install --upgrade {requirements}" in ran.err
+    assert f"pip install --upgrade {REQUIREMENTS[record.extra]}" in ran.err
 
 
 def test_an_import_that_fails(run: Run, python: Run, spec: str) -> None:

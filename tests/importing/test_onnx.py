@@ -15,6 +15,7 @@ from rnnspec.errors import BackendError, ModelError, RnnspecError
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
 from rnnspec.models.convert import convert
+from rnnspec.version import __version__
 from rnnspec.weights.initial import draw_scaled
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def test_the_spec_and_the_arrays_come_back(tmp_path: Path) -> None:
     arrays = write_own(tmp_path / "model.onnx", TEXT)
     taken = take(tmp_path / "model.onnx")
     assert taken.text == TEXT
-    assert taken.imported.form.startswith("ONNX file of rnnspec 0.")
+    assert taken.imported.form == f"ONNX file of rnnspec {__version__}"
     assert list(taken.arrays) == list(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(taken.arrays[name], array)
@@ -188,5 +189,5 @@ def test_text_that_is_not_utf8(written: Path, old: bytes) -> None:
 
 def test_without_the_package(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(BackendError, match=r"needs onnx: pip install '\.\[onnx\]' in"):
+    with pytest.raises(BackendError, match=r"needs onnx: pip install '.*\[onnx\]'"):
         take(written)
