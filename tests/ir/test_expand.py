@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple, assert_never
 
 import numpy as np
@@ -321,20 +322,21 @@ STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)
 @cases("program", numbered(STEPPED))
 def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None:
     network = in_form(program.network, "step")
-    arrays, (stream,) = draw_scaled(network, 0), network.streams
+    arrays = draw_scaled(network, 0)
     inputs = draw_batch(network, np.random.default_rng(0), 7)
     others = dict(by_name(inputs))
-    whole = others.pop(stream)
+    whole = {stream: others.pop(stream) for stream in network.streams}
     in_chunks, held = streamed(network), held_values(network)
     once = {layer.name for layer in network.layers} - in_chunks
-    # Without another input, the chunk tells how many sequences there are.
-    begun, _ = run(network, "inference", arrays, others or {stream: whole}, {}, once)
-    before = first_values(network, arrays, begun, len(whole))
+    # Without another input, a chunk tells how many sequences there are.
+    begun, _ = run(network, "inference", arrays, others or whole, {}, once)
+    before = first_values(network, arrays, begun, len(next(iter(whole.values()))))
     first = nodes.least_steps(network)
     known = {state.layer: before[state.name] for state in held if state.kind == "value"}
     chunks = []
-    for chunk in np.split(whole, [first, first + 2], axis=1):
-        outputs, before = run(network, "step", arrays, {stream: chunk} | known, before, in_chunks)
+    for start, end in pairwise([0, first, first + 2, None]):
+        chunk = {stream: array[:, start:end] for stream, array in whole.items()}
+        outputs, before = run(network, "step", arrays, chunk | known, before, in_chunks)
         chunks.append(outputs)
     joined = begun | {
         layer.name: np.concatenate([chunk[layer.name] for chunk in chunks], axis=1)
