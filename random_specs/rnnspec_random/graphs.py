@@ -619,7 +619,8 @@ class _Graph:
             for read in left:
                 value = read
                 if read.axis:
-                    value = self.add({"type": "pool", "pooling": "mean"}, _Value("", read.width))
+                    pool = {"type": "pool", "pooling": "last" if read.ways else "mean"}
+                    value = self.add(pool, _Value("", read.width))
                     self.layers[-1]["of"] = read.name
                 vectors.append(value)
             width = sum(value.width for value in vectors)
